@@ -1,0 +1,39 @@
+// An Ethernet frame on a simulated wire, with the stage stamps that latency reports are made of.
+// No SystemC here: times are picoseconds of simulated time.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace postern::sim {
+
+// Stages of one packet's way, in order. A stamp of 0 means: not reached or not known.
+enum class Stage : uint8_t {
+  kSendCall,        // application called send
+  kDoorbellWrite,   // host wrote the TX doorbell
+  kDoorbellArrive,  // doorbell reached the device
+  kDescFetched,     // descriptors are in the device
+  kPayloadFetched,  // payload is in the device
+  kWireFirstBit,    // first bit left the port
+  kWireLastBit,     // last bit arrived at the peer port
+  kRxPayloadWritten,// payload is in host memory
+  kEventWritten,    // event is visible to the host
+  kHostSeen,        // host software read the event
+  kRecvReturn,      // application got the data
+  kCount
+};
+
+using StageStamps = std::array<uint64_t, static_cast<size_t>(Stage::kCount)>;
+
+struct EthernetFrame {
+  std::vector<uint8_t> bytes;   // destination address to end of payload, without FCS
+  bool bad_fcs = false;         // the wire damaged it
+  StageStamps stamps_ps{};
+};
+
+// Frames are shared because a switch may deliver one to several ports; a receiver must not change the bytes.
+using FramePtr = std::shared_ptr<EthernetFrame>;
+
+}  // namespace postern::sim
