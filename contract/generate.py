@@ -22,6 +22,17 @@ OUTPUTS = {
     "contract/gen/register_bank.h": "register_bank.h.j2",
     "docs/contract.md": "contract.md.j2",
 }
+# The keywords of IEEE 1800 that a field could plausibly be called; the lint test finds any other.
+SV_KEYWORDS = frozenset("""
+    alias always and assert assign before begin bind bit break buf byte case cell chandle checker class clocking config
+    const constraint context continue cover deassign default design disable do edge else end enum event expect export extends
+    final first_match for force forever fork function generate global if iff implements implies import include initial
+    inout input instance int integer interface join large let library local logic longint macromodule matches medium
+    modport module negedge new nor not null or output package packed parameter posedge primitive priority program property
+    protected pull0 pull1 pure rand real ref reg reject release repeat restrict return scalared sequence shortint signed small
+    soft solve static string strong struct super supply0 supply1 table tagged task then this throughout time timeprecision
+    timeunit type typedef union unique unsigned until use var vectored virtual void wait weak while wildcard wire with
+    within xnor xor""".split())
 
 
 def c_number(value):
@@ -42,6 +53,14 @@ def c_mask(width):
 def sv_number(value, width):
     digits = (width + 3) // 4
     return f"{width}'h{value:0{digits}x}"
+
+
+def sv_member(field):
+    """Member name of a packed structure; a SystemVerilog keyword gets a trailing underscore, a gap a name of its own."""
+    if field["name"] is None:
+        return f"unused_{field['low']}"
+    name = field["name"].lower()
+    return name + "_" if name in SV_KEYWORDS else name
 
 
 def camel(name):
@@ -92,7 +111,7 @@ def environment(template_dir):
     env = jinja2.Environment(loader=jinja2.FileSystemLoader(template_dir), undefined=jinja2.StrictUndefined,
                              trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     env.filters.update(c_number=c_number, c_hex=c_hex, c_mask=c_mask, camel=camel, layout=layout)
-    env.globals.update(sv_number=sv_number, with_gaps=with_gaps, enum_width=enum_width, reset_number=reset_number)
+    env.globals.update(sv_number=sv_number, with_gaps=with_gaps, enum_width=enum_width, reset_number=reset_number, sv_member=sv_member)
     return env
 
 

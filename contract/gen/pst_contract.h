@@ -530,8 +530,7 @@ static inline uint64_t pst_rx_desc_get_length_bytes(const struct pst_rx_desc* s)
   return (s->word[1] >> 0) & 0xffffull;
 }
 static inline void pst_rx_desc_set_length_bytes(struct pst_rx_desc* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0xffffull << 0)) | ((value & 0xffffull) << 0);
+  s->word[1] = (s->word[1] & ~(0xffffull << 0)) | ((value & 0xffffull) << 0);
 }
 #define PST_RX_DESC_FLAGS_WORD 1u
 #define PST_RX_DESC_FLAGS_SHIFT 16u
@@ -541,8 +540,7 @@ static inline uint64_t pst_rx_desc_get_flags(const struct pst_rx_desc* s) {
   return (s->word[1] >> 16) & 0xffffull;
 }
 static inline void pst_rx_desc_set_flags(struct pst_rx_desc* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0xffffull << 16)) | ((value & 0xffffull) << 16);
+  s->word[1] = (s->word[1] & ~(0xffffull << 16)) | ((value & 0xffffull) << 16);
 }
 #define PST_RX_DESC_RESERVED_WORD 1u
 #define PST_RX_DESC_RESERVED_SHIFT 32u
@@ -552,8 +550,7 @@ static inline uint64_t pst_rx_desc_get_reserved(const struct pst_rx_desc* s) {
   return (s->word[1] >> 32) & 0xffffffffull;
 }
 static inline void pst_rx_desc_set_reserved(struct pst_rx_desc* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0xffffffffull << 32)) | ((value & 0xffffffffull) << 32);
+  s->word[1] = (s->word[1] & ~(0xffffffffull << 32)) | ((value & 0xffffffffull) << 32);
 }
 
 /* One fragment of a packet to send. */
@@ -579,8 +576,7 @@ static inline uint64_t pst_tx_desc_get_length_bytes(const struct pst_tx_desc* s)
   return (s->word[1] >> 0) & 0xffffull;
 }
 static inline void pst_tx_desc_set_length_bytes(struct pst_tx_desc* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0xffffull << 0)) | ((value & 0xffffull) << 0);
+  s->word[1] = (s->word[1] & ~(0xffffull << 0)) | ((value & 0xffffull) << 0);
 }
 #define PST_TX_DESC_TYPE_WORD 1u
 #define PST_TX_DESC_TYPE_SHIFT 16u
@@ -590,8 +586,7 @@ static inline uint64_t pst_tx_desc_get_type(const struct pst_tx_desc* s) {
   return (s->word[1] >> 16) & 0x3ull;
 }
 static inline void pst_tx_desc_set_type(struct pst_tx_desc* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x3ull << 16)) | ((value & 0x3ull) << 16);
+  s->word[1] = (s->word[1] & ~(0x3ull << 16)) | ((value & 0x3ull) << 16);
 }
 #define PST_TX_DESC_END_OF_PACKET_WORD 1u
 #define PST_TX_DESC_END_OF_PACKET_SHIFT 18u
@@ -601,8 +596,7 @@ static inline uint64_t pst_tx_desc_get_end_of_packet(const struct pst_tx_desc* s
   return (s->word[1] >> 18) & 0x1ull;
 }
 static inline void pst_tx_desc_set_end_of_packet(struct pst_tx_desc* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x1ull << 18)) | ((value & 0x1ull) << 18);
+  s->word[1] = (s->word[1] & ~(0x1ull << 18)) | ((value & 0x1ull) << 18);
 }
 #define PST_TX_DESC_CHECKSUM_L3_WORD 1u
 #define PST_TX_DESC_CHECKSUM_L3_SHIFT 19u
@@ -612,8 +606,7 @@ static inline uint64_t pst_tx_desc_get_checksum_l3(const struct pst_tx_desc* s) 
   return (s->word[1] >> 19) & 0x1ull;
 }
 static inline void pst_tx_desc_set_checksum_l3(struct pst_tx_desc* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x1ull << 19)) | ((value & 0x1ull) << 19);
+  s->word[1] = (s->word[1] & ~(0x1ull << 19)) | ((value & 0x1ull) << 19);
 }
 #define PST_TX_DESC_CHECKSUM_L4_WORD 1u
 #define PST_TX_DESC_CHECKSUM_L4_SHIFT 20u
@@ -623,8 +616,7 @@ static inline uint64_t pst_tx_desc_get_checksum_l4(const struct pst_tx_desc* s) 
   return (s->word[1] >> 20) & 0x1ull;
 }
 static inline void pst_tx_desc_set_checksum_l4(struct pst_tx_desc* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x1ull << 20)) | ((value & 0x1ull) << 20);
+  s->word[1] = (s->word[1] & ~(0x1ull << 20)) | ((value & 0x1ull) << 20);
 }
 #define PST_TX_DESC_SEGMENT_WORD 1u
 #define PST_TX_DESC_SEGMENT_SHIFT 21u
@@ -634,8 +626,7 @@ static inline uint64_t pst_tx_desc_get_segment(const struct pst_tx_desc* s) {
   return (s->word[1] >> 21) & 0x1ull;
 }
 static inline void pst_tx_desc_set_segment(struct pst_tx_desc* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x1ull << 21)) | ((value & 0x1ull) << 21);
+  s->word[1] = (s->word[1] & ~(0x1ull << 21)) | ((value & 0x1ull) << 21);
 }
 #define PST_TX_DESC_TIMESTAMP_WORD 1u
 #define PST_TX_DESC_TIMESTAMP_SHIFT 22u
@@ -645,8 +636,7 @@ static inline uint64_t pst_tx_desc_get_timestamp(const struct pst_tx_desc* s) {
   return (s->word[1] >> 22) & 0x1ull;
 }
 static inline void pst_tx_desc_set_timestamp(struct pst_tx_desc* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x1ull << 22)) | ((value & 0x1ull) << 22);
+  s->word[1] = (s->word[1] & ~(0x1ull << 22)) | ((value & 0x1ull) << 22);
 }
 #define PST_TX_DESC_COMPLETE_WORD 1u
 #define PST_TX_DESC_COMPLETE_SHIFT 23u
@@ -656,8 +646,7 @@ static inline uint64_t pst_tx_desc_get_complete(const struct pst_tx_desc* s) {
   return (s->word[1] >> 23) & 0x1ull;
 }
 static inline void pst_tx_desc_set_complete(struct pst_tx_desc* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x1ull << 23)) | ((value & 0x1ull) << 23);
+  s->word[1] = (s->word[1] & ~(0x1ull << 23)) | ((value & 0x1ull) << 23);
 }
 #define PST_TX_DESC_RESERVED_WORD 1u
 #define PST_TX_DESC_RESERVED_SHIFT 24u
@@ -667,8 +656,7 @@ static inline uint64_t pst_tx_desc_get_reserved(const struct pst_tx_desc* s) {
   return (s->word[1] >> 24) & 0xffffffffffull;
 }
 static inline void pst_tx_desc_set_reserved(struct pst_tx_desc* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0xffffffffffull << 24)) | ((value & 0xffffffffffull) << 24);
+  s->word[1] = (s->word[1] & ~(0xffffffffffull << 24)) | ((value & 0xffffffffffull) << 24);
 }
 
 /* Options for the packet whose fragments follow. */
@@ -684,8 +672,7 @@ static inline uint64_t pst_tx_option_desc_get_mss_bytes(const struct pst_tx_opti
   return (s->word[0] >> 0) & 0xffffull;
 }
 static inline void pst_tx_option_desc_set_mss_bytes(struct pst_tx_option_desc* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0xffffull << 0)) | ((value & 0xffffull) << 0);
+  s->word[0] = (s->word[0] & ~(0xffffull << 0)) | ((value & 0xffffull) << 0);
 }
 #define PST_TX_OPTION_DESC_VLAN_TCI_WORD 0u
 #define PST_TX_OPTION_DESC_VLAN_TCI_SHIFT 16u
@@ -695,8 +682,7 @@ static inline uint64_t pst_tx_option_desc_get_vlan_tci(const struct pst_tx_optio
   return (s->word[0] >> 16) & 0xffffull;
 }
 static inline void pst_tx_option_desc_set_vlan_tci(struct pst_tx_option_desc* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0xffffull << 16)) | ((value & 0xffffull) << 16);
+  s->word[0] = (s->word[0] & ~(0xffffull << 16)) | ((value & 0xffffull) << 16);
 }
 #define PST_TX_OPTION_DESC_VLAN_INSERT_WORD 0u
 #define PST_TX_OPTION_DESC_VLAN_INSERT_SHIFT 32u
@@ -706,8 +692,7 @@ static inline uint64_t pst_tx_option_desc_get_vlan_insert(const struct pst_tx_op
   return (s->word[0] >> 32) & 0x1ull;
 }
 static inline void pst_tx_option_desc_set_vlan_insert(struct pst_tx_option_desc* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0x1ull << 32)) | ((value & 0x1ull) << 32);
+  s->word[0] = (s->word[0] & ~(0x1ull << 32)) | ((value & 0x1ull) << 32);
 }
 #define PST_TX_OPTION_DESC_RESERVED0_WORD 0u
 #define PST_TX_OPTION_DESC_RESERVED0_SHIFT 33u
@@ -717,8 +702,7 @@ static inline uint64_t pst_tx_option_desc_get_reserved0(const struct pst_tx_opti
   return (s->word[0] >> 33) & 0x7fffffffull;
 }
 static inline void pst_tx_option_desc_set_reserved0(struct pst_tx_option_desc* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0x7fffffffull << 33)) | ((value & 0x7fffffffull) << 33);
+  s->word[0] = (s->word[0] & ~(0x7fffffffull << 33)) | ((value & 0x7fffffffull) << 33);
 }
 #define PST_TX_OPTION_DESC_RESERVED1_WORD 1u
 #define PST_TX_OPTION_DESC_RESERVED1_SHIFT 0u
@@ -728,8 +712,7 @@ static inline uint64_t pst_tx_option_desc_get_reserved1(const struct pst_tx_opti
   return (s->word[1] >> 0) & 0xffffull;
 }
 static inline void pst_tx_option_desc_set_reserved1(struct pst_tx_option_desc* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0xffffull << 0)) | ((value & 0xffffull) << 0);
+  s->word[1] = (s->word[1] & ~(0xffffull << 0)) | ((value & 0xffffull) << 0);
 }
 #define PST_TX_OPTION_DESC_TYPE_WORD 1u
 #define PST_TX_OPTION_DESC_TYPE_SHIFT 16u
@@ -739,8 +722,7 @@ static inline uint64_t pst_tx_option_desc_get_type(const struct pst_tx_option_de
   return (s->word[1] >> 16) & 0x3ull;
 }
 static inline void pst_tx_option_desc_set_type(struct pst_tx_option_desc* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x3ull << 16)) | ((value & 0x3ull) << 16);
+  s->word[1] = (s->word[1] & ~(0x3ull << 16)) | ((value & 0x3ull) << 16);
 }
 #define PST_TX_OPTION_DESC_RESERVED2_WORD 1u
 #define PST_TX_OPTION_DESC_RESERVED2_SHIFT 18u
@@ -750,8 +732,7 @@ static inline uint64_t pst_tx_option_desc_get_reserved2(const struct pst_tx_opti
   return (s->word[1] >> 18) & 0x3fffffffffffull;
 }
 static inline void pst_tx_option_desc_set_reserved2(struct pst_tx_option_desc* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x3fffffffffffull << 18)) | ((value & 0x3fffffffffffull) << 18);
+  s->word[1] = (s->word[1] & ~(0x3fffffffffffull << 18)) | ((value & 0x3fffffffffffull) << 18);
 }
 
 /* What all events have in common. */
@@ -767,8 +748,7 @@ static inline uint64_t pst_event_get_type(const struct pst_event* s) {
   return (s->word[0] >> 0) & 0xfull;
 }
 static inline void pst_event_set_type(struct pst_event* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0xfull << 0)) | ((value & 0xfull) << 0);
+  s->word[0] = (s->word[0] & ~(0xfull << 0)) | ((value & 0xfull) << 0);
 }
 #define PST_EVENT_OVERFLOW_MARK_WORD 1u
 #define PST_EVENT_OVERFLOW_MARK_SHIFT 62u
@@ -778,8 +758,7 @@ static inline uint64_t pst_event_get_overflow_mark(const struct pst_event* s) {
   return (s->word[1] >> 62) & 0x1ull;
 }
 static inline void pst_event_set_overflow_mark(struct pst_event* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x1ull << 62)) | ((value & 0x1ull) << 62);
+  s->word[1] = (s->word[1] & ~(0x1ull << 62)) | ((value & 0x1ull) << 62);
 }
 #define PST_EVENT_PHASE_WORD 1u
 #define PST_EVENT_PHASE_SHIFT 63u
@@ -789,8 +768,7 @@ static inline uint64_t pst_event_get_phase(const struct pst_event* s) {
   return (s->word[1] >> 63) & 0x1ull;
 }
 static inline void pst_event_set_phase(struct pst_event* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x1ull << 63)) | ((value & 0x1ull) << 63);
+  s->word[1] = (s->word[1] & ~(0x1ull << 63)) | ((value & 0x1ull) << 63);
 }
 
 /* A frame has been received into the next DESC_COUNT descriptors. */
@@ -806,8 +784,7 @@ static inline uint64_t pst_rx_event_get_type(const struct pst_rx_event* s) {
   return (s->word[0] >> 0) & 0xfull;
 }
 static inline void pst_rx_event_set_type(struct pst_rx_event* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0xfull << 0)) | ((value & 0xfull) << 0);
+  s->word[0] = (s->word[0] & ~(0xfull << 0)) | ((value & 0xfull) << 0);
 }
 #define PST_RX_EVENT_CHECKSUM_L3_WORD 0u
 #define PST_RX_EVENT_CHECKSUM_L3_SHIFT 4u
@@ -817,8 +794,7 @@ static inline uint64_t pst_rx_event_get_checksum_l3(const struct pst_rx_event* s
   return (s->word[0] >> 4) & 0x3ull;
 }
 static inline void pst_rx_event_set_checksum_l3(struct pst_rx_event* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0x3ull << 4)) | ((value & 0x3ull) << 4);
+  s->word[0] = (s->word[0] & ~(0x3ull << 4)) | ((value & 0x3ull) << 4);
 }
 #define PST_RX_EVENT_CHECKSUM_L4_WORD 0u
 #define PST_RX_EVENT_CHECKSUM_L4_SHIFT 6u
@@ -828,8 +804,7 @@ static inline uint64_t pst_rx_event_get_checksum_l4(const struct pst_rx_event* s
   return (s->word[0] >> 6) & 0x3ull;
 }
 static inline void pst_rx_event_set_checksum_l4(struct pst_rx_event* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0x3ull << 6)) | ((value & 0x3ull) << 6);
+  s->word[0] = (s->word[0] & ~(0x3ull << 6)) | ((value & 0x3ull) << 6);
 }
 #define PST_RX_EVENT_ERROR_CLASS_WORD 0u
 #define PST_RX_EVENT_ERROR_CLASS_SHIFT 8u
@@ -839,8 +814,7 @@ static inline uint64_t pst_rx_event_get_error_class(const struct pst_rx_event* s
   return (s->word[0] >> 8) & 0xfull;
 }
 static inline void pst_rx_event_set_error_class(struct pst_rx_event* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0xfull << 8)) | ((value & 0xfull) << 8);
+  s->word[0] = (s->word[0] & ~(0xfull << 8)) | ((value & 0xfull) << 8);
 }
 #define PST_RX_EVENT_L3_CLASS_WORD 0u
 #define PST_RX_EVENT_L3_CLASS_SHIFT 12u
@@ -850,8 +824,7 @@ static inline uint64_t pst_rx_event_get_l3_class(const struct pst_rx_event* s) {
   return (s->word[0] >> 12) & 0x3ull;
 }
 static inline void pst_rx_event_set_l3_class(struct pst_rx_event* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0x3ull << 12)) | ((value & 0x3ull) << 12);
+  s->word[0] = (s->word[0] & ~(0x3ull << 12)) | ((value & 0x3ull) << 12);
 }
 #define PST_RX_EVENT_L4_CLASS_WORD 0u
 #define PST_RX_EVENT_L4_CLASS_SHIFT 14u
@@ -861,8 +834,7 @@ static inline uint64_t pst_rx_event_get_l4_class(const struct pst_rx_event* s) {
   return (s->word[0] >> 14) & 0x3ull;
 }
 static inline void pst_rx_event_set_l4_class(struct pst_rx_event* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0x3ull << 14)) | ((value & 0x3ull) << 14);
+  s->word[0] = (s->word[0] & ~(0x3ull << 14)) | ((value & 0x3ull) << 14);
 }
 #define PST_RX_EVENT_LENGTH_BYTES_WORD 0u
 #define PST_RX_EVENT_LENGTH_BYTES_SHIFT 16u
@@ -872,8 +844,7 @@ static inline uint64_t pst_rx_event_get_length_bytes(const struct pst_rx_event* 
   return (s->word[0] >> 16) & 0xffffull;
 }
 static inline void pst_rx_event_set_length_bytes(struct pst_rx_event* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0xffffull << 16)) | ((value & 0xffffull) << 16);
+  s->word[0] = (s->word[0] & ~(0xffffull << 16)) | ((value & 0xffffull) << 16);
 }
 #define PST_RX_EVENT_DESC_COUNT_WORD 0u
 #define PST_RX_EVENT_DESC_COUNT_SHIFT 32u
@@ -883,8 +854,7 @@ static inline uint64_t pst_rx_event_get_desc_count(const struct pst_rx_event* s)
   return (s->word[0] >> 32) & 0xffull;
 }
 static inline void pst_rx_event_set_desc_count(struct pst_rx_event* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0xffull << 32)) | ((value & 0xffull) << 32);
+  s->word[0] = (s->word[0] & ~(0xffull << 32)) | ((value & 0xffull) << 32);
 }
 #define PST_RX_EVENT_PREFIX_PRESENT_WORD 0u
 #define PST_RX_EVENT_PREFIX_PRESENT_SHIFT 40u
@@ -894,8 +864,7 @@ static inline uint64_t pst_rx_event_get_prefix_present(const struct pst_rx_event
   return (s->word[0] >> 40) & 0x1ull;
 }
 static inline void pst_rx_event_set_prefix_present(struct pst_rx_event* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0x1ull << 40)) | ((value & 0x1ull) << 40);
+  s->word[0] = (s->word[0] & ~(0x1ull << 40)) | ((value & 0x1ull) << 40);
 }
 #define PST_RX_EVENT_MULTICAST_WORD 0u
 #define PST_RX_EVENT_MULTICAST_SHIFT 41u
@@ -905,8 +874,7 @@ static inline uint64_t pst_rx_event_get_multicast(const struct pst_rx_event* s) 
   return (s->word[0] >> 41) & 0x1ull;
 }
 static inline void pst_rx_event_set_multicast(struct pst_rx_event* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0x1ull << 41)) | ((value & 0x1ull) << 41);
+  s->word[0] = (s->word[0] & ~(0x1ull << 41)) | ((value & 0x1ull) << 41);
 }
 #define PST_RX_EVENT_MERGED_WORD 0u
 #define PST_RX_EVENT_MERGED_SHIFT 42u
@@ -916,8 +884,7 @@ static inline uint64_t pst_rx_event_get_merged(const struct pst_rx_event* s) {
   return (s->word[0] >> 42) & 0x1ull;
 }
 static inline void pst_rx_event_set_merged(struct pst_rx_event* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0x1ull << 42)) | ((value & 0x1ull) << 42);
+  s->word[0] = (s->word[0] & ~(0x1ull << 42)) | ((value & 0x1ull) << 42);
 }
 #define PST_RX_EVENT_RX_CONSUMER_IDX_WORD 1u
 #define PST_RX_EVENT_RX_CONSUMER_IDX_SHIFT 0u
@@ -927,8 +894,7 @@ static inline uint64_t pst_rx_event_get_rx_consumer_idx(const struct pst_rx_even
   return (s->word[1] >> 0) & 0xffffffffull;
 }
 static inline void pst_rx_event_set_rx_consumer_idx(struct pst_rx_event* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0xffffffffull << 0)) | ((value & 0xffffffffull) << 0);
+  s->word[1] = (s->word[1] & ~(0xffffffffull << 0)) | ((value & 0xffffffffull) << 0);
 }
 #define PST_RX_EVENT_OVERFLOW_MARK_WORD 1u
 #define PST_RX_EVENT_OVERFLOW_MARK_SHIFT 62u
@@ -938,8 +904,7 @@ static inline uint64_t pst_rx_event_get_overflow_mark(const struct pst_rx_event*
   return (s->word[1] >> 62) & 0x1ull;
 }
 static inline void pst_rx_event_set_overflow_mark(struct pst_rx_event* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x1ull << 62)) | ((value & 0x1ull) << 62);
+  s->word[1] = (s->word[1] & ~(0x1ull << 62)) | ((value & 0x1ull) << 62);
 }
 #define PST_RX_EVENT_PHASE_WORD 1u
 #define PST_RX_EVENT_PHASE_SHIFT 63u
@@ -949,8 +914,7 @@ static inline uint64_t pst_rx_event_get_phase(const struct pst_rx_event* s) {
   return (s->word[1] >> 63) & 0x1ull;
 }
 static inline void pst_rx_event_set_phase(struct pst_rx_event* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x1ull << 63)) | ((value & 0x1ull) << 63);
+  s->word[1] = (s->word[1] & ~(0x1ull << 63)) | ((value & 0x1ull) << 63);
 }
 
 /* All descriptors before TX_CONSUMER_IDX have been sent or dropped. */
@@ -966,8 +930,7 @@ static inline uint64_t pst_tx_event_get_type(const struct pst_tx_event* s) {
   return (s->word[0] >> 0) & 0xfull;
 }
 static inline void pst_tx_event_set_type(struct pst_tx_event* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0xfull << 0)) | ((value & 0xfull) << 0);
+  s->word[0] = (s->word[0] & ~(0xfull << 0)) | ((value & 0xfull) << 0);
 }
 #define PST_TX_EVENT_TIMESTAMP_VALID_WORD 0u
 #define PST_TX_EVENT_TIMESTAMP_VALID_SHIFT 4u
@@ -977,8 +940,7 @@ static inline uint64_t pst_tx_event_get_timestamp_valid(const struct pst_tx_even
   return (s->word[0] >> 4) & 0x1ull;
 }
 static inline void pst_tx_event_set_timestamp_valid(struct pst_tx_event* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0x1ull << 4)) | ((value & 0x1ull) << 4);
+  s->word[0] = (s->word[0] & ~(0x1ull << 4)) | ((value & 0x1ull) << 4);
 }
 #define PST_TX_EVENT_TIMESTAMP_NS_WORD 0u
 #define PST_TX_EVENT_TIMESTAMP_NS_SHIFT 16u
@@ -988,8 +950,7 @@ static inline uint64_t pst_tx_event_get_timestamp_ns(const struct pst_tx_event* 
   return (s->word[0] >> 16) & 0xffffffffffffull;
 }
 static inline void pst_tx_event_set_timestamp_ns(struct pst_tx_event* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0xffffffffffffull << 16)) | ((value & 0xffffffffffffull) << 16);
+  s->word[0] = (s->word[0] & ~(0xffffffffffffull << 16)) | ((value & 0xffffffffffffull) << 16);
 }
 #define PST_TX_EVENT_TX_CONSUMER_IDX_WORD 1u
 #define PST_TX_EVENT_TX_CONSUMER_IDX_SHIFT 0u
@@ -999,8 +960,7 @@ static inline uint64_t pst_tx_event_get_tx_consumer_idx(const struct pst_tx_even
   return (s->word[1] >> 0) & 0xffffffffull;
 }
 static inline void pst_tx_event_set_tx_consumer_idx(struct pst_tx_event* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0xffffffffull << 0)) | ((value & 0xffffffffull) << 0);
+  s->word[1] = (s->word[1] & ~(0xffffffffull << 0)) | ((value & 0xffffffffull) << 0);
 }
 #define PST_TX_EVENT_OVERFLOW_MARK_WORD 1u
 #define PST_TX_EVENT_OVERFLOW_MARK_SHIFT 62u
@@ -1010,8 +970,7 @@ static inline uint64_t pst_tx_event_get_overflow_mark(const struct pst_tx_event*
   return (s->word[1] >> 62) & 0x1ull;
 }
 static inline void pst_tx_event_set_overflow_mark(struct pst_tx_event* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x1ull << 62)) | ((value & 0x1ull) << 62);
+  s->word[1] = (s->word[1] & ~(0x1ull << 62)) | ((value & 0x1ull) << 62);
 }
 #define PST_TX_EVENT_PHASE_WORD 1u
 #define PST_TX_EVENT_PHASE_SHIFT 63u
@@ -1021,8 +980,7 @@ static inline uint64_t pst_tx_event_get_phase(const struct pst_tx_event* s) {
   return (s->word[1] >> 63) & 0x1ull;
 }
 static inline void pst_tx_event_set_phase(struct pst_tx_event* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x1ull << 63)) | ((value & 0x1ull) << 63);
+  s->word[1] = (s->word[1] & ~(0x1ull << 63)) | ((value & 0x1ull) << 63);
 }
 
 /* A timer that was armed by the TIMER doorbell has expired. */
@@ -1038,8 +996,7 @@ static inline uint64_t pst_timer_event_get_type(const struct pst_timer_event* s)
   return (s->word[0] >> 0) & 0xfull;
 }
 static inline void pst_timer_event_set_type(struct pst_timer_event* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0xfull << 0)) | ((value & 0xfull) << 0);
+  s->word[0] = (s->word[0] & ~(0xfull << 0)) | ((value & 0xfull) << 0);
 }
 #define PST_TIMER_EVENT_SEQUENCE_WORD 0u
 #define PST_TIMER_EVENT_SEQUENCE_SHIFT 16u
@@ -1049,8 +1006,7 @@ static inline uint64_t pst_timer_event_get_sequence(const struct pst_timer_event
   return (s->word[0] >> 16) & 0xffffull;
 }
 static inline void pst_timer_event_set_sequence(struct pst_timer_event* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0xffffull << 16)) | ((value & 0xffffull) << 16);
+  s->word[0] = (s->word[0] & ~(0xffffull << 16)) | ((value & 0xffffull) << 16);
 }
 #define PST_TIMER_EVENT_OVERFLOW_MARK_WORD 1u
 #define PST_TIMER_EVENT_OVERFLOW_MARK_SHIFT 62u
@@ -1060,8 +1016,7 @@ static inline uint64_t pst_timer_event_get_overflow_mark(const struct pst_timer_
   return (s->word[1] >> 62) & 0x1ull;
 }
 static inline void pst_timer_event_set_overflow_mark(struct pst_timer_event* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x1ull << 62)) | ((value & 0x1ull) << 62);
+  s->word[1] = (s->word[1] & ~(0x1ull << 62)) | ((value & 0x1ull) << 62);
 }
 #define PST_TIMER_EVENT_PHASE_WORD 1u
 #define PST_TIMER_EVENT_PHASE_SHIFT 63u
@@ -1071,8 +1026,7 @@ static inline uint64_t pst_timer_event_get_phase(const struct pst_timer_event* s
   return (s->word[1] >> 63) & 0x1ull;
 }
 static inline void pst_timer_event_set_phase(struct pst_timer_event* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x1ull << 63)) | ((value & 0x1ull) << 63);
+  s->word[1] = (s->word[1] & ~(0x1ull << 63)) | ((value & 0x1ull) << 63);
 }
 
 /* The VI has been halted. */
@@ -1088,8 +1042,7 @@ static inline uint64_t pst_error_event_get_type(const struct pst_error_event* s)
   return (s->word[0] >> 0) & 0xfull;
 }
 static inline void pst_error_event_set_type(struct pst_error_event* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0xfull << 0)) | ((value & 0xfull) << 0);
+  s->word[0] = (s->word[0] & ~(0xfull << 0)) | ((value & 0xfull) << 0);
 }
 #define PST_ERROR_EVENT_SOURCE_WORD 0u
 #define PST_ERROR_EVENT_SOURCE_SHIFT 4u
@@ -1099,8 +1052,7 @@ static inline uint64_t pst_error_event_get_source(const struct pst_error_event* 
   return (s->word[0] >> 4) & 0xfull;
 }
 static inline void pst_error_event_set_source(struct pst_error_event* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0xfull << 4)) | ((value & 0xfull) << 4);
+  s->word[0] = (s->word[0] & ~(0xfull << 4)) | ((value & 0xfull) << 4);
 }
 #define PST_ERROR_EVENT_CODE_WORD 0u
 #define PST_ERROR_EVENT_CODE_SHIFT 16u
@@ -1110,8 +1062,7 @@ static inline uint64_t pst_error_event_get_code(const struct pst_error_event* s)
   return (s->word[0] >> 16) & 0xffffull;
 }
 static inline void pst_error_event_set_code(struct pst_error_event* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0xffffull << 16)) | ((value & 0xffffull) << 16);
+  s->word[0] = (s->word[0] & ~(0xffffull << 16)) | ((value & 0xffffull) << 16);
 }
 #define PST_ERROR_EVENT_INDEX_WORD 1u
 #define PST_ERROR_EVENT_INDEX_SHIFT 0u
@@ -1121,8 +1072,7 @@ static inline uint64_t pst_error_event_get_index(const struct pst_error_event* s
   return (s->word[1] >> 0) & 0xffffffffull;
 }
 static inline void pst_error_event_set_index(struct pst_error_event* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0xffffffffull << 0)) | ((value & 0xffffffffull) << 0);
+  s->word[1] = (s->word[1] & ~(0xffffffffull << 0)) | ((value & 0xffffffffull) << 0);
 }
 #define PST_ERROR_EVENT_OVERFLOW_MARK_WORD 1u
 #define PST_ERROR_EVENT_OVERFLOW_MARK_SHIFT 62u
@@ -1132,8 +1082,7 @@ static inline uint64_t pst_error_event_get_overflow_mark(const struct pst_error_
   return (s->word[1] >> 62) & 0x1ull;
 }
 static inline void pst_error_event_set_overflow_mark(struct pst_error_event* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x1ull << 62)) | ((value & 0x1ull) << 62);
+  s->word[1] = (s->word[1] & ~(0x1ull << 62)) | ((value & 0x1ull) << 62);
 }
 #define PST_ERROR_EVENT_PHASE_WORD 1u
 #define PST_ERROR_EVENT_PHASE_SHIFT 63u
@@ -1143,8 +1092,7 @@ static inline uint64_t pst_error_event_get_phase(const struct pst_error_event* s
   return (s->word[1] >> 63) & 0x1ull;
 }
 static inline void pst_error_event_set_phase(struct pst_error_event* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x1ull << 63)) | ((value & 0x1ull) << 63);
+  s->word[1] = (s->word[1] & ~(0x1ull << 63)) | ((value & 0x1ull) << 63);
 }
 
 /* Another VI's event queue was primed and has an event. */
@@ -1160,8 +1108,7 @@ static inline uint64_t pst_wakeup_event_get_type(const struct pst_wakeup_event* 
   return (s->word[0] >> 0) & 0xfull;
 }
 static inline void pst_wakeup_event_set_type(struct pst_wakeup_event* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0xfull << 0)) | ((value & 0xfull) << 0);
+  s->word[0] = (s->word[0] & ~(0xfull << 0)) | ((value & 0xfull) << 0);
 }
 #define PST_WAKEUP_EVENT_VI_ID_WORD 0u
 #define PST_WAKEUP_EVENT_VI_ID_SHIFT 16u
@@ -1171,8 +1118,7 @@ static inline uint64_t pst_wakeup_event_get_vi_id(const struct pst_wakeup_event*
   return (s->word[0] >> 16) & 0xffffull;
 }
 static inline void pst_wakeup_event_set_vi_id(struct pst_wakeup_event* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0xffffull << 16)) | ((value & 0xffffull) << 16);
+  s->word[0] = (s->word[0] & ~(0xffffull << 16)) | ((value & 0xffffull) << 16);
 }
 #define PST_WAKEUP_EVENT_OVERFLOW_MARK_WORD 1u
 #define PST_WAKEUP_EVENT_OVERFLOW_MARK_SHIFT 62u
@@ -1182,8 +1128,7 @@ static inline uint64_t pst_wakeup_event_get_overflow_mark(const struct pst_wakeu
   return (s->word[1] >> 62) & 0x1ull;
 }
 static inline void pst_wakeup_event_set_overflow_mark(struct pst_wakeup_event* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x1ull << 62)) | ((value & 0x1ull) << 62);
+  s->word[1] = (s->word[1] & ~(0x1ull << 62)) | ((value & 0x1ull) << 62);
 }
 #define PST_WAKEUP_EVENT_PHASE_WORD 1u
 #define PST_WAKEUP_EVENT_PHASE_SHIFT 63u
@@ -1193,8 +1138,7 @@ static inline uint64_t pst_wakeup_event_get_phase(const struct pst_wakeup_event*
   return (s->word[1] >> 63) & 0x1ull;
 }
 static inline void pst_wakeup_event_set_phase(struct pst_wakeup_event* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x1ull << 63)) | ((value & 0x1ull) << 63);
+  s->word[1] = (s->word[1] & ~(0x1ull << 63)) | ((value & 0x1ull) << 63);
 }
 
 /* Metadata before a received frame. */
@@ -1210,8 +1154,7 @@ static inline uint64_t pst_rx_prefix_get_rss_hash(const struct pst_rx_prefix* s)
   return (s->word[0] >> 0) & 0xffffffffull;
 }
 static inline void pst_rx_prefix_set_rss_hash(struct pst_rx_prefix* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0xffffffffull << 0)) | ((value & 0xffffffffull) << 0);
+  s->word[0] = (s->word[0] & ~(0xffffffffull << 0)) | ((value & 0xffffffffull) << 0);
 }
 #define PST_RX_PREFIX_FILTER_ID_WORD 0u
 #define PST_RX_PREFIX_FILTER_ID_SHIFT 32u
@@ -1221,8 +1164,7 @@ static inline uint64_t pst_rx_prefix_get_filter_id(const struct pst_rx_prefix* s
   return (s->word[0] >> 32) & 0xffffffffull;
 }
 static inline void pst_rx_prefix_set_filter_id(struct pst_rx_prefix* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0xffffffffull << 32)) | ((value & 0xffffffffull) << 32);
+  s->word[0] = (s->word[0] & ~(0xffffffffull << 32)) | ((value & 0xffffffffull) << 32);
 }
 #define PST_RX_PREFIX_TIMESTAMP_NS_WORD 1u
 #define PST_RX_PREFIX_TIMESTAMP_NS_SHIFT 0u
@@ -1242,8 +1184,7 @@ static inline uint64_t pst_rx_prefix_get_length_bytes(const struct pst_rx_prefix
   return (s->word[2] >> 0) & 0xffffull;
 }
 static inline void pst_rx_prefix_set_length_bytes(struct pst_rx_prefix* s, uint64_t value) {
-  s->word[2] =
-      (s->word[2] & ~(0xffffull << 0)) | ((value & 0xffffull) << 0);
+  s->word[2] = (s->word[2] & ~(0xffffull << 0)) | ((value & 0xffffull) << 0);
 }
 #define PST_RX_PREFIX_VLAN_TCI_WORD 2u
 #define PST_RX_PREFIX_VLAN_TCI_SHIFT 16u
@@ -1253,8 +1194,7 @@ static inline uint64_t pst_rx_prefix_get_vlan_tci(const struct pst_rx_prefix* s)
   return (s->word[2] >> 16) & 0xffffull;
 }
 static inline void pst_rx_prefix_set_vlan_tci(struct pst_rx_prefix* s, uint64_t value) {
-  s->word[2] =
-      (s->word[2] & ~(0xffffull << 16)) | ((value & 0xffffull) << 16);
+  s->word[2] = (s->word[2] & ~(0xffffull << 16)) | ((value & 0xffffull) << 16);
 }
 #define PST_RX_PREFIX_VLAN_STRIPPED_WORD 2u
 #define PST_RX_PREFIX_VLAN_STRIPPED_SHIFT 32u
@@ -1264,8 +1204,7 @@ static inline uint64_t pst_rx_prefix_get_vlan_stripped(const struct pst_rx_prefi
   return (s->word[2] >> 32) & 0x1ull;
 }
 static inline void pst_rx_prefix_set_vlan_stripped(struct pst_rx_prefix* s, uint64_t value) {
-  s->word[2] =
-      (s->word[2] & ~(0x1ull << 32)) | ((value & 0x1ull) << 32);
+  s->word[2] = (s->word[2] & ~(0x1ull << 32)) | ((value & 0x1ull) << 32);
 }
 #define PST_RX_PREFIX_RSS_VALID_WORD 2u
 #define PST_RX_PREFIX_RSS_VALID_SHIFT 33u
@@ -1275,8 +1214,7 @@ static inline uint64_t pst_rx_prefix_get_rss_valid(const struct pst_rx_prefix* s
   return (s->word[2] >> 33) & 0x1ull;
 }
 static inline void pst_rx_prefix_set_rss_valid(struct pst_rx_prefix* s, uint64_t value) {
-  s->word[2] =
-      (s->word[2] & ~(0x1ull << 33)) | ((value & 0x1ull) << 33);
+  s->word[2] = (s->word[2] & ~(0x1ull << 33)) | ((value & 0x1ull) << 33);
 }
 #define PST_RX_PREFIX_RESERVED0_WORD 2u
 #define PST_RX_PREFIX_RESERVED0_SHIFT 34u
@@ -1286,8 +1224,7 @@ static inline uint64_t pst_rx_prefix_get_reserved0(const struct pst_rx_prefix* s
   return (s->word[2] >> 34) & 0x3fffffffull;
 }
 static inline void pst_rx_prefix_set_reserved0(struct pst_rx_prefix* s, uint64_t value) {
-  s->word[2] =
-      (s->word[2] & ~(0x3fffffffull << 34)) | ((value & 0x3fffffffull) << 34);
+  s->word[2] = (s->word[2] & ~(0x3fffffffull << 34)) | ((value & 0x3fffffffull) << 34);
 }
 #define PST_RX_PREFIX_RESERVED1_WORD 3u
 #define PST_RX_PREFIX_RESERVED1_SHIFT 0u
@@ -1313,8 +1250,7 @@ static inline uint64_t pst_admin_completion_get_command_id(const struct pst_admi
   return (s->word[0] >> 0) & 0xffffull;
 }
 static inline void pst_admin_completion_set_command_id(struct pst_admin_completion* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0xffffull << 0)) | ((value & 0xffffull) << 0);
+  s->word[0] = (s->word[0] & ~(0xffffull << 0)) | ((value & 0xffffull) << 0);
 }
 #define PST_ADMIN_COMPLETION_STATUS_WORD 0u
 #define PST_ADMIN_COMPLETION_STATUS_SHIFT 16u
@@ -1324,8 +1260,7 @@ static inline uint64_t pst_admin_completion_get_status(const struct pst_admin_co
   return (s->word[0] >> 16) & 0xffffull;
 }
 static inline void pst_admin_completion_set_status(struct pst_admin_completion* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0xffffull << 16)) | ((value & 0xffffull) << 16);
+  s->word[0] = (s->word[0] & ~(0xffffull << 16)) | ((value & 0xffffull) << 16);
 }
 #define PST_ADMIN_COMPLETION_RESULT_WORD 0u
 #define PST_ADMIN_COMPLETION_RESULT_SHIFT 32u
@@ -1335,8 +1270,7 @@ static inline uint64_t pst_admin_completion_get_result(const struct pst_admin_co
   return (s->word[0] >> 32) & 0xffffffffull;
 }
 static inline void pst_admin_completion_set_result(struct pst_admin_completion* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0xffffffffull << 32)) | ((value & 0xffffffffull) << 32);
+  s->word[0] = (s->word[0] & ~(0xffffffffull << 32)) | ((value & 0xffffffffull) << 32);
 }
 #define PST_ADMIN_COMPLETION_PHASE_WORD 1u
 #define PST_ADMIN_COMPLETION_PHASE_SHIFT 63u
@@ -1346,8 +1280,7 @@ static inline uint64_t pst_admin_completion_get_phase(const struct pst_admin_com
   return (s->word[1] >> 63) & 0x1ull;
 }
 static inline void pst_admin_completion_set_phase(struct pst_admin_completion* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x1ull << 63)) | ((value & 0x1ull) << 63);
+  s->word[1] = (s->word[1] & ~(0x1ull << 63)) | ((value & 0x1ull) << 63);
 }
 
 /* What STATISTICS_READ writes. Each is a 64-bit count since reset. */
@@ -1452,8 +1385,7 @@ static inline uint64_t pst_command_get_opcode(const struct pst_command* s) {
   return (s->word[0] >> 0) & 0xffull;
 }
 static inline void pst_command_set_opcode(struct pst_command* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0xffull << 0)) | ((value & 0xffull) << 0);
+  s->word[0] = (s->word[0] & ~(0xffull << 0)) | ((value & 0xffull) << 0);
 }
 #define PST_COMMAND_FLAGS_WORD 0u
 #define PST_COMMAND_FLAGS_SHIFT 8u
@@ -1463,8 +1395,7 @@ static inline uint64_t pst_command_get_flags(const struct pst_command* s) {
   return (s->word[0] >> 8) & 0xffull;
 }
 static inline void pst_command_set_flags(struct pst_command* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0xffull << 8)) | ((value & 0xffull) << 8);
+  s->word[0] = (s->word[0] & ~(0xffull << 8)) | ((value & 0xffull) << 8);
 }
 #define PST_COMMAND_COMMAND_ID_WORD 0u
 #define PST_COMMAND_COMMAND_ID_SHIFT 16u
@@ -1474,8 +1405,7 @@ static inline uint64_t pst_command_get_command_id(const struct pst_command* s) {
   return (s->word[0] >> 16) & 0xffffull;
 }
 static inline void pst_command_set_command_id(struct pst_command* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0xffffull << 16)) | ((value & 0xffffull) << 16);
+  s->word[0] = (s->word[0] & ~(0xffffull << 16)) | ((value & 0xffffull) << 16);
 }
 #define PST_COMMAND_TARGET_ID_WORD 0u
 #define PST_COMMAND_TARGET_ID_SHIFT 32u
@@ -1485,8 +1415,7 @@ static inline uint64_t pst_command_get_target_id(const struct pst_command* s) {
   return (s->word[0] >> 32) & 0xffffffffull;
 }
 static inline void pst_command_set_target_id(struct pst_command* s, uint64_t value) {
-  s->word[0] =
-      (s->word[0] & ~(0xffffffffull << 32)) | ((value & 0xffffffffull) << 32);
+  s->word[0] = (s->word[0] & ~(0xffffffffull << 32)) | ((value & 0xffffffffull) << 32);
 }
 
 /* Does nothing. */
@@ -1538,8 +1467,7 @@ static inline uint64_t pst_translation_map_get_writable(const struct pst_command
   return (s->word[4] >> 0) & 0x1ull;
 }
 static inline void pst_translation_map_set_writable(struct pst_command* s, uint64_t value) {
-  s->word[4] =
-      (s->word[4] & ~(0x1ull << 0)) | ((value & 0x1ull) << 0);
+  s->word[4] = (s->word[4] & ~(0x1ull << 0)) | ((value & 0x1ull) << 0);
 }
 
 /* Removes a range that was mapped by one TRANSLATION_MAP. Completes when no DMA to it is in flight. Target: domain. */
@@ -1595,8 +1523,7 @@ static inline uint64_t pst_vi_alloc_get_rx_entries(const struct pst_command* s) 
   return (s->word[4] >> 0) & 0xffffull;
 }
 static inline void pst_vi_alloc_set_rx_entries(struct pst_command* s, uint64_t value) {
-  s->word[4] =
-      (s->word[4] & ~(0xffffull << 0)) | ((value & 0xffffull) << 0);
+  s->word[4] = (s->word[4] & ~(0xffffull << 0)) | ((value & 0xffffull) << 0);
 }
 #define PST_VI_ALLOC_TX_ENTRIES_WORD 4u
 #define PST_VI_ALLOC_TX_ENTRIES_SHIFT 16u
@@ -1606,8 +1533,7 @@ static inline uint64_t pst_vi_alloc_get_tx_entries(const struct pst_command* s) 
   return (s->word[4] >> 16) & 0xffffull;
 }
 static inline void pst_vi_alloc_set_tx_entries(struct pst_command* s, uint64_t value) {
-  s->word[4] =
-      (s->word[4] & ~(0xffffull << 16)) | ((value & 0xffffull) << 16);
+  s->word[4] = (s->word[4] & ~(0xffffull << 16)) | ((value & 0xffffull) << 16);
 }
 #define PST_VI_ALLOC_EVQ_ENTRIES_WORD 4u
 #define PST_VI_ALLOC_EVQ_ENTRIES_SHIFT 32u
@@ -1617,8 +1543,7 @@ static inline uint64_t pst_vi_alloc_get_evq_entries(const struct pst_command* s)
   return (s->word[4] >> 32) & 0xffffull;
 }
 static inline void pst_vi_alloc_set_evq_entries(struct pst_command* s, uint64_t value) {
-  s->word[4] =
-      (s->word[4] & ~(0xffffull << 32)) | ((value & 0xffffull) << 32);
+  s->word[4] = (s->word[4] & ~(0xffffull << 32)) | ((value & 0xffffull) << 32);
 }
 #define PST_VI_ALLOC_EVQ_POLICY_WORD 4u
 #define PST_VI_ALLOC_EVQ_POLICY_SHIFT 48u
@@ -1628,8 +1553,7 @@ static inline uint64_t pst_vi_alloc_get_evq_policy(const struct pst_command* s) 
   return (s->word[4] >> 48) & 0x3ull;
 }
 static inline void pst_vi_alloc_set_evq_policy(struct pst_command* s, uint64_t value) {
-  s->word[4] =
-      (s->word[4] & ~(0x3ull << 48)) | ((value & 0x3ull) << 48);
+  s->word[4] = (s->word[4] & ~(0x3ull << 48)) | ((value & 0x3ull) << 48);
 }
 #define PST_VI_ALLOC_RX_PREFIX_WORD 4u
 #define PST_VI_ALLOC_RX_PREFIX_SHIFT 50u
@@ -1639,8 +1563,7 @@ static inline uint64_t pst_vi_alloc_get_rx_prefix(const struct pst_command* s) {
   return (s->word[4] >> 50) & 0x1ull;
 }
 static inline void pst_vi_alloc_set_rx_prefix(struct pst_command* s, uint64_t value) {
-  s->word[4] =
-      (s->word[4] & ~(0x1ull << 50)) | ((value & 0x1ull) << 50);
+  s->word[4] = (s->word[4] & ~(0x1ull << 50)) | ((value & 0x1ull) << 50);
 }
 #define PST_VI_ALLOC_MAC_ANY_SOURCE_WORD 4u
 #define PST_VI_ALLOC_MAC_ANY_SOURCE_SHIFT 51u
@@ -1650,8 +1573,7 @@ static inline uint64_t pst_vi_alloc_get_mac_any_source(const struct pst_command*
   return (s->word[4] >> 51) & 0x1ull;
 }
 static inline void pst_vi_alloc_set_mac_any_source(struct pst_command* s, uint64_t value) {
-  s->word[4] =
-      (s->word[4] & ~(0x1ull << 51)) | ((value & 0x1ull) << 51);
+  s->word[4] = (s->word[4] & ~(0x1ull << 51)) | ((value & 0x1ull) << 51);
 }
 #define PST_VI_ALLOC_VLAN_STRIP_WORD 4u
 #define PST_VI_ALLOC_VLAN_STRIP_SHIFT 52u
@@ -1661,8 +1583,7 @@ static inline uint64_t pst_vi_alloc_get_vlan_strip(const struct pst_command* s) 
   return (s->word[4] >> 52) & 0x1ull;
 }
 static inline void pst_vi_alloc_set_vlan_strip(struct pst_command* s, uint64_t value) {
-  s->word[4] =
-      (s->word[4] & ~(0x1ull << 52)) | ((value & 0x1ull) << 52);
+  s->word[4] = (s->word[4] & ~(0x1ull << 52)) | ((value & 0x1ull) << 52);
 }
 #define PST_VI_ALLOC_MERGE_COUNT_WORD 4u
 #define PST_VI_ALLOC_MERGE_COUNT_SHIFT 56u
@@ -1672,8 +1593,7 @@ static inline uint64_t pst_vi_alloc_get_merge_count(const struct pst_command* s)
   return (s->word[4] >> 56) & 0xffull;
 }
 static inline void pst_vi_alloc_set_merge_count(struct pst_command* s, uint64_t value) {
-  s->word[4] =
-      (s->word[4] & ~(0xffull << 56)) | ((value & 0xffull) << 56);
+  s->word[4] = (s->word[4] & ~(0xffull << 56)) | ((value & 0xffull) << 56);
 }
 #define PST_VI_ALLOC_VECTOR_WORD 5u
 #define PST_VI_ALLOC_VECTOR_SHIFT 0u
@@ -1683,8 +1603,7 @@ static inline uint64_t pst_vi_alloc_get_vector(const struct pst_command* s) {
   return (s->word[5] >> 0) & 0xffffull;
 }
 static inline void pst_vi_alloc_set_vector(struct pst_command* s, uint64_t value) {
-  s->word[5] =
-      (s->word[5] & ~(0xffffull << 0)) | ((value & 0xffffull) << 0);
+  s->word[5] = (s->word[5] & ~(0xffffull << 0)) | ((value & 0xffffull) << 0);
 }
 #define PST_VI_ALLOC_WEIGHT_WORD 5u
 #define PST_VI_ALLOC_WEIGHT_SHIFT 16u
@@ -1694,8 +1613,7 @@ static inline uint64_t pst_vi_alloc_get_weight(const struct pst_command* s) {
   return (s->word[5] >> 16) & 0xffull;
 }
 static inline void pst_vi_alloc_set_weight(struct pst_command* s, uint64_t value) {
-  s->word[5] =
-      (s->word[5] & ~(0xffull << 16)) | ((value & 0xffull) << 16);
+  s->word[5] = (s->word[5] & ~(0xffull << 16)) | ((value & 0xffull) << 16);
 }
 #define PST_VI_ALLOC_HOLDOFF_NS_WORD 5u
 #define PST_VI_ALLOC_HOLDOFF_NS_SHIFT 32u
@@ -1705,8 +1623,7 @@ static inline uint64_t pst_vi_alloc_get_holdoff_ns(const struct pst_command* s) 
   return (s->word[5] >> 32) & 0xffffffffull;
 }
 static inline void pst_vi_alloc_set_holdoff_ns(struct pst_command* s, uint64_t value) {
-  s->word[5] =
-      (s->word[5] & ~(0xffffffffull << 32)) | ((value & 0xffffffffull) << 32);
+  s->word[5] = (s->word[5] & ~(0xffffffffull << 32)) | ((value & 0xffffffffull) << 32);
 }
 #define PST_VI_ALLOC_HOLDOFF_EVENTS_WORD 6u
 #define PST_VI_ALLOC_HOLDOFF_EVENTS_SHIFT 0u
@@ -1716,8 +1633,7 @@ static inline uint64_t pst_vi_alloc_get_holdoff_events(const struct pst_command*
   return (s->word[6] >> 0) & 0xffffull;
 }
 static inline void pst_vi_alloc_set_holdoff_events(struct pst_command* s, uint64_t value) {
-  s->word[6] =
-      (s->word[6] & ~(0xffffull << 0)) | ((value & 0xffffull) << 0);
+  s->word[6] = (s->word[6] & ~(0xffffull << 0)) | ((value & 0xffffull) << 0);
 }
 #define PST_VI_ALLOC_RATE_LIMIT_MBPS_WORD 6u
 #define PST_VI_ALLOC_RATE_LIMIT_MBPS_SHIFT 32u
@@ -1727,8 +1643,7 @@ static inline uint64_t pst_vi_alloc_get_rate_limit_mbps(const struct pst_command
   return (s->word[6] >> 32) & 0xffffffffull;
 }
 static inline void pst_vi_alloc_set_rate_limit_mbps(struct pst_command* s, uint64_t value) {
-  s->word[6] =
-      (s->word[6] & ~(0xffffffffull << 32)) | ((value & 0xffffffffull) << 32);
+  s->word[6] = (s->word[6] & ~(0xffffffffull << 32)) | ((value & 0xffffffffull) << 32);
 }
 
 /* Stops and frees a VI and its filters; after the completion no DMA or event of it appears (R10). Target: VI. */
@@ -1744,8 +1659,7 @@ static inline uint64_t pst_source_grant_get_family(const struct pst_command* s) 
   return (s->word[1] >> 0) & 0xfull;
 }
 static inline void pst_source_grant_set_family(struct pst_command* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0xfull << 0)) | ((value & 0xfull) << 0);
+  s->word[1] = (s->word[1] & ~(0xfull << 0)) | ((value & 0xfull) << 0);
 }
 #define PST_SOURCE_GRANT_ADDRESS_LO_WORD 2u
 #define PST_SOURCE_GRANT_ADDRESS_LO_SHIFT 0u
@@ -1778,8 +1692,7 @@ static inline uint64_t pst_filter_insert_get_match(const struct pst_command* s) 
   return (s->word[1] >> 0) & 0xfull;
 }
 static inline void pst_filter_insert_set_match(struct pst_command* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0xfull << 0)) | ((value & 0xfull) << 0);
+  s->word[1] = (s->word[1] & ~(0xfull << 0)) | ((value & 0xfull) << 0);
 }
 #define PST_FILTER_INSERT_FAMILY_WORD 1u
 #define PST_FILTER_INSERT_FAMILY_SHIFT 4u
@@ -1789,8 +1702,7 @@ static inline uint64_t pst_filter_insert_get_family(const struct pst_command* s)
   return (s->word[1] >> 4) & 0xfull;
 }
 static inline void pst_filter_insert_set_family(struct pst_command* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0xfull << 4)) | ((value & 0xfull) << 4);
+  s->word[1] = (s->word[1] & ~(0xfull << 4)) | ((value & 0xfull) << 4);
 }
 #define PST_FILTER_INSERT_REPLICATE_WORD 1u
 #define PST_FILTER_INSERT_REPLICATE_SHIFT 8u
@@ -1800,8 +1712,7 @@ static inline uint64_t pst_filter_insert_get_replicate(const struct pst_command*
   return (s->word[1] >> 8) & 0x1ull;
 }
 static inline void pst_filter_insert_set_replicate(struct pst_command* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x1ull << 8)) | ((value & 0x1ull) << 8);
+  s->word[1] = (s->word[1] & ~(0x1ull << 8)) | ((value & 0x1ull) << 8);
 }
 #define PST_FILTER_INSERT_RSS_WORD 1u
 #define PST_FILTER_INSERT_RSS_SHIFT 9u
@@ -1811,8 +1722,7 @@ static inline uint64_t pst_filter_insert_get_rss(const struct pst_command* s) {
   return (s->word[1] >> 9) & 0x1ull;
 }
 static inline void pst_filter_insert_set_rss(struct pst_command* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x1ull << 9)) | ((value & 0x1ull) << 9);
+  s->word[1] = (s->word[1] & ~(0x1ull << 9)) | ((value & 0x1ull) << 9);
 }
 #define PST_FILTER_INSERT_PROTOCOL_WORD 1u
 #define PST_FILTER_INSERT_PROTOCOL_SHIFT 16u
@@ -1822,8 +1732,7 @@ static inline uint64_t pst_filter_insert_get_protocol(const struct pst_command* 
   return (s->word[1] >> 16) & 0xffull;
 }
 static inline void pst_filter_insert_set_protocol(struct pst_command* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0xffull << 16)) | ((value & 0xffull) << 16);
+  s->word[1] = (s->word[1] & ~(0xffull << 16)) | ((value & 0xffull) << 16);
 }
 #define PST_FILTER_INSERT_ETHERTYPE_WORD 1u
 #define PST_FILTER_INSERT_ETHERTYPE_SHIFT 32u
@@ -1833,8 +1742,7 @@ static inline uint64_t pst_filter_insert_get_ethertype(const struct pst_command*
   return (s->word[1] >> 32) & 0xffffull;
 }
 static inline void pst_filter_insert_set_ethertype(struct pst_command* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0xffffull << 32)) | ((value & 0xffffull) << 32);
+  s->word[1] = (s->word[1] & ~(0xffffull << 32)) | ((value & 0xffffull) << 32);
 }
 #define PST_FILTER_INSERT_VLAN_ID_WORD 1u
 #define PST_FILTER_INSERT_VLAN_ID_SHIFT 48u
@@ -1844,8 +1752,7 @@ static inline uint64_t pst_filter_insert_get_vlan_id(const struct pst_command* s
   return (s->word[1] >> 48) & 0xfffull;
 }
 static inline void pst_filter_insert_set_vlan_id(struct pst_command* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0xfffull << 48)) | ((value & 0xfffull) << 48);
+  s->word[1] = (s->word[1] & ~(0xfffull << 48)) | ((value & 0xfffull) << 48);
 }
 #define PST_FILTER_INSERT_LOCAL_PORT_WORD 2u
 #define PST_FILTER_INSERT_LOCAL_PORT_SHIFT 0u
@@ -1855,8 +1762,7 @@ static inline uint64_t pst_filter_insert_get_local_port(const struct pst_command
   return (s->word[2] >> 0) & 0xffffull;
 }
 static inline void pst_filter_insert_set_local_port(struct pst_command* s, uint64_t value) {
-  s->word[2] =
-      (s->word[2] & ~(0xffffull << 0)) | ((value & 0xffffull) << 0);
+  s->word[2] = (s->word[2] & ~(0xffffull << 0)) | ((value & 0xffffull) << 0);
 }
 #define PST_FILTER_INSERT_REMOTE_PORT_WORD 2u
 #define PST_FILTER_INSERT_REMOTE_PORT_SHIFT 16u
@@ -1866,8 +1772,7 @@ static inline uint64_t pst_filter_insert_get_remote_port(const struct pst_comman
   return (s->word[2] >> 16) & 0xffffull;
 }
 static inline void pst_filter_insert_set_remote_port(struct pst_command* s, uint64_t value) {
-  s->word[2] =
-      (s->word[2] & ~(0xffffull << 16)) | ((value & 0xffffull) << 16);
+  s->word[2] = (s->word[2] & ~(0xffffull << 16)) | ((value & 0xffffull) << 16);
 }
 #define PST_FILTER_INSERT_RSS_CONTEXT_WORD 2u
 #define PST_FILTER_INSERT_RSS_CONTEXT_SHIFT 32u
@@ -1877,8 +1782,7 @@ static inline uint64_t pst_filter_insert_get_rss_context(const struct pst_comman
   return (s->word[2] >> 32) & 0xffffffffull;
 }
 static inline void pst_filter_insert_set_rss_context(struct pst_command* s, uint64_t value) {
-  s->word[2] =
-      (s->word[2] & ~(0xffffffffull << 32)) | ((value & 0xffffffffull) << 32);
+  s->word[2] = (s->word[2] & ~(0xffffffffull << 32)) | ((value & 0xffffffffull) << 32);
 }
 #define PST_FILTER_INSERT_LOCAL_ADDRESS_LO_WORD 3u
 #define PST_FILTER_INSERT_LOCAL_ADDRESS_LO_SHIFT 0u
@@ -1963,8 +1867,7 @@ static inline uint64_t pst_msix_bind_get_vector(const struct pst_command* s) {
   return (s->word[1] >> 0) & 0xffffull;
 }
 static inline void pst_msix_bind_set_vector(struct pst_command* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0xffffull << 0)) | ((value & 0xffffull) << 0);
+  s->word[1] = (s->word[1] & ~(0xffffull << 0)) | ((value & 0xffffull) << 0);
 }
 #define PST_MSIX_BIND_TO_VI_WORD 1u
 #define PST_MSIX_BIND_TO_VI_SHIFT 16u
@@ -1974,8 +1877,7 @@ static inline uint64_t pst_msix_bind_get_to_vi(const struct pst_command* s) {
   return (s->word[1] >> 16) & 0x1ull;
 }
 static inline void pst_msix_bind_set_to_vi(struct pst_command* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x1ull << 16)) | ((value & 0x1ull) << 16);
+  s->word[1] = (s->word[1] & ~(0x1ull << 16)) | ((value & 0x1ull) << 16);
 }
 #define PST_MSIX_BIND_WAKEUP_VI_WORD 1u
 #define PST_MSIX_BIND_WAKEUP_VI_SHIFT 32u
@@ -1985,8 +1887,7 @@ static inline uint64_t pst_msix_bind_get_wakeup_vi(const struct pst_command* s) 
   return (s->word[1] >> 32) & 0xffffffffull;
 }
 static inline void pst_msix_bind_set_wakeup_vi(struct pst_command* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0xffffffffull << 32)) | ((value & 0xffffffffull) << 32);
+  s->word[1] = (s->word[1] & ~(0xffffffffull << 32)) | ((value & 0xffffffffull) << 32);
 }
 
 /* Changes the wakeup moderation of a VI. Target: VI. */
@@ -1999,8 +1900,7 @@ static inline uint64_t pst_moderation_set_get_holdoff_ns(const struct pst_comman
   return (s->word[1] >> 0) & 0xffffffffull;
 }
 static inline void pst_moderation_set_set_holdoff_ns(struct pst_command* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0xffffffffull << 0)) | ((value & 0xffffffffull) << 0);
+  s->word[1] = (s->word[1] & ~(0xffffffffull << 0)) | ((value & 0xffffffffull) << 0);
 }
 #define PST_MODERATION_SET_HOLDOFF_EVENTS_WORD 1u
 #define PST_MODERATION_SET_HOLDOFF_EVENTS_SHIFT 32u
@@ -2010,8 +1910,7 @@ static inline uint64_t pst_moderation_set_get_holdoff_events(const struct pst_co
   return (s->word[1] >> 32) & 0xffffull;
 }
 static inline void pst_moderation_set_set_holdoff_events(struct pst_command* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0xffffull << 32)) | ((value & 0xffffull) << 32);
+  s->word[1] = (s->word[1] & ~(0xffffull << 32)) | ((value & 0xffffull) << 32);
 }
 #define PST_MODERATION_SET_ADAPTIVE_WORD 1u
 #define PST_MODERATION_SET_ADAPTIVE_SHIFT 48u
@@ -2021,8 +1920,7 @@ static inline uint64_t pst_moderation_set_get_adaptive(const struct pst_command*
   return (s->word[1] >> 48) & 0x1ull;
 }
 static inline void pst_moderation_set_set_adaptive(struct pst_command* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x1ull << 48)) | ((value & 0x1ull) << 48);
+  s->word[1] = (s->word[1] & ~(0x1ull << 48)) | ((value & 0x1ull) << 48);
 }
 
 /* Configures the port. */
@@ -2035,8 +1933,7 @@ static inline uint64_t pst_port_config_get_mtu_bytes(const struct pst_command* s
   return (s->word[1] >> 0) & 0xffffull;
 }
 static inline void pst_port_config_set_mtu_bytes(struct pst_command* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0xffffull << 0)) | ((value & 0xffffull) << 0);
+  s->word[1] = (s->word[1] & ~(0xffffull << 0)) | ((value & 0xffffull) << 0);
 }
 #define PST_PORT_CONFIG_PROMISCUOUS_WORD 1u
 #define PST_PORT_CONFIG_PROMISCUOUS_SHIFT 16u
@@ -2046,8 +1943,7 @@ static inline uint64_t pst_port_config_get_promiscuous(const struct pst_command*
   return (s->word[1] >> 16) & 0x1ull;
 }
 static inline void pst_port_config_set_promiscuous(struct pst_command* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x1ull << 16)) | ((value & 0x1ull) << 16);
+  s->word[1] = (s->word[1] & ~(0x1ull << 16)) | ((value & 0x1ull) << 16);
 }
 #define PST_PORT_CONFIG_PAUSE_WORD 1u
 #define PST_PORT_CONFIG_PAUSE_SHIFT 17u
@@ -2057,8 +1953,7 @@ static inline uint64_t pst_port_config_get_pause(const struct pst_command* s) {
   return (s->word[1] >> 17) & 0x1ull;
 }
 static inline void pst_port_config_set_pause(struct pst_command* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x1ull << 17)) | ((value & 0x1ull) << 17);
+  s->word[1] = (s->word[1] & ~(0x1ull << 17)) | ((value & 0x1ull) << 17);
 }
 #define PST_PORT_CONFIG_LOOPBACK_WORD 1u
 #define PST_PORT_CONFIG_LOOPBACK_SHIFT 18u
@@ -2068,8 +1963,7 @@ static inline uint64_t pst_port_config_get_loopback(const struct pst_command* s)
   return (s->word[1] >> 18) & 0x1ull;
 }
 static inline void pst_port_config_set_loopback(struct pst_command* s, uint64_t value) {
-  s->word[1] =
-      (s->word[1] & ~(0x1ull << 18)) | ((value & 0x1ull) << 18);
+  s->word[1] = (s->word[1] & ~(0x1ull << 18)) | ((value & 0x1ull) << 18);
 }
 
 /* Writes PORT_STATISTICS to host memory. */
