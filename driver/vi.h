@@ -29,8 +29,12 @@ struct ViLayout {
   ViGeometry geometry;
 };
 
-// Bytes that the three rings need, each rounded up to a page; fills in the offsets from first_offset on.
+// Bytes that the three rings need, each rounded up to a page; fills in the offsets from first_offset on, which is
+// page-aligned. layout.geometry must be valid (see vi_geometry_valid).
 [[nodiscard]] size_t vi_layout_place(ViLayout& layout, uint64_t first_offset);
+
+// True if all sizes are powers of two within the contract's limits.
+[[nodiscard]] bool vi_geometry_valid(const ViGeometry& geometry);
 
 // Shared state of a VI. Writer: whoever holds the stack's lock (or the only user). All indices are free-running.
 struct ViState {
@@ -51,6 +55,9 @@ struct ViState {
   uint64_t primes_count = 0;       // primes written
   uint64_t overflow_marks_count = 0;
 };
+
+// Sets the state of a VI that has just been allocated, before anybody drives it.
+void vi_state_initialise(ViState& state, const ViLayout& layout, uint32_t vi_id);
 
 enum class ViEventType : uint8_t { kRx, kTx, kTimer, kError, kWakeup };
 enum class ChecksumResult : uint8_t { kNone = 0, kGood = 1, kBad = 2 };
@@ -96,17 +103,19 @@ class Vi {
 
   // --- send ----------------------------------------------------------------------------------------------------
   [[nodiscard]] uint32_t tx_space() const;   // descriptors that can be queued
-  // Queues a packet. Fragments belong to the device until a TX event's consumer_idx passes them. False if no space.
+  // Queues a packet of 1 to PST_LIMIT_TX_FRAGMENTS_MAX descriptors (segmentation takes one more), none of them empty.
+  // Fragments belong to the device until a TX event's consumer_idx passes them. False if no space.
   bool queue_tx(const TxFragment* fragments, size_t fragment_count, const TxOptions& options);
   void ring_tx_doorbell();                   // no-op if nothing new; batch several packets per call
 
   // --- events --------------------------------------------------------------------------------------------------
-  [[nodiscard]] bool has_event() const;      // reads one phase bit
+  [[nodiscard]] bool has_event() const;      // reads one phase bit; needs no lock (then it is a hint)
   // Decodes up to max_count events, advances consumer indices. Returns their number. Buffers named by the events
   // belong to the caller again.
   size_t poll(ViEvent* events, size_t max_count);
   void ring_evq_doorbell();                  // returns space to the device; no-op if nothing new
-  // Asks for one interrupt when an event beyond those consumed exists (R6). Returns space as well.
+  // Asks for one interrupt when an event beyond those consumed exists (R6). Returns space as well. Needs the stack's
+  // lock like poll(): a prime with an index older than one already given back would halt the VI (R12).
   void prime();
   void arm_timer(uint32_t delay_ns, uint16_t sequence);
 

@@ -1,0 +1,276 @@
+// The VI library against hand-written ring bytes: descriptors out, events in, wrap, phase and doorbells.
+#include "driver/vi.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "contract/gen/pst_contract.h"
+
+namespace postern {
+namespace {
+
+constexpr uint64_t kRingStart = 0x4000;
+
+// Remembers doorbell writes in order.
+class RecordingWindow : public ViWindow {
+ public:
+  void write_doorbell(uint32_t offset, uint64_t value) override { writes.emplace_back(offset, value); }
+  uint64_t read_doorbell(uint32_t) const override { return 0; }
+  void write_pio(uint32_t, const void*, size_t) override {}
+  std::vector<std::pair<uint32_t, uint64_t>> writes;
+};
+
+using Bytes = std::array<uint8_t, 16>;
+using Write = std::pair<uint32_t, uint64_t>;
+
+class ViTest : public ::testing::Test {
+ protected:
+  ViTest() {
+    ViLayout layout;
+    layout.geometry = {128, 128, 128};
+    const size_t ring_bytes = vi_layout_place(layout, kRingStart);
+    region_.resize(kRingStart + ring_bytes);
+    vi_state_initialise(state_, layout, 7);
+    vi_ = Vi(region_.data(), &state_, &window_);
+  }
+
+  Bytes slot(uint64_t ring_offset, uint32_t slot_idx) const {
+    Bytes bytes;
+    std::memcpy(bytes.data(), region_.data() + ring_offset + slot_idx * 16, 16);
+    return bytes;
+  }
+
+  // Writes an event as the device does at a free-running index of a 128-entry queue.
+  void device_writes_event(uint32_t idx, uint64_t word0, uint64_t word1) {
+    const uint64_t phase = ((idx / 128) & 1) == 0 ? 1 : 0;
+    const uint64_t words[2] = {word0, (word1 & ~(uint64_t{1} << 63)) | (phase << 63)};
+    std::memcpy(region_.data() + state_.layout.evq_offset + (idx % 128) * 16, words, 16);
+  }
+
+  std::vector<uint8_t> region_;
+  ViState state_;
+  RecordingWindow window_;
+  Vi vi_;
+};
+
+TEST(ViLayoutTest, RingsFollowEachOtherOnPages) {
+  ViLayout layout;
+  layout.geometry = {128, 4096, 512};
+  EXPECT_EQ(vi_layout_place(layout, 0x10000), 4096u + 65536u + 8192u);
+  EXPECT_EQ(layout.rx_ring_offset, 0x10000u);
+  EXPECT_EQ(layout.tx_ring_offset, 0x11000u);
+  EXPECT_EQ(layout.evq_offset, 0x21000u);
+}
+
+TEST(ViLayoutTest, GeometryOutsideTheContractIsRefused) {
+  EXPECT_TRUE(vi_geometry_valid({128, 4096, 32768}));
+  EXPECT_FALSE(vi_geometry_valid({64, 128, 128}));
+  EXPECT_FALSE(vi_geometry_valid({128, 8192, 128}));
+  EXPECT_FALSE(vi_geometry_valid({128, 128, 65536}));
+  EXPECT_FALSE(vi_geometry_valid({129, 128, 128}));
+  EXPECT_FALSE(vi_geometry_valid({128, 128, 0}));
+}
+
+TEST_F(ViTest, RxDescriptorBytesAreAsTheContractSays) {
+  EXPECT_TRUE(vi_.post_rx(0x0000123456789abc, 0x0800));
+  const Bytes expected = {0xbc, 0x9a, 0x78, 0x56, 0x34, 0x12, 0, 0, 0x00, 0x08, 0, 0, 0, 0, 0, 0};
+  EXPECT_EQ(slot(state_.layout.rx_ring_offset, 0), expected);
+  EXPECT_TRUE(window_.writes.empty());
+}
+
+TEST_F(ViTest, OneRxDoorbellCoversABatchAndIsNotRepeated) {
+  EXPECT_TRUE(vi_.post_rx(0x1000, 2048));
+  EXPECT_TRUE(vi_.post_rx(0x2000, 2048));
+  vi_.ring_rx_doorbell();
+  vi_.ring_rx_doorbell();
+  EXPECT_EQ(window_.writes, (std::vector<Write>{{0x00, 2}}));
+}
+
+TEST_F(ViTest, RxRingFullRefusesAndSpaceReturnsWithTheEvent) {
+  for (uint32_t i = 0; i < 128; ++i) {
+    ASSERT_TRUE(vi_.post_rx(i * 2048, 2048));
+  }
+  EXPECT_EQ(vi_.rx_space(), 0u);
+  EXPECT_FALSE(vi_.post_rx(0, 2048));
+  // RX event: length 60, two descriptors, consumer index 2.
+  device_writes_event(0, 1 | (uint64_t{60} << 16) | (uint64_t{2} << 32), 2);
+  ViEvent event;
+  ASSERT_EQ(vi_.poll(&event, 1), 1u);
+  EXPECT_EQ(vi_.rx_space(), 2u);
+  EXPECT_TRUE(vi_.post_rx(0xabc000, 2048));
+  EXPECT_EQ(slot(state_.layout.rx_ring_offset, 0)[1], 0xc0);  // wrapped to slot 0
+}
+
+TEST_F(ViTest, TxDescriptorsCarryFlagsOnTheFirstAndEndOnTheLastFragment) {
+  const TxFragment fragments[2] = {{0x10040, 54}, {0x20000, 1446}};
+  TxOptions options;
+  options.checksum_l3 = true;
+  options.checksum_l4 = true;
+  options.complete = true;
+  ASSERT_TRUE(vi_.queue_tx(fragments, 2, options));
+  // byte 10: TYPE 1..0, END 2, L3 3, L4 4, SEGMENT 5, TIMESTAMP 6, COMPLETE 7
+  const Bytes first = {0x40, 0x00, 0x01, 0, 0, 0, 0, 0, 54, 0, 0x98, 0, 0, 0, 0, 0};
+  const Bytes last = {0x00, 0x00, 0x02, 0, 0, 0, 0, 0, 0xa6, 0x05, 0x04, 0, 0, 0, 0, 0};
+  EXPECT_EQ(slot(state_.layout.tx_ring_offset, 0), first);
+  EXPECT_EQ(slot(state_.layout.tx_ring_offset, 1), last);
+  vi_.ring_tx_doorbell();
+  vi_.ring_tx_doorbell();
+  EXPECT_EQ(window_.writes, (std::vector<Write>{{0x08, 2}}));
+}
+
+TEST_F(ViTest, SegmentationPutsAnOptionDescriptorFirst) {
+  const TxFragment fragment = {0x3000, 9000};
+  TxOptions options;
+  options.segment_mss_bytes = 1448;
+  ASSERT_TRUE(vi_.queue_tx(&fragment, 1, options));
+  const Bytes option = {0xa8, 0x05, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0, 0, 0, 0, 0};
+  const Bytes data = {0x00, 0x30, 0, 0, 0, 0, 0, 0, 0x28, 0x23, 0x24, 0, 0, 0, 0, 0};
+  EXPECT_EQ(slot(state_.layout.tx_ring_offset, 0), option);
+  EXPECT_EQ(slot(state_.layout.tx_ring_offset, 1), data);
+  EXPECT_EQ(state_.tx_producer_idx, 2u);
+}
+
+TEST_F(ViTest, PacketThatDoesNotFitLeavesTheTxRingUntouched) {
+  state_.tx_producer_idx = state_.tx_doorbell_idx = 127;
+  const TxFragment fragments[2] = {{0x1000, 64}, {0x2000, 64}};
+  EXPECT_EQ(vi_.tx_space(), 1u);
+  EXPECT_FALSE(vi_.queue_tx(fragments, 2, {}));
+  vi_.ring_tx_doorbell();
+  EXPECT_TRUE(window_.writes.empty());
+}
+
+TEST_F(ViTest, TxIndexWrapsOver32Bits) {
+  state_.tx_producer_idx = state_.tx_doorbell_idx = state_.tx_consumer_idx = 0xffffffff;
+  const TxFragment fragments[2] = {{0x1000, 64}, {0x2000, 64}};
+  ASSERT_TRUE(vi_.queue_tx(fragments, 2, {}));
+  EXPECT_EQ(slot(state_.layout.tx_ring_offset, 127)[1], 0x10);
+  EXPECT_EQ(slot(state_.layout.tx_ring_offset, 0)[1], 0x20);
+  vi_.ring_tx_doorbell();
+  EXPECT_EQ(window_.writes, (std::vector<Write>{{0x08, 1}}));
+  EXPECT_EQ(vi_.tx_space(), 126u);
+}
+
+TEST_F(ViTest, RxEventFieldsAreDecoded) {
+  // L3 good (1), L4 bad (2), truncated (1), length 0x0203, three descriptors up to index 0x10.
+  device_writes_event(0, 1 | (1 << 4) | (2 << 6) | (1 << 8) | (uint64_t{0x0203} << 16) | (uint64_t{3} << 32), 0x10);
+  ViEvent event;
+  ASSERT_TRUE(vi_.has_event());
+  ASSERT_EQ(vi_.poll(&event, 1), 1u);
+  EXPECT_EQ(event.type, ViEventType::kRx);
+  EXPECT_EQ(event.checksum_l3, ChecksumResult::kGood);
+  EXPECT_EQ(event.checksum_l4, ChecksumResult::kBad);
+  EXPECT_TRUE(event.truncated);
+  EXPECT_EQ(event.length_bytes, 0x0203);
+  EXPECT_EQ(event.desc_count, 3);
+  EXPECT_EQ(event.first_idx, 0x0du);
+  EXPECT_EQ(event.consumer_idx, 0x10u);
+  EXPECT_FALSE(vi_.has_event());
+}
+
+TEST_F(ViTest, TxEventIsCumulative) {
+  state_.tx_producer_idx = 20;
+  device_writes_event(0, 2, 5);
+  device_writes_event(1, 2, 20);
+  ViEvent events[4];
+  ASSERT_EQ(vi_.poll(events, 4), 2u);
+  EXPECT_EQ(events[0].type, ViEventType::kTx);
+  EXPECT_EQ(events[0].first_idx, 0u);
+  EXPECT_EQ(events[0].consumer_idx, 5u);
+  EXPECT_EQ(events[1].first_idx, 5u);
+  EXPECT_EQ(events[1].consumer_idx, 20u);
+  EXPECT_EQ(vi_.tx_space(), 128u);
+}
+
+TEST_F(ViTest, TimerErrorAndWakeupEventsCarryTheirCode) {
+  device_writes_event(0, 3 | (uint64_t{0x1234} << 16), 0);
+  device_writes_event(1, 4 | (1 << 4) | (uint64_t{8} << 16), 0x55);
+  device_writes_event(2, 5 | (uint64_t{9} << 16), 0);
+  ViEvent events[4];
+  ASSERT_EQ(vi_.poll(events, 4), 3u);
+  EXPECT_EQ(events[0].type, ViEventType::kTimer);
+  EXPECT_EQ(events[0].code, 0x1234);
+  EXPECT_EQ(events[1].type, ViEventType::kError);
+  EXPECT_EQ(events[1].code, PST_ERROR_CODE_DMA_FAULT);
+  EXPECT_EQ(events[1].first_idx, 0x55u);
+  EXPECT_EQ(state_.halted_code, PST_ERROR_CODE_DMA_FAULT);
+  EXPECT_EQ(events[2].type, ViEventType::kWakeup);
+  EXPECT_EQ(events[2].code, 9);
+}
+
+TEST_F(ViTest, PhaseSeparatesPassesOverTheRing) {
+  ViEvent event;
+  for (uint32_t idx = 0; idx < 3 * 128; ++idx) {
+    ASSERT_FALSE(vi_.has_event()) << idx;
+    device_writes_event(idx, 2, idx);
+    ASSERT_TRUE(vi_.has_event()) << idx;
+    ASSERT_EQ(vi_.poll(&event, 1), 1u) << idx;
+    ASSERT_EQ(event.consumer_idx, idx);
+  }
+  EXPECT_EQ(state_.events_count, 3u * 128u);
+}
+
+TEST_F(ViTest, PhaseStaysRightWhenTheEventIndexWraps32Bits) {
+  state_.evq_consumer_idx = state_.evq_doorbell_idx = 0xffffffff;
+  device_writes_event(0xfffffffe, 2, 0);  // last pass: slot 126 was written in this pass
+  device_writes_event(0xffffffff, 2, 1);
+  device_writes_event(0, 2, 2);
+  ViEvent events[4];
+  ASSERT_EQ(vi_.poll(events, 4), 2u);
+  vi_.ring_evq_doorbell();
+  EXPECT_EQ(window_.writes, (std::vector<Write>{{0x10, 1}}));
+}
+
+TEST_F(ViTest, PollStopsAtTheCallersLimitAndKeepsTheRest) {
+  for (uint32_t idx = 0; idx < 5; ++idx) {
+    device_writes_event(idx, 2, idx + 1);
+  }
+  ViEvent events[3];
+  EXPECT_EQ(vi_.poll(events, 3), 3u);
+  EXPECT_EQ(vi_.poll(events, 3), 2u);
+  EXPECT_EQ(vi_.poll(events, 3), 0u);
+  EXPECT_EQ(state_.polls_count, 3u);
+}
+
+TEST_F(ViTest, UnknownEventTypeIsSkippedAndItsSpaceReturned) {
+  device_writes_event(0, 0xe, 0);
+  device_writes_event(1, 2, 1);
+  ViEvent events[2];
+  ASSERT_EQ(vi_.poll(events, 2), 1u);
+  EXPECT_EQ(events[0].type, ViEventType::kTx);
+  vi_.ring_evq_doorbell();
+  EXPECT_EQ(window_.writes, (std::vector<Write>{{0x10, 2}}));
+}
+
+TEST_F(ViTest, OverflowMarkIsCounted) {
+  device_writes_event(0, 2, (uint64_t{1} << 62) | 1);
+  ViEvent event;
+  ASSERT_EQ(vi_.poll(&event, 1), 1u);
+  EXPECT_EQ(event.consumer_idx, 1u);
+  EXPECT_EQ(state_.overflow_marks_count, 1u);
+}
+
+TEST_F(ViTest, PrimeCarriesConsumerIndexAndANewSequenceEachTime) {
+  device_writes_event(0, 2, 1);
+  ViEvent event;
+  ASSERT_EQ(vi_.poll(&event, 1), 1u);
+  vi_.prime();
+  vi_.prime();
+  vi_.ring_evq_doorbell();  // the prime has returned the space already
+  EXPECT_EQ(window_.writes, (std::vector<Write>{{0x18, 0x0000000100000001}, {0x18, 0x0000000200000001}}));
+  state_.prime_sequence = 0xffff;
+  vi_.prime();
+  EXPECT_EQ(window_.writes.back(), (Write{0x18, 0x0000000100000001}));  // never 0
+  EXPECT_EQ(state_.primes_count, 3u);
+}
+
+TEST_F(ViTest, TimerDoorbellCarriesDelayAndSequence) {
+  vi_.arm_timer(250000, 3);
+  EXPECT_EQ(window_.writes, (std::vector<Write>{{0x20, 0x000000030003d090}}));
+}
+
+}  // namespace
+}  // namespace postern
