@@ -21,10 +21,11 @@ class Network {
   explicit Network(const Topology& topology, uint64_t seed_offset = 0);
   ~Network();
 
-  // Connects a NIC: its wire_port and wire_export, and its rate property. Call once per host before the simulation.
+  // Connects a NIC: its wire_port and wire_export, and sets its rate, MAC address and the host's NIC properties. Call
+  // once per host before the simulation.
   [[nodiscard]] Status attach_nic(const HostSpec& host, NicDevice& nic);
-  // Connects anything else (a TAP port): frames for it go to sink; it sends by deliver() on the returned interface, at any
-  // simulated time: the link serialises them at its rate.
+  // Connects anything else (a TAP port): frames for it go to sink; it sends by deliver() on the returned interface, at
+  // any simulated time: the link serialises them at its rate.
   EthernetIf& attach(const std::string& node_name, EthernetIf& sink);
 
   // Captures at every host and TAP port with pcap = true (or at all if all is set) into DIRECTORY/<name>.pcap.
@@ -35,7 +36,10 @@ class Network {
   [[nodiscard]] std::vector<Counter> counters() const;
 
  private:
-  struct Port;   // one end of a link, as a node sees it
+  struct Port {  // one end of a link, as a node sees it
+    EthernetLink* link = nullptr;
+    unsigned side = 0;
+  };
   Topology topology_;
   std::vector<std::unique_ptr<EthernetLink>> links_;
   std::vector<std::unique_ptr<EthernetSwitch>> switches_;

@@ -23,50 +23,50 @@ struct PropertySetting {
 
 struct HostSpec {
   std::string name;
-  uint32_t address_ipv4 = 0;   // host byte order
+  uint32_t address_ipv4 = 0;  // host byte order
   unsigned prefix_bits = 24;
-  uint32_t gateway_ipv4 = 0;   // host byte order; 0: none
-  MacAddress mac{};            // given, or made from the host's position in the file
-  bool pcap = false;           // capture at this host's port
+  uint32_t gateway_ipv4 = 0;  // host byte order; 0: none
+  MacAddress mac{};           // given, or made from the host's position in the file
+  bool pcap = false;          // capture at this host's port
   std::map<std::string, PropertySetting> nic_properties;
 };
 
 // What one direction of a link does to frames. Probabilities are per frame and independent.
 struct WireImpairments {
   double loss = 0;
-  double reorder = 0;      // the frame is held back by reorder_delay_ns, so that later ones overtake it
+  double reorder = 0;  // the frame is held back by reorder_delay_ns, so that later ones overtake it
   double duplicate = 0;
-  double corrupt = 0;      // bits are flipped and the frame arrives with a bad FCS
+  double corrupt = 0;  // bits are flipped and the frame arrives with a bad FCS
   uint64_t reorder_delay_ns = 50'000;
 };
 
 struct LinkSpec {
-  std::array<std::string, 2> ends;               // names of hosts, switches or TAP ports
-  double rate_gbps = 10;                         // also set as the rate of the NICs and switch ports at its ends
-  uint64_t delay_ns = 500;                       // propagation, one way (500 ns: about 100 m of fibre)
-  std::array<WireImpairments, 2> impairments;    // [0]: ends[0] to ends[1]; [1]: back
+  std::array<std::string, 2> ends;             // names of hosts, switches or TAP ports
+  double rate_gbps = 10;                       // also set as the rate of the NICs and switch ports at its ends
+  uint64_t delay_ns = 500;                     // propagation, one way (500 ns: about 100 m of fibre)
+  std::array<WireImpairments, 2> impairments;  // [0]: ends[0] to ends[1]; [1]: back
   uint64_t seed = 1;
 };
 
 struct SwitchSpec {
   std::string name;
-  uint64_t queue_bytes = 512 * 1024;   // per output port
-  double ageing_s = 300;               // a learned address is forgotten after this time (IEEE 802.1D default)
-  uint64_t latency_ns = 500;           // from the last bit in to the earliest first bit out; assumed
+  uint64_t queue_bytes = 512 * 1024;  // per output port
+  double ageing_s = 300;              // a learned address is forgotten after this time (IEEE 802.1D default)
+  uint64_t latency_ns = 500;          // from the last bit in to the earliest first bit out; assumed
 };
 
 // A port whose other side is a TAP interface of the Linux kernel. Live runs only.
 struct TapSpec {
   std::string name;
-  std::string interface;       // name of the kernel's interface
-  std::string netns;           // network namespace that is made for it; empty: the current one
-  uint32_t address_ipv4 = 0;   // address of the kernel's interface, host byte order; 0: none
+  std::string interface;      // name of the kernel's interface
+  std::string netns;          // network namespace that is made for it; empty: the current one
+  uint32_t address_ipv4 = 0;  // address of the kernel's interface, host byte order; 0: none
   unsigned prefix_bits = 24;
   bool pcap = false;
 };
 
 struct Topology {
-  std::string source_name;   // file, or "(built in)"
+  std::string source_name;  // file, or "(built in)"
   std::vector<HostSpec> hosts;
   std::vector<LinkSpec> links;
   std::vector<SwitchSpec> switches;

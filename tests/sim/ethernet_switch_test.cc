@@ -1,0 +1,123 @@
+#include "sim/ethernet_switch.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/sim/wire_fixtures.h"
+
+namespace postern::sim {
+namespace {
+
+struct SwitchFixture {
+  explicit SwitchFixture(const EthernetSwitch::Config& config = {}, unsigned ports = 3, double rate_gbps = 10)
+      : ethernet_switch("switch", config), sinks(ports) {
+    for (unsigned i = 0; i < ports; ++i) {
+      ethernet_switch.connect(ethernet_switch.add_port(rate_gbps), sinks[i]);
+    }
+    run_ns(1);
+  }
+  void send(unsigned port, const FramePtr& frame) {
+    ethernet_switch.port(port).deliver(frame);
+    run_ns(2000);
+  }
+  EthernetSwitch ethernet_switch;
+  std::vector<FrameSink> sinks;
+};
+
+TEST(EthernetSwitchTest, FloodsAnUnknownDestinationToAllOtherPorts) {
+  SwitchFixture f;
+  f.send(0, make_frame(2, 1));
+  EXPECT_EQ(f.sinks[0].arrivals.size(), 0u);
+  EXPECT_EQ(f.sinks[1].arrivals.size(), 1u);
+  EXPECT_EQ(f.sinks[2].arrivals.size(), 1u);
+  EXPECT_EQ(f.ethernet_switch.counters(1).flooded_frames, 1u);
+}
+
+TEST(EthernetSwitchTest, SendsToALearnedAddressOnlyWhereItIs) {
+  SwitchFixture f;
+  f.send(1, make_frame(9, 2));  // learns 2 at port 1
+  f.send(0, make_frame(2, 1));
+  EXPECT_EQ(f.sinks[1].arrivals.size(), 1u);
+  EXPECT_EQ(f.sinks[2].arrivals.size(), 1u);  // only the first, flooded frame
+}
+
+TEST(EthernetSwitchTest, DoesNotSendAFrameBackToItsOwnPort) {
+  SwitchFixture f;
+  f.send(0, make_frame(9, 2));
+  f.send(0, make_frame(2, 1));
+  EXPECT_EQ(f.sinks[0].arrivals.size(), 0u);
+  EXPECT_EQ(f.sinks[1].arrivals.size(), 1u);
+}
+
+TEST(EthernetSwitchTest, FloodsBroadcastAlsoWhenEveryAddressIsKnown) {
+  SwitchFixture f;
+  f.send(1, make_frame(0xff, 2));
+  EXPECT_EQ(f.sinks[0].arrivals.size(), 1u);
+  EXPECT_EQ(f.sinks[2].arrivals.size(), 1u);
+  EXPECT_NE(f.sinks[0].arrivals[0].frame, f.sinks[2].arrivals[0].frame);
+}
+
+TEST(EthernetSwitchTest, FollowsAnAddressThatMoves) {
+  SwitchFixture f;
+  f.send(1, make_frame(0xff, 2));
+  f.send(2, make_frame(0xff, 2));
+  const size_t before = f.sinks[1].arrivals.size();
+  f.send(0, make_frame(2, 1, 5));
+  EXPECT_EQ(f.sinks[1].arrivals.size(), before);
+  EXPECT_EQ(f.sinks[2].arrivals.back().frame->bytes[14], 5);
+}
+
+TEST(EthernetSwitchTest, ForgetsAnAddressAfterTheAgeingTime) {
+  EthernetSwitch::Config config;
+  config.ageing_ns = 10'000;
+  SwitchFixture f(config);
+  f.send(1, make_frame(0xff, 2));
+  run_ns(20'000);
+  f.send(0, make_frame(2, 1, 5));
+  EXPECT_EQ(f.sinks[2].arrivals.back().frame->bytes[14], 5);  // flooded again
+}
+
+TEST(EthernetSwitchTest, ForwardsAfterItsLatencyAndTheSerialisation) {
+  EthernetSwitch::Config config;
+  config.latency_ns = 400;
+  SwitchFixture f(config);
+  f.send(0, make_frame(2, 1));
+  EXPECT_EQ(f.sinks[1].arrivals[0].time_ps, 1'000u + 400'000u + 57'600u);
+}
+
+TEST(EthernetSwitchTest, FullOutputQueueDropsAndCounts) {
+  EthernetSwitch::Config config;
+  config.queue_bytes = 10 * 1024;
+  SwitchFixture f(config);
+  f.send(2, make_frame(0xff, 3));
+  for (int i = 0; i < 20; ++i) {
+    f.ethernet_switch.port(i % 2).deliver(make_frame(3, static_cast<uint8_t>(1 + i % 2), 0, 1024));
+  }
+  run_ns(100'000);
+  const auto& counters = f.ethernet_switch.counters(2);
+  EXPECT_EQ(counters.tx_frames, 10u);
+  EXPECT_EQ(counters.queue_drops, 10u);
+  EXPECT_EQ(counters.queue_high_water_bytes, 10u * 1024);
+}
+
+TEST(EthernetSwitchTest, DropsDamagedFramesAndDoesNotLearnFromThem) {
+  SwitchFixture f;
+  const FramePtr damaged = make_frame(9, 2);
+  damaged->bad_fcs = true;
+  f.send(1, damaged);
+  EXPECT_EQ(f.ethernet_switch.counters(1).bad_fcs_drops, 1u);
+  f.send(0, make_frame(2, 1));
+  EXPECT_EQ(f.sinks[2].arrivals.size(), 1u);  // still unknown: flooded
+}
+
+TEST(EthernetSwitchTest, PortWithoutLinkForgetsItsAddressesAndDrops) {
+  SwitchFixture f;
+  f.send(1, make_frame(0xff, 2));
+  f.ethernet_switch.port(1).set_link(false);
+  f.send(0, make_frame(2, 1, 5));
+  EXPECT_EQ(f.sinks[1].arrivals.size(), 0u);
+  EXPECT_EQ(f.sinks[2].arrivals.back().frame->bytes[14], 5);
+  EXPECT_EQ(f.ethernet_switch.counters(1).queue_drops, 1u);
+}
+
+}  // namespace
+}  // namespace postern::sim
