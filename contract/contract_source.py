@@ -22,7 +22,7 @@ class ContractError(Exception):
     """A defect of the description: one line that says where, what was expected and what came."""
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
+class _UniqueKeyLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """YAML silently keeps the last of two equal keys; a contract must not."""
 
 

@@ -22,8 +22,9 @@ OUTPUTS = {
     "contract/gen/register_bank.h": "register_bank.h.j2",
     "docs/contract.md": "contract.md.j2",
 }
-# The keywords of IEEE 1800 that a field could plausibly be called; the lint test finds any other.
-SV_KEYWORDS = frozenset("""
+# Keywords of IEEE 1800 that a field could plausibly be called, and `vector`, which Verilator keeps for C++; the lint test
+# finds any other.
+SV_RESERVED = frozenset("""
     alias always and assert assign before begin bind bit break buf byte case cell chandle checker class clocking config
     const constraint context continue cover deassign default design disable do edge else end enum event expect export extends
     final first_match for force forever fork function generate global if iff implements implies import include initial
@@ -31,7 +32,7 @@ SV_KEYWORDS = frozenset("""
     modport module negedge new nor not null or output package packed parameter posedge primitive priority program property
     protected pull0 pull1 pure rand real ref reg reject release repeat restrict return scalared sequence shortint signed small
     soft solve static string strong struct super supply0 supply1 table tagged task then this throughout time timeprecision
-    timeunit type typedef union unique unsigned until use var vectored virtual void wait weak while wildcard wire with
+    timeunit type typedef union unique unsigned until use var vector vectored virtual void wait weak while wildcard wire with
     within xnor xor""".split())
 
 
@@ -56,11 +57,11 @@ def sv_number(value, width):
 
 
 def sv_member(field):
-    """Member name of a packed structure; a SystemVerilog keyword gets a trailing underscore, a gap a name of its own."""
+    """Member name of a packed structure; a reserved word gets a trailing underscore, a gap a name of its own."""
     if field["name"] is None:
         return f"unused_{field['low']}"
     name = field["name"].lower()
-    return name + "_" if name in SV_KEYWORDS else name
+    return name + "_" if name in SV_RESERVED else name
 
 
 def camel(name):
