@@ -1,0 +1,46 @@
+# Front door of the project. `make help` lists the targets; each line of help is the comment behind a target's name.
+# PRESET chooses the build (release, debug, asan, tsan), JOBS the number of parallel jobs.
+PRESET ?= release
+JOBS   ?= 2
+BUILD  := build/$(PRESET)
+CTEST  := ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j $(JOBS)
+
+.DEFAULT_GOAL := help
+.PHONY: help install-deps configure build demo test test-all bench lint format contract clean
+
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+install-deps:  ## install the Debian 12 packages that are missing (root or sudo)
+	@tools/install_dependencies.sh
+
+configure: install-deps
+	@mkdir -p $(BUILD)
+	@cmake --preset $(PRESET) >$(BUILD)/configure.log 2>&1 || { cat $(BUILD)/configure.log; exit 1; }
+
+build: configure  ## build everything (PRESET=release, debug, asan or tsan)
+	@cmake --build $(BUILD) -j $(JOBS)
+
+demo: build  ## run the whole machine once: virtual time, live, TAP, iperf3; each line with its result
+	@POSTERN_BUILD_DIR=$(CURDIR)/$(BUILD) demo/run.sh
+
+test: build  ## run all tests except the slow ones; ends with CTest's summary
+	@$(CTEST) -LE slow
+
+test-all: build  ## run all tests, also the slow ones
+	@$(CTEST)
+
+bench: build  ## measure; prints a table and writes build/bench.json
+	@$(BUILD)/bin/postern-bench --json build/bench.json
+
+lint: configure  ## clang-format and clang-tidy on the project's own code; any finding is an error
+	@tools/lint.sh $(BUILD) $(JOBS)
+
+format:  ## rewrite the project's own C++ code with clang-format
+	@git ls-files -co --exclude-standard -- '*.h' '*.cc' ':!contract/gen' | xargs -r clang-format -i
+
+contract: install-deps  ## write the files that are generated from contract/nic.yaml
+	@/usr/bin/python3 -B contract/generate.py
+
+clean:  ## remove everything that was built
+	rm -rf build

@@ -1,0 +1,63 @@
+# Fails the configuration when a target links a target of a layer that cmake/layers.txt does not allow it to use.
+# postern_layer_target(NAME) registers a target; the check runs when all folders have been read.
+
+set_property(GLOBAL PROPERTY POSTERN_LAYER_TARGETS "")
+
+function(postern_layer_target name)
+  set_property(GLOBAL APPEND PROPERTY POSTERN_LAYER_TARGETS ${name})
+endfunction()
+
+# The first path component of the folder that defines the target, or "" for a target that is not the project's.
+function(_postern_layer_of target out)
+  set(${out} "" PARENT_SCOPE)
+  if(NOT TARGET ${target})
+    return()
+  endif()
+  get_target_property(imported ${target} IMPORTED)
+  if(imported)
+    return()
+  endif()
+  get_target_property(folder ${target} SOURCE_DIR)
+  file(RELATIVE_PATH relative ${CMAKE_SOURCE_DIR} ${folder})
+  string(REGEX REPLACE "/.*" "" layer "${relative}")
+  set(${out} "${layer}" PARENT_SCOPE)
+endfunction()
+
+# Layers that a layer's targets may link: those of all its lines in layers.txt.
+function(_postern_allowed_layers layer out)
+  file(STRINGS ${CMAKE_SOURCE_DIR}/cmake/layers.txt lines REGEX "^${layer}(/[a-z_]+)?:")
+  set(allowed ${layer})
+  foreach(line IN LISTS lines)
+    string(REGEX REPLACE "^[^:]*: *" "" entries "${line}")
+    string(REPLACE " " ";" entries "${entries}")
+    foreach(entry IN LISTS entries)
+      string(REGEX REPLACE "/.*" "" entry "${entry}")
+      list(APPEND allowed ${entry})
+    endforeach()
+  endforeach()
+  set(${out} "${allowed}" PARENT_SCOPE)
+endfunction()
+
+function(postern_check_layers)
+  get_property(targets GLOBAL PROPERTY POSTERN_LAYER_TARGETS)
+  foreach(target IN LISTS targets)
+    _postern_layer_of(${target} layer)
+    _postern_allowed_layers("${layer}" allowed)
+    set(libraries "")
+    foreach(property LINK_LIBRARIES INTERFACE_LINK_LIBRARIES)
+      get_target_property(value ${target} ${property})
+      if(value)
+        list(APPEND libraries ${value})
+      endif()
+    endforeach()
+    foreach(library IN LISTS libraries)
+      _postern_layer_of("${library}" used)
+      if(used AND NOT used IN_LIST allowed)
+        message(FATAL_ERROR "${target} (${layer}/) links ${library} (${used}/), which cmake/layers.txt does not allow. "
+                            "Move the code, or change the rule with a reason in docs/decisions.md.")
+      endif()
+    endforeach()
+  endforeach()
+endfunction()
+
+cmake_language(DEFER DIRECTORY ${CMAKE_SOURCE_DIR} CALL postern_check_layers)
