@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <string>
 
 #include "driver/hostd_protocol.h"
@@ -91,31 +92,24 @@ class HostdClient {
   [[nodiscard]] Status ensure_connected();
   [[nodiscard]] Status connect_locked();
   [[nodiscard]] Status reattach_locked();
-  [[nodiscard]] Result<Reply> transact(Request& request, int pass_fd, int* fds, uint32_t expected_fds);
+  // fds: room for expected_fds descriptors. Never more come back; fewer is an error.
+  [[nodiscard]] Result<Reply> transact(Request& request, int pass_fd = -1, int* fds = nullptr, uint32_t expected_fds = 0);
   [[nodiscard]] Result<Reply> transact_locked(Request& request, int pass_fd, int* fds, uint32_t expected_fds);
   [[nodiscard]] Status send_request(const Request& request, int pass_fd);
   [[nodiscard]] Result<Reply> receive_reply(uint32_t request_id, int* fds, uint32_t expected_fds);
   [[nodiscard]] Result<StackAttachment> transact_for_grant(Request& request, int pass_fd);
+  [[nodiscard]] Status wait_readable(int64_t deadline_ns);
   void drop_connection();
 
-  static constexpr uint32_t kEventQueueLength = 256;
   std::string socket_path_;   // empty in a helper
   int timeout_ms_;
   std::atomic<int> fd_{-1};
   std::atomic<int> lock_owner_pid_{0};
-  int owner_pid_ = 0;         // process that made the connection
+  std::atomic<int> owner_pid_{0};  // process that made the connection
   uint32_t next_request_id_ = 1;
   TokenProvider provider_ = nullptr;
   void* provider_context_ = nullptr;
-  // Events that arrived while a reply was awaited (helper). Ring; hostd never has more outstanding than it holds.
-  struct QueuedEvent {
-    HelperEvent event;
-    uint32_t endpoint;
-    uint32_t generation;
-  };
-  QueuedEvent events_[kEventQueueLength];
-  uint32_t events_head_ = 0;
-  uint32_t events_tail_ = 0;
+  std::deque<HelperMessage> events_;  // helper: arrived while a reply was awaited
 };
 
 // Parses what getpeername() gave for a descriptor. True if it looks like a token. Async-signal-safe.
@@ -123,5 +117,4 @@ class HostdClient {
 // getpeername() and parse_token_name(). False for anything else.
 [[nodiscard]] bool token_name_of(int fd, TokenName& name);
 
-// A window, clock page and kick descriptor as received, for use with Vi: see driver/mapped_window.h.
 }  // namespace postern::hostd
