@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 namespace postern::sim {
 namespace {
@@ -20,6 +21,11 @@ double uniform(std::mt19937_64& random) { return static_cast<double>(random() >>
 uint64_t frame_time_ps(uint64_t frame_bytes, double rate_gbps) {
   const uint64_t bits = (kPreambleBytes + std::max(frame_bytes, kMinFrameBytes) + kFcsBytes) * 8;
   return static_cast<uint64_t>(std::llround(static_cast<double>(bits) * 1000.0 / rate_gbps));
+}
+
+uint64_t mix_hash(uint64_t hash, uint64_t word) {
+  const uint64_t x = (hash ^ word) * 0x9e3779b97f4a7c15;
+  return x ^ (x >> 32);
 }
 
 uint64_t inter_frame_gap_ps(double rate_gbps) {
@@ -46,6 +52,7 @@ class EthernetLink::Direction : public sc_core::sc_module, public EthernetIf {
   void deliver(const FramePtr& frame) override {
     counters_.frames++;
     counters_.bytes += frame->bytes.size();
+    add_to_fingerprint(*frame);
     const uint64_t leave_ps = last_bit_ps(*frame);
     if (sender_capture_ != nullptr) {
       sender_capture_->record(now_ps(), *frame);
@@ -74,6 +81,17 @@ class EthernetLink::Direction : public sc_core::sc_module, public EthernetIf {
       return arrive_ps != other.arrive_ps ? arrive_ps > other.arrive_ps : order > other.order;
     }
   };
+
+  void add_to_fingerprint(const EthernetFrame& frame) {
+    uint64_t hash = mix_hash(counters_.fingerprint, now_ps());
+    const size_t size_bytes = frame.bytes.size();
+    for (size_t i = 0; i < size_bytes; i += sizeof(uint64_t)) {
+      uint64_t word = 0;
+      std::memcpy(&word, frame.bytes.data() + i, std::min(sizeof word, size_bytes - i));
+      hash = mix_hash(hash, word);
+    }
+    counters_.fingerprint = mix_hash(hash, size_bytes);
+  }
 
   // When the frame's last bit leaves the sender: now, unless this link serialises.
   uint64_t last_bit_ps(const EthernetFrame& frame) {

@@ -27,6 +27,9 @@ constexpr uint64_t kMinFrameBytes = 60;
 [[nodiscard]] uint64_t frame_time_ps(uint64_t frame_bytes, double rate_gbps);
 [[nodiscard]] uint64_t inter_frame_gap_ps(double rate_gbps);
 
+// One step of a fingerprint: a 64-bit word into a running hash (multiply and fold; not cryptographic).
+[[nodiscard]] uint64_t mix_hash(uint64_t hash, uint64_t word);
+
 class EthernetLink : public sc_core::sc_module {
  public:
   struct Config {
@@ -43,6 +46,7 @@ class EthernetLink : public sc_core::sc_module {
     uint64_t reordered = 0;
     uint64_t duplicated = 0;
     uint64_t corrupted = 0;
+    uint64_t fingerprint = 0;  // hash over times and bytes of the frames given to the link
   };
 
   EthernetLink(const sc_core::sc_module_name& name, const Config& config);

@@ -127,6 +127,16 @@ void Network::flush_captures() {
   }
 }
 
+uint64_t Network::fingerprint() const {
+  uint64_t hash = 0;
+  for (const auto& link : links_) {
+    for (unsigned side = 0; side < 2; ++side) {
+      hash = mix_hash(hash, link->counters(side).fingerprint);
+    }
+  }
+  return hash;
+}
+
 std::vector<Counter> Network::counters() const {
   std::vector<Counter> result;
   for (size_t i = 0; i < links_.size(); ++i) {

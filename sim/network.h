@@ -34,6 +34,8 @@ class Network {
 
   // "link.a-b.forward.lost" and so on; sorted by name.
   [[nodiscard]] std::vector<Counter> counters() const;
+  // A hash over all frames that entered the links, with their times.
+  [[nodiscard]] uint64_t fingerprint() const;
 
  private:
   struct Port {  // one end of a link, as a node sees it

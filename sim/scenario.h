@@ -1,0 +1,67 @@
+// `postern sim`: a topology and a list of workloads in virtual time, from a TOML file or built in; runs it, prints what
+// happened and writes the same as JSON. No SystemC here. File format: sim/README.md.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "driver/result.h"
+#include "sim/cpu_costs.h"
+#include "sim/topology.h"
+#include "sim/workload.h"
+
+namespace postern::sim {
+
+struct Scenario {
+  std::string name;
+  std::string source_name;   // file, or "(built in)"
+  Topology topology;
+  uint64_t seed = 1;
+  uint64_t limit_ns = 600'000'000'000;   // simulated time after which unfinished workloads have failed
+  uint64_t spin_ns = 20'000;             // see VirtualHost::Options
+  CpuCosts costs;
+  std::vector<WorkloadSpec> workloads;
+};
+
+struct ScenarioOptions {
+  std::string scenario = "pingpong";     // a file, or the name of a built-in scenario
+  std::string json_path;                 // empty: no JSON; "-": to standard output instead of the report
+  std::string pcap_directory;            // empty: no captures
+  std::vector<std::string> settings;     // "[HOST:]PROPERTY=NUMBER" of NICs
+  std::optional<uint64_t> seed;
+  std::optional<uint64_t> duration_ms;   // simulated; ends streams, and is the limit for everything else
+  bool quiet = false;                    // no report, no progress line
+};
+
+struct BuiltinScenario {
+  std::string name;
+  std::string description;   // one line
+  std::string text;          // TOML
+};
+
+// What can be run without a file.
+[[nodiscard]] const std::vector<BuiltinScenario>& builtin_scenarios();
+
+// Reads and checks a scenario. Errors name file, line, key and what was expected.
+[[nodiscard]] Result<Scenario> parse_scenario(const std::string& text, const std::string& source_name);
+// A built-in name, else a file. Applies the options' settings, seed and duration.
+[[nodiscard]] Result<Scenario> load_scenario(const ScenarioOptions& options);
+
+// Everything that happened in a run, as deterministic JSON text: sorted keys, no wall-clock values.
+struct ScenarioOutcome {
+  bool ok = false;           // every workload ended well
+  std::string json;
+  std::string report;        // tables for a person
+  uint64_t simulated_ns = 0;
+  std::vector<WorkloadResult> results;
+};
+// Runs a scenario. Once per process (a SystemC kernel elaborates once).
+[[nodiscard]] Result<ScenarioOutcome> execute_scenario(const Scenario& scenario, const std::string& pcap_directory,
+                                                       bool show_progress, bool trace_stages = true);
+
+// The whole verb: load, run, print, write JSON. Returns the exit status: 0, 1 if a workload failed, 2 for bad input.
+[[nodiscard]] int run_scenario(const ScenarioOptions& options);
+
+}  // namespace postern::sim

@@ -1,0 +1,140 @@
+// Elaboration and control of a simulation in virtual time; see the header.
+#include "sim/simulation.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <systemc>
+
+#include "hw_model/nic_model.h"
+#include "sim/in_process_function.h"
+#include "sim/network.h"
+
+namespace postern::sim {
+namespace {
+
+constexpr int kThreadStackBytes = 256 * 1024;   // the stack's deepest call chain, with room for logging and printing
+
+std::vector<NamedCount> to_named(const std::vector<Counter>& counters) {
+  std::vector<NamedCount> result;
+  result.reserve(counters.size());
+  for (const Counter& counter : counters) {
+    result.push_back({counter.name, counter.value});
+  }
+  return result;
+}
+
+}  // namespace
+
+struct Simulation::Impl {
+  struct Host {
+    std::unique_ptr<NicDevice> nic;
+    std::unique_ptr<HostStageTrace> stages;
+    std::unique_ptr<InProcessFunction> function;
+  };
+
+  Options options;
+  StageTrace stages;
+  std::unique_ptr<Network> network;
+  std::vector<Host> hosts;
+  bool stop_requested = false;
+};
+
+Simulation::Simulation(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Simulation::~Simulation() = default;
+
+Result<std::unique_ptr<Simulation>> Simulation::create(const Options& options) {
+  if (!options.topology.taps.empty()) {
+    return Error{EINVAL, fmt::format("{}: tap \"{}\": a TAP port needs the Linux kernel and real time; use `postern up`, "
+                                     "or leave it out",
+                                     options.topology.source_name, options.topology.taps.front().name)};
+  }
+  auto impl = std::make_unique<Impl>();
+  impl->options = options;
+  impl->network = std::make_unique<Network>(options.topology, options.seed);
+  for (const HostSpec& spec : options.topology.hosts) {
+    Impl::Host host;
+    host.nic = std::make_unique<hw_model::NicModel>(("nic_" + spec.name).c_str());
+    if (options.trace_stages) {
+      host.stages = std::make_unique<HostStageTrace>(impl->stages, true);
+    }
+    host.function = std::make_unique<InProcessFunction>(("host_" + spec.name).c_str(), *host.nic, options.costs,
+                                                        host.stages.get());
+    if (Status status = impl->network->attach_nic(spec, *host.nic); !status) {
+      return status.error();
+    }
+    impl->hosts.push_back(std::move(host));
+  }
+  if (!options.pcap_directory.empty()) {
+    if (Status status = impl->network->open_captures(options.pcap_directory, true); !status) {
+      return status.error();
+    }
+  }
+  return std::unique_ptr<Simulation>(new Simulation(std::move(impl)));
+}
+
+size_t Simulation::host_count() const { return impl_->hosts.size(); }
+
+const HostSpec& Simulation::host_spec(size_t host_idx) const { return impl_->options.topology.hosts.at(host_idx); }
+
+PciFunction& Simulation::function(size_t host_idx) { return *impl_->hosts.at(host_idx).function; }
+
+HostCpu& Simulation::cpu(size_t host_idx) { return *impl_->hosts.at(host_idx).function; }
+
+HostStageTrace* Simulation::host_stages(size_t host_idx) { return impl_->hosts.at(host_idx).stages.get(); }
+
+const StageTrace& Simulation::stages() const { return impl_->stages; }
+
+void Simulation::spawn(const std::string& name, std::function<void()> body) {
+  sc_core::sc_spawn_options options;
+  options.set_stack_size(kThreadStackBytes);
+  sc_core::sc_spawn(std::move(body), sc_core::sc_gen_unique_name(name.c_str()), &options);
+}
+
+void Simulation::run(uint64_t duration_ns) {
+  if (!impl_->stop_requested) {
+    sc_core::sc_start(sc_core::sc_time::from_value(duration_ns * 1000), sc_core::SC_EXIT_ON_STARVATION);
+  }
+}
+
+void Simulation::request_stop() {
+  impl_->stop_requested = true;
+  sc_core::sc_pause();
+}
+
+bool Simulation::stop_requested() const { return impl_->stop_requested; }
+
+uint64_t Simulation::now_ps() const { return sc_core::sc_time_stamp().value(); }
+
+bool Simulation::is_idle() const { return !sc_core::sc_pending_activity(); }
+
+void Simulation::flush_captures() { impl_->network->flush_captures(); }
+
+std::vector<NamedCount> Simulation::nic_counters(size_t host_idx) const {
+  return to_named(impl_->hosts.at(host_idx).nic->counters());
+}
+
+std::vector<NamedCount> Simulation::function_counters(size_t host_idx) const {
+  const InProcessFunction::Counters& c = impl_->hosts.at(host_idx).function->counters();
+  return {{"dma_faults", c.dma_faults},           {"dma_reads", c.dma_reads},
+          {"dma_writes", c.dma_writes},           {"doorbell_writes", c.doorbell_writes},
+          {"interrupts", c.interrupts},           {"register_reads", c.register_reads},
+          {"register_writes", c.register_writes}};
+}
+
+std::vector<NamedCount> Simulation::wire_counters() const { return to_named(impl_->network->counters()); }
+
+uint64_t Simulation::wire_fingerprint() const { return impl_->network->fingerprint(); }
+
+std::vector<PropertyInfo> Simulation::nic_properties(size_t host_idx) const {
+  std::vector<PropertyInfo> result;
+  for (const Property& property : impl_->hosts.at(host_idx).nic->properties()) {
+    result.push_back({property.name, property.unit, property.doc, property.source, property.value});
+  }
+  std::sort(result.begin(), result.end(), [](const PropertyInfo& a, const PropertyInfo& b) { return a.name < b.name; });
+  return result;
+}
+
+}  // namespace postern::sim

@@ -1,0 +1,84 @@
+// A topology in virtual time: NICs, wires and, for every host, a PCI function and a processor. The one place where
+// scenarios meet SystemC; no SystemC in this header. One simulation per process: a SystemC kernel elaborates once.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "driver/pci_function.h"
+#include "driver/result.h"
+#include "sim/cpu_costs.h"
+#include "sim/host_cpu.h"
+#include "sim/stage_trace.h"
+#include "sim/topology.h"
+
+namespace postern::sim {
+
+// A counter of the device, a wire or the PCI function. (sim/nic_device.h has the same for SystemC's side.)
+struct NamedCount {
+  std::string name;
+  uint64_t value = 0;
+};
+
+// A tunable of a NIC, as `postern sim --list-properties` shows it.
+struct PropertyInfo {
+  std::string name;
+  std::string unit;
+  std::string doc;
+  std::string source;
+  double value = 0;
+};
+
+class Simulation {
+ public:
+  struct Options {
+    Topology topology;
+    uint64_t seed = 0;          // added to every link's seed
+    std::string pcap_directory; // empty: no captures
+    CpuCosts costs;
+    bool trace_stages = true;   // latency by stage; costs host time
+  };
+
+  // Builds everything. Errors: unknown NIC property, a TAP port (virtual time has no kernel), capture files.
+  [[nodiscard]] static Result<std::unique_ptr<Simulation>> create(const Options& options);
+  ~Simulation();
+  Simulation(const Simulation&) = delete;
+  Simulation& operator=(const Simulation&) = delete;
+
+  [[nodiscard]] size_t host_count() const;
+  [[nodiscard]] const HostSpec& host_spec(size_t host_idx) const;
+  [[nodiscard]] PciFunction& function(size_t host_idx);
+  [[nodiscard]] HostCpu& cpu(size_t host_idx);
+  [[nodiscard]] HostStageTrace* host_stages(size_t host_idx);   // null without trace_stages
+  [[nodiscard]] const StageTrace& stages() const;
+
+  // Runs body as a thread of the simulation, from time 0 on if it has not begun, else from now. The body may call
+  // everything of PciFunction and HostCpu. An exception that leaves it ends the process.
+  void spawn(const std::string& name, std::function<void()> body);
+  // Advances simulated time by at most duration_ns, or until request_stop() or nothing is left to happen.
+  void run(uint64_t duration_ns);
+  // Makes run() return at the present simulated time. Callable from a thread of the simulation.
+  void request_stop();
+  [[nodiscard]] bool stop_requested() const;
+  [[nodiscard]] uint64_t now_ps() const;
+  // Nothing will ever happen again.
+  [[nodiscard]] bool is_idle() const;
+
+  void flush_captures();
+  [[nodiscard]] std::vector<NamedCount> nic_counters(size_t host_idx) const;
+  [[nodiscard]] std::vector<NamedCount> function_counters(size_t host_idx) const;
+  [[nodiscard]] std::vector<NamedCount> wire_counters() const;
+  // A hash over all frames that entered a wire, with their times: equal runs have equal fingerprints.
+  [[nodiscard]] uint64_t wire_fingerprint() const;
+  [[nodiscard]] std::vector<PropertyInfo> nic_properties(size_t host_idx) const;
+
+ private:
+  struct Impl;
+  explicit Simulation(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace postern::sim
