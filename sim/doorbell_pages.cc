@@ -86,6 +86,8 @@ struct DoorbellPages::Vi {
   }
 };
 
+DoorbellPages::DoorbellPages(DoorbellSink& sink) : sink_(sink) {}
+
 Result<std::unique_ptr<DoorbellPages>> DoorbellPages::create(DoorbellSink& sink) {
   std::unique_ptr<DoorbellPages> pages(new DoorbellPages(sink));
   pages->kick_epoll_.reset(epoll_create1(EPOLL_CLOEXEC));

@@ -92,7 +92,7 @@ class DoorbellPages {
     Snapshot seen{};
   };
 
-  explicit DoorbellPages(DoorbellSink& sink) : sink_(sink) {}
+  explicit DoorbellPages(DoorbellSink& sink);
   [[nodiscard]] Status make_clock();
   static Snapshot collect(const uint8_t* base);
   bool poll_page(Vi& vi, Page& page);

@@ -1,0 +1,7 @@
+# The live transport: shared-memory windows and clock (all that an application needs of it), the vfio-user wire format
+# (client and server), and the vfio-user client.
+postern_add_library(postern_mapped_window SOURCES mapped_vi_window.cc LIBS postern_contract)
+postern_add_library(postern_vfio_user_wire SOURCES vfio_user_protocol.cc vfio_user_socket.cc)
+postern_add_library(postern_vfio_user
+  SOURCES vfio_user_function.cc vfio_user_connection.cc
+  LIBS postern_mapped_window postern_vfio_user_wire)
