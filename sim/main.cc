@@ -1,0 +1,142 @@
+// The `postern` command: reads the command line and calls the verb. See sim/cli_verbs.h for what the verbs do.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "contract/gen/pst_contract.h"
+#include "sim/cli_verbs.h"
+#include "sim/live_simulator.h"
+
+namespace postern::sim {
+namespace {
+
+constexpr char kRunDirHelp[] =
+    "Directory with the state and the sockets of the testbed (default: $POSTERN_RUN_DIR, else "
+    "${XDG_RUNTIME_DIR:-/tmp}/postern-$UID)";
+
+// The command line up to the program that `postern exec` is to run, and that program with its arguments: what follows
+// "--", or what follows the host's name.
+struct SplitArguments {
+  std::vector<std::string> own;
+  std::vector<std::string> program;
+};
+
+SplitArguments split_exec(int argc, char** argv) {
+  SplitArguments split;
+  int i = 1;
+  for (; i < argc; ++i) split.own.emplace_back(argv[i]);
+  if (argc < 2 || std::strcmp(argv[1], "exec") != 0) return split;
+  split.own = {"exec"};
+  bool host_seen = false;
+  for (i = 2; i < argc && std::strcmp(argv[i], "--") != 0; ++i) {
+    const std::string argument = argv[i];
+    const bool is_option = argument.size() > 1 && argument[0] == '-';
+    if (host_seen && !is_option) break;
+    split.own.push_back(argument);
+    if (argument == "--run-dir" && i + 1 < argc) {
+      split.own.emplace_back(argv[++i]);
+    } else if (!is_option) {
+      host_seen = true;
+    }
+  }
+  if (i < argc && std::strcmp(argv[i], "--") == 0) ++i;
+  for (; i < argc; ++i) split.program.emplace_back(argv[i]);
+  return split;
+}
+
+struct CommandLine {
+  TestbedOptions up;
+  LiveOptions live;
+  std::string run_dir;
+  std::string host;
+  bool json = false;
+};
+
+void add_up(CLI::App& app, CommandLine& line) {
+  CLI::App* verb = app.add_subcommand("up", "Start a testbed: the simulator and one hostd per host");
+  verb->add_option("topology", line.up.topology_path,
+                   "TOML file with hosts, links, switches and TAP ports (default: hosts a and b, one 10 Gb/s link)");
+  verb->add_option("--run-dir", line.up.run_dir, kRunDirHelp);
+  verb->add_option("--set", line.up.settings,
+                   "NIC property for every host, or for one: PROPERTY=VALUE or HOST:PROPERTY=VALUE")
+      ->allow_extra_args(false);
+  verb->add_option("--pcap", line.up.pcap_dir, "Capture the frames of every port into this directory");
+  verb->add_flag("--foreground", line.up.foreground, "Stay until Ctrl-C, then end the testbed");
+  verb->footer(
+      "Example:\n  postern up\n  postern exec b -- python3 -m http.server 8000 &\n"
+      "  postern exec a -- curl http://10.9.0.2:8000/\n  postern down\n"
+      "A topology with a TAP port needs root (it creates a network namespace).");
+}
+
+void add_exec(CLI::App& app, CommandLine& line) {
+  CLI::App* verb = app.add_subcommand("exec", "Run an unmodified program on a host of the testbed");
+  verb->add_option("--run-dir", line.run_dir, kRunDirHelp);
+  verb->add_option("host", line.host, "Host whose NIC the program's sockets use")->required();
+  verb->footer(
+      "The program and its arguments follow `--`. Its exit status is that of this command.\n"
+      "Addresses that no host of the testbed has stay with the kernel.\n"
+      "Example:\n  postern exec a -- curl http://10.9.0.2:8000/");
+}
+
+void add_sessions(CLI::App& app, CommandLine& line) {
+  CLI::App* status = app.add_subcommand("status", "Show processes, hosts, counters and simulated time of the testbed");
+  status->add_option("--run-dir", line.run_dir, kRunDirHelp);
+  status->add_flag("--json", line.json, "Everything, as JSON");
+  status->footer("Exit status 0 if all processes of the testbed run.\nExample:\n  postern status --json");
+  CLI::App* down = app.add_subcommand("down", "End the testbed and remove its sockets and network namespaces");
+  down->add_option("--run-dir", line.run_dir, kRunDirHelp);
+  down->footer(
+      "Programs that were started with `postern exec` are told that the network is down.\nExample:\n  postern down");
+  CLI::App* live = app.add_subcommand("live-simulator", "Started by `postern up`")->group("");
+  live->add_option("--run-dir", line.live.run_dir)->required();
+  live->add_option("--topology", line.live.topology_path);
+  live->add_option("--source-name", line.live.source_name);
+  live->add_option("--set", line.live.settings)->allow_extra_args(false);
+  live->add_option("--pcap", line.live.pcap_dir);
+  live->add_option("--ready-fd", line.live.ready_fd);
+  app.add_subcommand("version", "Show the versions of Postern and of its hardware/software contract");
+}
+
+int run_verb(CLI::App& app, const CommandLine& line, const SplitArguments& split) {
+  if (app.got_subcommand("up")) return cli_up(line.up);
+  if (app.got_subcommand("exec")) return cli_exec(line.run_dir, line.host, split.program);
+  if (app.got_subcommand("status")) return cli_status(line.run_dir, line.json);
+  if (app.got_subcommand("down")) return cli_down(line.run_dir);
+  if (app.got_subcommand("live-simulator")) {
+    const Status status = run_live_simulator(line.live);
+    return status.ok() ? 0 : cli_fail(status.error());
+  }
+  fmt::print("postern {}, contract {}.{}, hash {:016x}\n", POSTERN_VERSION, PST_CONTRACT_VERSION >> 16,
+             PST_CONTRACT_VERSION & 0xffff, static_cast<uint64_t>(PST_CONTRACT_HASH));
+  return 0;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{"Postern: a user-accessible NIC that you can run without owning one."};
+  app.name("postern");
+  app.require_subcommand(1);
+  app.footer("`postern VERB --help` explains a verb.");
+  CommandLine line;
+  add_up(app, line);
+  add_exec(app, line);
+  add_sessions(app, line);
+  SplitArguments split = split_exec(argc, argv);
+  try {
+    std::vector<std::string> reversed(split.own.rbegin(), split.own.rend());  // as CLI11 wants them
+    app.parse(reversed);
+  } catch (const CLI::Success& asked) {
+    return app.exit(asked);  // --help
+  } catch (const CLI::ParseError& problem) {
+    fmt::print(stderr, "postern: {}; see `postern --help`\n", problem.what());
+    return 2;
+  }
+  return run_verb(app, line, split);
+}
+
+}  // namespace
+}  // namespace postern::sim
+
+int main(int argc, char** argv) { return postern::sim::run(argc, argv); }

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# kill -9 of a server with an open connection: its VI, filters and memory are free within 1 s, its peer sees the end.
+. "$(dirname "$0")/testbed.sh"
+
+cat >"$WORK/server.py" <<'PY'
+import socket, time
+listener = socket.socket()
+listener.bind(("10.9.0.2", 9000))
+listener.listen()
+connection, _ = listener.accept()
+connection.sendall(b"hello")
+time.sleep(60)
+PY
+cat >"$WORK/client.py" <<'PY'
+import socket, time
+for attempt in range(100):
+    try:
+        connection = socket.create_connection(("10.9.0.2", 9000), timeout=5)
+        break
+    except OSError:
+        time.sleep(0.1)
+connection.settimeout(20)
+assert connection.recv(5) == b"hello"
+print("connected", flush=True)
+try:
+    data = connection.recv(100)
+    print("end of data" if not data else "unexpected data", flush=True)
+except ConnectionResetError:
+    print("reset", flush=True)
+PY
+
+# What the host holds: started VIs, filters, bytes of DMA memory. Of NIC b.
+held() {
+  status "next((n['started_vis'], n['filters'], n['dma_bytes']) for n in s['simulator']['status']['nics'] if n['host'] == 'b')"
+}
+
+up
+before=$(held)
+background server "$POSTERN" exec b -- python3 "$WORK/server.py"
+server=$LAST
+background client "$POSTERN" exec a -- python3 "$WORK/client.py"
+wait_for 20 "the client is connected" grep -q connected "$WORK/client.log"
+[ "$(held)" != "$before" ] || fail "a connected server should hold a VI, filters and memory"
+
+kill -9 "$server"
+begin=$(date +%s%N)
+until [ "$(held)" = "$before" ]; do
+  elapsed_ms=$((($(date +%s%N) - begin) / 1000000))
+  [ "$elapsed_ms" -lt 3000 ] || fail "host b still holds $(held) instead of $before (VIs, filters, bytes)"
+done
+elapsed_ms=$((($(date +%s%N) - begin) / 1000000))
+[ "$elapsed_ms" -le 1000 ] || fail "released only after $elapsed_ms ms"
+wait_for 5 "the client sees the end of the connection" grep -qE "reset|end of data" "$WORK/client.log"
+echo "released after $elapsed_ms ms; client: $(tail -n 1 "$WORK/client.log")"
