@@ -25,6 +25,8 @@ class MappedViWindow : public ViWindow {
   [[nodiscard]] uint64_t read_doorbell(uint32_t offset) const override;
   void write_pio(uint32_t offset_bytes, const void* data, size_t size_bytes) override;
 
+  // The window's own descriptor of the kick eventfd.
+  [[nodiscard]] int kick_fd() const { return kick_fd_.get(); }
   // The device clock that came with the window.
   [[nodiscard]] const MappedDeviceClock& clock() const { return *clock_; }
 

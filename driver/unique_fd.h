@@ -27,7 +27,8 @@ class UniqueFd {
     fd_ = fd;
   }
   // A second descriptor of the same open file, closed on exec; not valid if the process has no descriptor left.
-  [[nodiscard]] static UniqueFd duplicate_of(int fd) { return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
+  // The copy has a number above fd (a library keeps its own descriptors away from the application's low ones).
+  [[nodiscard]] static UniqueFd duplicate_of(int fd) { return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, fd)); }
 
  private:
   int fd_ = -1;

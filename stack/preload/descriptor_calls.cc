@@ -1,0 +1,292 @@
+// What descriptors are, apart from sockets: close, dup, fcntl, ioctl, socket options, streams on a descriptor.
+#include <asm/socket.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "stack/preload/calls.h"
+#include "stack/preload/endpoint_streams.h"
+#include "stack/preload/process.h"
+
+namespace postern::preload::calls {
+namespace {
+
+EndpointFd& as_endpoint(const FdRef& ref) { return *static_cast<EndpointFd*>(ref.get()); }
+
+// Whether this process may note anything about its descriptors (see Process::in_vfork_child).
+bool keeps_table() { return Process::get().accelerating() && !Process::get().in_vfork_child(); }
+
+int close_one(int fd) {
+  Process& process = Process::get();
+  if (!keeps_table()) {
+    return real().close(fd);
+  }
+  if (process.is_internal(fd)) {
+    return finish(-EBADF);
+  }
+  process.note_close(fd);
+  process.fds().set_unknown(fd);  // before the number can be given out again
+  return real().close(fd);
+}
+
+int duplicated(int from, int to) {
+  if (to >= 0 && keeps_table()) {
+    Process::get().fds().copy(from, to);
+  }
+  return to;
+}
+
+int change_status_flags(int fd, EndpointFd& endpoint, unsigned long argument) {
+  const bool nonblocking = (argument & O_NONBLOCK) != 0;
+  endpoint.change_flags(nonblocking ? kFlagNonblocking : 0, nonblocking ? 0 : kFlagNonblocking);
+  // The token carries the flag as well: F_GETFL answers from it, and processes without the library see it.
+  return real().fcntl(fd, F_SETFL, argument);
+}
+
+// IPV6_* options of a socket that the application made as IPv6 but whose IPv4 half is what the NIC serves.
+int get_ipv6_option(int name, void* value, socklen_t* length) {
+  if (name != IPV6_V6ONLY && name != IPV6_UNICAST_HOPS && name != IPV6_TCLASS && name != IPV6_RECVERR) {
+    return -ENOPROTOOPT;
+  }
+  const int answer = name == IPV6_UNICAST_HOPS ? 64 : 0;
+  *length = std::min<socklen_t>(*length, sizeof answer);
+  std::memcpy(value, &answer, *length);
+  return 0;
+}
+
+int endpoint_ioctl(int fd, EndpointFd& endpoint, unsigned long request, void* argument) {
+  int error = 0;
+  stack::Stack* stack = endpoint.live(&error);
+  if (stack == nullptr) {
+    return finish(error);
+  }
+  int64_t answer = 0;
+  switch (request) {
+    case FIONBIO: {
+      const bool nonblocking = *static_cast<int*>(argument) != 0;
+      endpoint.change_flags(nonblocking ? kFlagNonblocking : 0, nonblocking ? 0 : kFlagNonblocking);
+      return real().ioctl(fd, request, argument);
+    }
+    case FIONREAD:  // the same number as SIOCINQ
+      answer = stack->readable_bytes(endpoint.endpoint);
+      if (answer == 0) {
+        endpoint.stack->poll();
+        answer = stack->readable_bytes(endpoint.endpoint);
+      }
+      break;
+    case SIOCOUTQ:  // the same number as TIOCOUTQ
+      answer = stack->unsent_bytes(endpoint.endpoint);
+      break;
+    case SIOCATMARK:
+      answer = 0;  // there is never urgent data
+      break;
+    default:
+      // Interface queries and close-on-exec flags work on any socket; terminal requests fail as on any socket.
+      return real().ioctl(fd, request, argument);
+  }
+  if (answer < 0) {
+    return finish(static_cast<int>(answer));
+  }
+  *static_cast<int*>(argument) = static_cast<int>(answer);
+  return 0;
+}
+
+// --- streams ---------------------------------------------------------------------------------------------------------
+
+// libc's own streams would read and write the token itself, so a stream on an endpoint is a custom one.
+struct EndpointStream {
+  int fd;
+};
+
+ssize_t stream_read(void* cookie, char* buffer, size_t size) {
+  return calls::read(static_cast<EndpointStream*>(cookie)->fd, buffer, size);
+}
+
+ssize_t stream_write(void* cookie, const char* buffer, size_t size) {
+  const ssize_t written = calls::write(static_cast<EndpointStream*>(cookie)->fd, buffer, size);
+  return written < 0 ? 0 : written;  // fopencookie(3): an error is 0 here
+}
+
+int stream_close(void* cookie) {
+  auto* stream = static_cast<EndpointStream*>(cookie);
+  const int result = close_one(stream->fd);
+  delete stream;
+  return result;
+}
+
+}  // namespace
+
+int close(int fd) { return close_one(fd); }
+
+int close_range(unsigned int first, unsigned int last, int flags) {
+  Process& process = Process::get();
+  constexpr int kCloexecFlag = 4;  // CLOSE_RANGE_CLOEXEC: nothing is closed now
+  if (!keeps_table() || (flags & kCloexecFlag) != 0 || first > last) {
+    return real().close_range(first, last, flags);
+  }
+  // Descriptors that the table knows are closed one by one; the library's own are left out; ranges between go to the
+  // kernel whole.
+  unsigned int start = first;
+  const unsigned int known_end = static_cast<unsigned int>(process.fds().limit());
+  for (unsigned int fd = first; fd <= last && fd < known_end; ++fd) {
+    if (!process.is_internal(static_cast<int>(fd))) {
+      process.note_close(static_cast<int>(fd));
+      process.fds().set_unknown(static_cast<int>(fd));
+      continue;
+    }
+    if (start < fd && real().close_range(start, fd - 1, flags) != 0) {
+      return -1;
+    }
+    start = fd + 1;
+  }
+  return start <= last ? real().close_range(start, last, flags) : 0;
+}
+
+void closefrom(int first) { calls::close_range(static_cast<unsigned int>(std::max(first, 0)), ~0U, 0); }
+
+int dup(int fd) {
+  static_cast<void>(Process::get().resolve(fd));
+  return duplicated(fd, real().dup(fd));
+}
+
+int dup2(int fd, int new_fd) {
+  if (fd == new_fd || !keeps_table()) {
+    return real().dup2(fd, new_fd);
+  }
+  Process& process = Process::get();
+  if (process.is_internal(new_fd)) {
+    return finish(-EBUSY);
+  }
+  static_cast<void>(process.resolve(fd));
+  process.note_close(new_fd);
+  return duplicated(fd, real().dup2(fd, new_fd));
+}
+
+int dup3(int fd, int new_fd, int flags) {
+  if (!keeps_table()) {
+    return real().dup3(fd, new_fd, flags);
+  }
+  Process& process = Process::get();
+  if (process.is_internal(new_fd)) {
+    return finish(-EBUSY);
+  }
+  static_cast<void>(process.resolve(fd));
+  process.note_close(new_fd);
+  return duplicated(fd, real().dup3(fd, new_fd, flags));
+}
+
+int fcntl(int fd, int command, unsigned long argument) {
+  Process& process = Process::get();
+  if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) {
+    static_cast<void>(process.resolve(fd));
+    return duplicated(fd, real().fcntl(fd, command, argument));
+  }
+  if (command == F_SETFL) {
+    if (const FdRef ref = process.endpoint(fd); ref) {
+      return change_status_flags(fd, as_endpoint(ref), argument);
+    }
+  }
+  return real().fcntl(fd, command, argument);
+}
+
+int fcntl64(int fd, int command, unsigned long argument) { return calls::fcntl(fd, command, argument); }
+
+int ioctl(int fd, unsigned long request, void* argument) {
+  const FdRef ref = Process::get().endpoint(fd);
+  return ref ? endpoint_ioctl(fd, as_endpoint(ref), request, argument) : real().ioctl(fd, request, argument);
+}
+
+int getsockopt(int fd, int level, int name, void* value, socklen_t* length) {
+  const FdRef ref = Process::get().endpoint(fd);
+  if (!ref) {
+    return real().getsockopt(fd, level, name, value, length);
+  }
+  if (value == nullptr || length == nullptr) {
+    return finish(-EFAULT);
+  }
+  EndpointFd& endpoint = as_endpoint(ref);
+  int error = 0;
+  stack::Stack* stack = endpoint.live(&error);
+  if (stack == nullptr) {
+    return finish(error);
+  }
+  const bool ipv6 = (endpoint.flags() & kFlagIpv6Names) != 0;
+  if (level == IPPROTO_IPV6) {
+    return finish(ipv6 ? get_ipv6_option(name, value, length) : -EOPNOTSUPP);
+  }
+  if (level == SOL_SOCKET && name == SO_DOMAIN) {
+    const int domain = ipv6 ? AF_INET6 : AF_INET;
+    *length = std::min<socklen_t>(*length, sizeof domain);
+    std::memcpy(value, &domain, *length);
+    return 0;
+  }
+  const int result = stack->get_option(endpoint.endpoint, level, name, value, length);
+  return finish(result < 0 ? result : 0);
+}
+
+int setsockopt(int fd, int level, int name, const void* value, socklen_t length) {
+  const FdRef ref = Process::get().endpoint(fd);
+  if (!ref) {
+    return real().setsockopt(fd, level, name, value, length);
+  }
+  EndpointFd& endpoint = as_endpoint(ref);
+  int error = 0;
+  stack::Stack* stack = endpoint.live(&error);
+  if (stack == nullptr) {
+    return finish(error);
+  }
+  if (level == IPPROTO_IPV6) {
+    // Accepted without effect where the kernel would accept it for the IPv4 half of such a socket.
+    return finish((endpoint.flags() & kFlagIpv6Names) != 0 ? (name == IPV6_V6ONLY ? -EINVAL : 0) : -ENOPROTOOPT);
+  }
+  if (value == nullptr && length != 0) {
+    return finish(-EFAULT);
+  }
+  const int result = stack->set_option(endpoint.endpoint, level, name, value, length);
+  return finish(result < 0 ? result : 0);
+}
+
+FILE* fdopen(int fd, const char* mode) {
+  const FdRef ref = Process::get().endpoint(fd);
+  if (!ref) {
+    return real().fdopen(fd, mode);
+  }
+  auto* cookie = new EndpointStream{fd};
+  cookie_io_functions_t functions{};
+  functions.read = stream_read;
+  functions.write = stream_write;
+  functions.close = stream_close;
+  FILE* stream = ::fopencookie(cookie, mode, functions);
+  if (stream == nullptr) {
+    delete cookie;
+    return nullptr;
+  }
+  remember_stream(stream, fd);
+  return stream;
+}
+
+int fclose(FILE* stream) {
+  if (keeps_table()) {
+    const int fd = calls::fileno(stream);
+    const bool custom = forget_stream(stream);
+    if (fd >= 0 && !custom) {
+      Process::get().note_close(fd);
+      Process::get().fds().set_unknown(fd);
+    }
+  }
+  return real().fclose(stream);
+}
+
+int fileno(FILE* stream) {
+  const int remembered = stream_descriptor(stream);
+  return remembered >= 0 ? remembered : real().fileno(stream);
+}
+
+}  // namespace postern::preload::calls

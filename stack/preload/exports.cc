@@ -1,0 +1,13 @@
+// The exported symbols of libpostern.so, generated from the list. An assembler name is given instead of the C name,
+// so that libc's own declarations (with their attributes) do not conflict.
+#include "stack/preload/calls.h"
+#include "stack/preload/process.h"
+
+#define POSTERN_EXPORT(ret, name, params, args, doc)                                                  \
+  extern "C" __attribute__((visibility("default"))) ret postern_export_##name params __asm__(#name); \
+  extern "C" ret postern_export_##name params { return postern::preload::calls::name args; }
+POSTERN_INTERCEPTED_CALLS(POSTERN_EXPORT)
+#undef POSTERN_EXPORT
+
+// Reads the options early, so that a mistake in them is reported even by a program that makes no socket.
+__attribute__((constructor)) static void postern_load() { postern::preload::Process::get(); }

@@ -1,0 +1,142 @@
+// The descriptor table. Word layout: low 2 bits FdKind; the rest the undecided id or the object's address.
+#include "stack/preload/fd_table.h"
+
+#include <sys/mman.h>
+
+#include <cassert>
+
+namespace postern::preload {
+namespace {
+
+constexpr uint64_t kKindMask = 3;
+
+FdKind kind_of(uint64_t word) { return static_cast<FdKind>(word & kKindMask); }
+FdObject* object_of(uint64_t word) { return reinterpret_cast<FdObject*>(word & ~kKindMask); }
+
+}  // namespace
+
+bool FdObject::try_acquire() {
+  uint32_t count = refs_count_.load(std::memory_order_relaxed);
+  while (count != 0) {
+    if (refs_count_.compare_exchange_weak(count, count + 1, std::memory_order_acquire, std::memory_order_relaxed)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void FdObject::release() {
+  if (refs_count_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    on_unreferenced();
+  }
+}
+
+FdRef::FdRef(const FdRef& other) : object_(other.object_) {
+  if (object_ != nullptr) {
+    object_->refs_count_.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+FdRef::~FdRef() {
+  if (object_ != nullptr) {
+    object_->release();
+  }
+}
+
+FdTable::FdTable() {
+  void* memory = ::mmap(nullptr, sizeof(std::atomic<uint64_t>) * kMaxFds, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory != MAP_FAILED) {
+    entries_ = static_cast<std::atomic<uint64_t>*>(memory);
+  }
+}
+
+FdTable::~FdTable() {
+  if (entries_ != nullptr) {
+    ::munmap(entries_, sizeof(std::atomic<uint64_t>) * kMaxFds);
+  }
+}
+
+uint64_t FdTable::word(int fd) const {
+  return valid(fd) && entries_ != nullptr ? entries_[fd].load(std::memory_order_acquire) : kKernelWord;
+}
+
+bool FdTable::is_kernel(int fd) const { return word(fd) == kKernelWord; }
+
+FdLookup FdTable::lookup(int fd) const {
+  FdLookup found;
+  for (;;) {
+    const uint64_t seen = word(fd);
+    found.kind = kind_of(seen);
+    if (found.kind == FdKind::kUndecided) {
+      found.undecided_id = seen >> 2;
+      return found;
+    }
+    if (found.kind != FdKind::kObject) {
+      return found;
+    }
+    FdObject* object = object_of(seen);
+    if (!object->try_acquire()) {
+      continue;  // closed between the two loads; the entry has changed or is about to
+    }
+    found.object = FdRef(object);
+    if (word(fd) == seen) {
+      return found;
+    }
+    found.object = FdRef();
+  }
+}
+
+void FdTable::exchange(int fd, uint64_t word) {
+  if (!valid(fd) || entries_ == nullptr) {
+    return;
+  }
+  int limit = limit_.load(std::memory_order_relaxed);
+  while (word != 0 && fd >= limit && !limit_.compare_exchange_weak(limit, fd + 1, std::memory_order_acq_rel)) {
+  }
+  const uint64_t old = entries_[fd].exchange(word, std::memory_order_acq_rel);
+  if (kind_of(old) == FdKind::kObject) {
+    FdObject* object = object_of(old);
+    object->fds_count_.fetch_sub(1, std::memory_order_acq_rel);
+    object->release();
+  }
+}
+
+void FdTable::note_kernel(int fd) {
+  if (valid(fd) && entries_ != nullptr) {
+    uint64_t expected = 0;
+    entries_[fd].compare_exchange_strong(expected, kKernelWord, std::memory_order_acq_rel);
+  }
+}
+
+void FdTable::set_undecided(int fd, uint64_t id) {
+  exchange(fd, (id << 2) | static_cast<uint64_t>(FdKind::kUndecided));
+}
+
+void FdTable::set_object(int fd, FdObject* object) {
+  const auto address = reinterpret_cast<uint64_t>(object);
+  assert((address & kKindMask) == 0);
+  object->refs_count_.fetch_add(1, std::memory_order_relaxed);
+  object->fds_count_.fetch_add(1, std::memory_order_relaxed);
+  exchange(fd, address | static_cast<uint64_t>(FdKind::kObject));
+}
+
+void FdTable::copy(int from, int to) {
+  const FdLookup found = lookup(from);
+  switch (found.kind) {
+    case FdKind::kObject:
+      set_object(to, found.object.get());
+      break;
+    case FdKind::kUndecided:
+      set_undecided(to, found.undecided_id);
+      break;
+    case FdKind::kKernel:
+      set_kernel(to);
+      break;
+    case FdKind::kUnknown:
+      set_unknown(to);
+      break;
+  }
+}
+
+}  // namespace postern::preload

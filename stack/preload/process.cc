@@ -1,0 +1,409 @@
+// Process state, examination of unknown descriptors, fork. See process.h.
+#include "stack/preload/process.h"
+
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <new>
+
+#include "stack/preload/epoll_set.h"
+#include "stack/preload/promotion.h"
+
+namespace postern::preload {
+namespace {
+
+pthread_mutex_t slow_path_mutex = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+EndpointFd* free_endpoints = nullptr;
+std::atomic_flag free_endpoints_lock = ATOMIC_FLAG_INIT;
+
+// A few instructions under a spin lock with signals held off.
+class FreeListLock {
+ public:
+  FreeListLock() {
+    while (free_endpoints_lock.test_and_set(std::memory_order_acquire)) {
+      ::sched_yield();
+    }
+  }
+  ~FreeListLock() { free_endpoints_lock.clear(std::memory_order_release); }
+
+ private:
+  SignalHold hold_;
+};
+
+}  // namespace
+
+uint64_t monotonic_ns() {
+  timespec now;
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+// --- EndpointFd ------------------------------------------------------------------------------------------------------
+
+EndpointFd* EndpointFd::allocate(AttachedStack* stack, int endpoint, uint32_t generation) {
+  EndpointFd* object = nullptr;
+  {
+    FreeListLock lock;
+    object = free_endpoints;
+    if (object != nullptr) {
+      free_endpoints = object->next_free_;
+    }
+  }
+  if (object == nullptr) {
+    object = new EndpointFd();
+  }
+  object->stack = stack;
+  object->endpoint = endpoint;
+  object->generation = generation;
+  object->stream = stack != nullptr && stack->stack().socket_type(endpoint) == SOCK_STREAM;
+  return object;
+}
+
+void EndpointFd::on_unreferenced() {
+  FreeListLock lock;
+  next_free_ = free_endpoints;
+  free_endpoints = this;
+}
+
+stack::Stack* EndpointFd::live(int* error) const {
+  if (stack == nullptr || !stack->check_alive()) {
+    *error = -ENETDOWN;
+    return nullptr;
+  }
+  if (stack->stack().generation(endpoint) != generation) {
+    *error = stack->stack().is_down() ? -ENETDOWN : -EBADF;
+    return nullptr;
+  }
+  return &stack->stack();
+}
+
+uint32_t EndpointFd::flags() const { return stack == nullptr ? 0 : stack->stack().user_word(endpoint); }
+
+void EndpointFd::change_flags(uint32_t set, uint32_t clear) {
+  if (stack != nullptr) {
+    stack->stack().set_user_word(endpoint, (stack->stack().user_word(endpoint) & ~clear) | set);
+  }
+}
+
+uint32_t EndpointFd::readiness() const {
+  int error = 0;
+  stack::Stack* alive = live(&error);
+  if (alive == nullptr || alive->is_down()) {
+    return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM | POLLERR | POLLHUP | POLLRDHUP;
+  }
+  return alive->readiness(endpoint);
+}
+
+// --- Process ---------------------------------------------------------------------------------------------------------
+
+Process& Process::get() {
+  alignas(Process) static unsigned char storage[sizeof(Process)];
+  static Process* instance = new (storage) Process();
+  return *instance;
+}
+
+Process::Process() {
+  std::string complaints;
+  options_ = read_options([](const char* variable) -> const char* { return ::getenv(variable); }, &complaints);
+  set_log_level(static_cast<LogLevel>(options_.log_level));
+  for (size_t start = 0, end = 0; (end = complaints.find('\n', start)) != std::string::npos; start = end + 1) {
+    log(LogLevel::kWarning, "%s", complaints.substr(start, end - start).c_str());
+  }
+  for (auto& slot : internal_fds_) {
+    slot.store(-1, std::memory_order_relaxed);
+  }
+  pid_ = ::getpid();
+  accelerating_ = options_.enabled != 0 && !options_.hostd.empty();
+  if (accelerating_) {
+    client_ = make_client();
+    ::pthread_atfork(&Process::before_fork, &Process::after_fork_in_parent, &Process::after_fork_in_child);
+  }
+  if (options_.help != 0) {
+    const std::string text = describe_options(options_);
+    [[maybe_unused]] const ssize_t written = real().write(STDERR_FILENO, text.data(), text.size());
+  }
+}
+
+hostd::HostdClient* Process::make_client() {
+  auto* client = new hostd::HostdClient(options_.hostd, static_cast<int>(options_.connect_timeout_ms));
+  client->set_token_provider(&Process::provide_token, this);
+  return client;
+}
+
+Process::SlowPathLock::SlowPathLock() { ::pthread_mutex_lock(&slow_path_mutex); }
+Process::SlowPathLock::~SlowPathLock() { ::pthread_mutex_unlock(&slow_path_mutex); }
+
+bool Process::in_vfork_child() const { return ::getpid() != pid_; }
+
+void Process::before_fork() { ::pthread_mutex_lock(&slow_path_mutex); }
+void Process::after_fork_in_parent() { ::pthread_mutex_unlock(&slow_path_mutex); }
+
+void Process::after_fork_in_child() {
+  // The forking thread holds the mutex; its owner field names a thread that does not exist here.
+  pthread_mutex_t fresh = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+  slow_path_mutex = fresh;
+  free_endpoints_lock.clear();
+  Process& process = get();
+  process.pid_ = ::getpid();
+  ++process.fork_count_;
+  // The child makes its new sockets in the parent's stack too (hostd attaches it by a token), or in a stack of its own
+  // if it holds no token.
+  process.own_stack_inherited_ = process.own_stack_ != nullptr;
+  EpollSet::after_fork_in_child();
+}
+
+// In a forked child hostd wants a token of the stack before it answers further requests for it.
+int Process::provide_token(void* context) {
+  auto* process = static_cast<Process*>(context);
+  const int own = process->own_stack_ != nullptr ? process->find_token(process->own_stack_) : -1;
+  return own >= 0 ? own : process->find_token(nullptr);
+}
+
+// A descriptor that is a token of the stack (nullptr: of any), or -1.
+int Process::find_token(const AttachedStack* stack) const {
+  for (int fd = 0; fd < fds_.limit(); ++fd) {
+    const FdLookup found = fds_.lookup(fd);
+    if (found.kind != FdKind::kObject || found.object.get()->type() != FdObjectType::kEndpoint) {
+      continue;
+    }
+    const auto* endpoint = static_cast<const EndpointFd*>(found.object.get());
+    if (endpoint->stack != nullptr && (stack == nullptr || endpoint->stack == stack)) {
+      return fd;
+    }
+  }
+  return -1;
+}
+
+void Process::note_close(int fd) {
+  const FdLookup found = fds_.lookup(fd);
+  if (found.kind == FdKind::kObject && found.object.get()->type() == FdObjectType::kEndpoint) {
+    last_close_ns_.store(monotonic_ns(), std::memory_order_relaxed);
+  }
+}
+
+bool Process::closed_recently() const {
+  const uint64_t last_ns = last_close_ns_.load(std::memory_order_relaxed);
+  return last_ns != 0 && monotonic_ns() - last_ns < 1'000'000'000;
+}
+
+bool Process::is_internal(int fd) const {
+  if (fd < 0 || !accelerating_) {
+    return false;
+  }
+  if (client_.load(std::memory_order_acquire)->control_fd() == fd) {
+    return true;
+  }
+  for (const auto& slot : internal_fds_) {
+    if (slot.load(std::memory_order_relaxed) == fd) {
+      return true;
+    }
+  }
+  return false;
+}
+
+int Process::adopt_internal(int fd) {
+  fd = move_high(fd);
+  note_internal(fd);
+  return fd;
+}
+
+int Process::move_high(int fd) {
+  if (fd < 0) {
+    return fd;
+  }
+  const long limit = ::sysconf(_SC_OPEN_MAX);
+  const int lowest = limit > 512 ? static_cast<int>(limit < FdTable::kMaxFds ? limit : FdTable::kMaxFds) - 200 : 64;
+  const auto moved = static_cast<int>(::syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lowest));
+  if (moved >= 0) {
+    ::syscall(SYS_close, fd);
+    return moved;
+  }
+  return fd;
+}
+
+void Process::note_internal(int fd) {
+  fds_.note_kernel(fd);
+  for (auto& slot : internal_fds_) {
+    int expected = -1;
+    if (slot.compare_exchange_strong(expected, fd)) {
+      break;
+    }
+  }
+}
+
+void Process::close_internal(int fd) {
+  for (auto& slot : internal_fds_) {
+    int expected = fd;
+    if (slot.compare_exchange_strong(expected, -1)) {
+      break;
+    }
+  }
+  fds_.set_unknown(fd);
+  ::syscall(SYS_close, fd);
+}
+
+AttachedStack* Process::find_stack(uint32_t stack_id) const {
+  for (size_t i = 0; i < stack_count(); ++i) {
+    if (stacks_[i]->stack_id() == stack_id && stacks_[i]->check_alive()) {
+      return stacks_[i];
+    }
+  }
+  return nullptr;
+}
+
+AttachedStack* Process::add_stack(hostd::StackAttachment& attachment) {
+  const size_t index = stack_count();
+  if (index == kMaxStacks) {
+    log(LogLevel::kError, "more than %zu stacks in one process; the descriptor is unusable", kMaxStacks);
+    return nullptr;
+  }
+  auto attached = AttachedStack::create(attachment, client_, false, 5000,
+                                        [](int fd) { return Process::get().move_high(fd); });
+  if (!attached.ok()) {
+    log(LogLevel::kError, "%s", attached.error().message.c_str());
+    return nullptr;
+  }
+  AttachedStack* stack = attached.value().release();
+  note_internal(stack->wake_fd());
+  note_internal(stack->kick_fd());
+  stacks_[index] = stack;
+  stack_count_.store(index + 1, std::memory_order_release);
+  return stack;
+}
+
+AttachedStack* Process::own_stack() {
+  if (own_stack_inherited_ && find_token(own_stack_) < 0) {
+    own_stack_ = nullptr;
+    own_stack_inherited_ = false;
+  }
+  if (own_stack_ != nullptr && own_stack_->check_alive()) {
+    return own_stack_;
+  }
+  own_stack_ = nullptr;
+  if (!accelerating_) {
+    return nullptr;
+  }
+  auto attachment = client().create_stack();
+  if (!attachment.ok()) {
+    if (!warned_no_hostd_) {
+      warned_no_hostd_ = true;
+      log(LogLevel::kWarning, "%s; this socket uses the kernel's network", attachment.error().message.c_str());
+    }
+    return nullptr;
+  }
+  own_stack_ = add_stack(attachment.value());
+  return own_stack_;
+}
+
+void Process::check_hostd(bool now) {
+  if (stack_count() == 0) {
+    return;
+  }
+  const uint64_t time_ns = monotonic_ns();
+  if (!now && time_ns < next_health_check_ns_.load(std::memory_order_relaxed)) {
+    return;
+  }
+  next_health_check_ns_.store(time_ns + 20'000'000, std::memory_order_relaxed);
+  pollfd control{client().control_fd(), POLLRDHUP, 0};
+  const bool gone = control.fd < 0 || (real().poll(&control, 1, 0) > 0 &&
+                                       (control.revents & (POLLHUP | POLLRDHUP | POLLERR | POLLNVAL)) != 0);
+  if (!gone) {
+    return;
+  }
+  SlowPathLock lock;
+  bool any_alive = false;
+  for (size_t i = 0; i < stack_count(); ++i) {
+    if (!stacks_[i]->is_dead()) {
+      any_alive = true;
+      log(LogLevel::kWarning, "hostd is gone; sockets of stack %u answer ENETDOWN", stacks_[i]->stack_id());
+      stacks_[i]->mark_dead();
+    }
+  }
+  if (any_alive) {
+    client_ = make_client();  // dead stacks keep the old one; a hostd that is started again serves new sockets
+  }
+}
+
+// --- unknown descriptors -----------------------------------------------------------------------------------------------
+
+FdRef Process::endpoint(int fd) {
+  if (fds_.is_kernel(fd)) {
+    return FdRef();
+  }
+  FdLookup found = resolve(fd);
+  if (found.kind != FdKind::kObject || found.object.get()->type() != FdObjectType::kEndpoint) {
+    return FdRef();
+  }
+  return std::move(found.object);
+}
+
+FdLookup Process::resolve(int fd) {
+  FdLookup found = fds_.lookup(fd);
+  if (found.kind != FdKind::kUnknown || !accelerating_) {
+    return found;
+  }
+  const int saved_errno = errno;
+  found = examine(fd);
+  errno = saved_errno;
+  return found;
+}
+
+// Reached by descriptors that came through exec, over a Unix socket, or from a call that is not intercepted (open).
+FdLookup Process::examine(int fd) {
+  FdLookup found;
+  found.kind = FdKind::kKernel;
+  sockaddr_storage peer{};
+  socklen_t length = sizeof peer;
+  if (real().getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &length) == 0) {
+    hostd::TokenName name;
+    if (peer.ss_family == AF_UNIX && hostd::parse_token_name(&peer, length, name) && !in_vfork_child()) {
+      return examine_token(fd);
+    }
+  } else if (errno == EBADF) {
+    found.kind = FdKind::kUnknown;  // the call that follows says EBADF itself
+    return found;
+  } else if (errno == ENOTCONN && is_undecided_socket(fd) && !in_vfork_child()) {
+    Process::SlowPathLock lock;
+    if (fds_.lookup(fd).kind == FdKind::kUnknown) {
+      fds_.set_undecided(fd, fds_.new_undecided_id());
+    }
+    return fds_.lookup(fd);
+  }
+  if (!in_vfork_child()) {
+    fds_.note_kernel(fd);
+  }
+  return found;
+}
+
+FdLookup Process::examine_token(int fd) {
+  SlowPathLock lock;
+  FdLookup found = fds_.lookup(fd);
+  if (found.kind != FdKind::kUnknown) {
+    return found;  // another thread was faster
+  }
+  AttachedStack* stack = nullptr;
+  auto attachment = client().attach(fd);
+  if (attachment.ok()) {
+    stack = find_stack(attachment->grant.stack_id);
+    if (stack == nullptr) {
+      stack = add_stack(attachment.value());
+    }
+  } else {
+    log(LogLevel::kWarning, "descriptor %d is a token that hostd does not accept: %s", fd,
+        attachment.error().message.c_str());
+  }
+  EndpointFd* object = stack != nullptr ? EndpointFd::allocate(stack, static_cast<int>(attachment->endpoint),
+                                                               attachment->generation)
+                                        : EndpointFd::allocate(nullptr, -1, 0);
+  fds_.set_object(fd, object);
+  if (own_stack_ == nullptr && stack != nullptr) {
+    log(LogLevel::kDebug, "attached to stack %u by descriptor %d", stack->stack_id(), fd);
+  }
+  return fds_.lookup(fd);
+}
+
+}  // namespace postern::preload
