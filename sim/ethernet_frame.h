@@ -28,7 +28,9 @@ enum class Stage : uint8_t {
 using StageStamps = std::array<uint64_t, static_cast<size_t>(Stage::kCount)>;
 
 struct EthernetFrame {
-  std::vector<uint8_t> bytes;   // destination address to end of payload, without FCS
+  // Destination address to end of payload, without FCS. At least 60 bytes on a wire: whoever puts a frame there pads it
+  // with zeros (a NIC drops shorter ones as RX_BAD_LENGTH).
+  std::vector<uint8_t> bytes;
   bool bad_fcs = false;         // the wire damaged it
   StageStamps stamps_ps{};
 };

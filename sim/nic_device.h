@@ -58,6 +58,8 @@ struct Property {
   std::string doc;
   std::string source;   // where the default comes from: measured, published, assumed
   double value = 0;
+  double minimum = 0;   // bounds of value, both ends included
+  double maximum = 1e18;
 };
 
 struct Counter {
@@ -78,7 +80,7 @@ class NicDevice : public sc_core::sc_module {
   sc_core::sc_port<EthernetIf> wire_port;      // frames that leave the NIC; deliver() is called when the last bit left
   sc_core::sc_export<EthernetIf> wire_export;  // frames that arrive
 
-  // Changes a tunable before or during a run. False: no such property.
+  // Changes a tunable before or during a run. False: no such property, or a value outside its bounds.
   virtual bool set_property(const std::string& name, double value) = 0;
   [[nodiscard]] virtual std::vector<Property> properties() const = 0;
   [[nodiscard]] virtual std::vector<Counter> counters() const = 0;

@@ -1,0 +1,168 @@
+// Doorbell registers and their checks. See doorbell.h.
+#include "hw_model/doorbell.h"
+
+#include "hw_model/agenda.h"
+#include "hw_model/desc_fetch.h"
+#include "hw_model/event_queue.h"
+#include "hw_model/port_statistics.h"
+#include "hw_model/timer.h"
+#include "hw_model/vi_table.h"
+
+namespace postern::hw_model {
+
+namespace {
+
+bool is_register(uint32_t offset) {
+  switch (offset) {
+    case PST_VI_RX_DOORBELL_OFFSET:
+    case PST_VI_TX_DOORBELL_OFFSET:
+    case PST_VI_EVQ_CONSUMER_OFFSET:
+    case PST_VI_EVQ_PRIME_OFFSET:
+    case PST_VI_TIMER_OFFSET:
+    case PST_VI_PIO_DOORBELL_OFFSET:
+    case PST_VI_TX_PUSH_DESCRIPTOR_LO_OFFSET:
+    case PST_VI_TX_PUSH_DESCRIPTOR_HI_OFFSET:
+    case PST_VI_TX_PUSH_DOORBELL_OFFSET:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool is_64_bit(uint32_t offset) {
+  return offset == PST_VI_EVQ_PRIME_OFFSET || offset == PST_VI_TIMER_OFFSET || offset == PST_VI_PIO_DOORBELL_OFFSET ||
+         offset == PST_VI_TX_PUSH_DESCRIPTOR_LO_OFFSET || offset == PST_VI_TX_PUSH_DESCRIPTOR_HI_OFFSET;
+}
+
+constexpr uint64_t kLowHalf = 0xffffffffull;
+
+}  // namespace
+
+Doorbell::Doorbell(NicBlocks& nic) : nic_(nic), windows_(PST_LIMIT_VI_COUNT_MAX) {}
+
+void Doorbell::reset() {
+  for (auto& window : windows_) window.reset();
+}
+
+void Doorbell::clear_window(uint32_t vi_id) { windows_[vi_id].reset(); }
+
+void Doorbell::write(uint64_t offset, unsigned width_bytes, uint64_t value) {
+  if (offset >= PST_BAR_VI_SIZE) {
+    ++nic_.statistics->bad_accesses;
+    return;
+  }
+  const uint32_t vi_id = static_cast<uint32_t>(offset / PST_VI_WINDOW_STRIDE);
+  const uint32_t in_window = static_cast<uint32_t>(offset % PST_VI_WINDOW_STRIDE);
+  if (in_window >= PST_VI_PIO_PAGE_OFFSET) return;  // no PIO in this device: the page swallows writes
+  if ((width_bytes != 4 && width_bytes != 8) || in_window % 4 != 0) {
+    ++nic_.statistics->bad_accesses;
+    return;
+  }
+  write_page(vi_id, in_window, width_bytes, value);
+}
+
+// Same rules as contract::RegisterBank: a 4-byte access reaches half of a 64-bit register, which triggers when its high
+// half is written; an 8-byte access to a 32-bit register takes its low half.
+void Doorbell::write_page(uint32_t vi_id, uint32_t offset, unsigned width_bytes, uint64_t value) {
+  const uint32_t base = offset & ~7u;
+  if (!is_register(base) || (offset != base && (!is_64_bit(base) || width_bytes == 8))) {
+    ++nic_.statistics->bad_accesses;
+    return;
+  }
+  Vi* vi = nic_.vi_table->find(vi_id);
+  if (vi == nullptr) {
+    ++nic_.statistics->doorbells_ignored;
+    return;
+  }
+  if (!windows_[vi_id]) windows_[vi_id] = std::make_unique<Window>(Window{});
+  uint64_t& stored = (*windows_[vi_id])[base / 8];
+  const uint64_t before = stored;
+  if (offset != base) {
+    stored = (stored & kLowHalf) | (value << 32);
+  } else if (!is_64_bit(base)) {
+    stored = value & kLowHalf;
+  } else if (width_bytes == 8) {
+    stored = value;
+  } else {
+    stored = (stored & ~kLowHalf) | (value & kLowHalf);
+    return;
+  }
+  if (width_bytes == 8 || !is_64_bit(base)) {
+    if (stored == before) return;  // R2: the same write twice is one write
+  }
+  if (vi->state == ViState::kRunning || (vi->state == ViState::kHalted && (base == PST_VI_EVQ_CONSUMER_OFFSET || base == PST_VI_EVQ_PRIME_OFFSET))) {
+    ring(*vi, base, stored);
+  } else {
+    ++nic_.statistics->doorbells_ignored;
+  }
+}
+
+void Doorbell::ring(Vi& vi, uint32_t offset, uint64_t value) {
+  switch (offset) {
+    case PST_VI_RX_DOORBELL_OFFSET:
+      return ring_rx(vi, static_cast<uint32_t>(value));
+    case PST_VI_TX_DOORBELL_OFFSET:
+      return ring_tx(vi, static_cast<uint32_t>(value));
+    case PST_VI_EVQ_CONSUMER_OFFSET:
+      return ring_consumer(vi, static_cast<uint32_t>(value));
+    case PST_VI_EVQ_PRIME_OFFSET:
+      return ring_prime(vi, value);
+    case PST_VI_TIMER_OFFSET:
+      return nic_.timer->arm(vi, static_cast<uint32_t>(value), static_cast<uint16_t>(value >> PST_VI_TIMER_SEQUENCE_SHIFT));
+    case PST_VI_TX_PUSH_DESCRIPTOR_LO_OFFSET:
+    case PST_VI_TX_PUSH_DESCRIPTOR_HI_OFFSET:
+      return;  // without TX_PUSH they mean nothing until the doorbell, which is refused
+    default:   // PIO_DOORBELL, TX_PUSH_DOORBELL
+      return nic_.vi_table->halt(vi, PST_ERROR_SOURCE_DOORBELL, PST_ERROR_CODE_UNSUPPORTED, static_cast<uint32_t>(value));
+  }
+}
+
+void Doorbell::bad(Vi& vi, uint32_t index) {
+  nic_.vi_table->halt(vi, PST_ERROR_SOURCE_DOORBELL, PST_ERROR_CODE_BAD_DOORBELL, index);
+}
+
+void Doorbell::ring_rx(Vi& vi, uint32_t producer_idx) {
+  const uint32_t used = producer_idx - vi.rx_consumer_idx;
+  if (used > vi.rx_entries || used < vi.rx_producer_idx - vi.rx_consumer_idx) return bad(vi, producer_idx);
+  vi.rx_producer_idx = producer_idx;
+  nic_.desc_fetch->fetch_rx(vi);
+}
+
+void Doorbell::ring_tx(Vi& vi, uint32_t producer_idx) {
+  const uint32_t used = producer_idx - vi.tx_completed_idx;
+  if (used > vi.tx_entries || used < vi.tx_producer_idx - vi.tx_completed_idx) return bad(vi, producer_idx);
+  vi.tx_producer_idx = producer_idx;
+  const uint32_t slot = vi.tx_doorbell_count++ % vi.tx_doorbell_idx.size();
+  vi.tx_doorbell_idx[slot] = producer_idx;
+  vi.tx_doorbell_ps[slot] = Agenda::now_ps();
+  nic_.desc_fetch->fetch_tx(vi);
+}
+
+void Doorbell::ring_consumer(Vi& vi, uint32_t consumer_idx) {
+  if (!nic_.event_queue->consume(vi, consumer_idx)) bad(vi, consumer_idx);
+}
+
+void Doorbell::ring_prime(Vi& vi, uint64_t value) {
+  const uint32_t consumer_idx = static_cast<uint32_t>(value);
+  const uint64_t sequence = (value & PST_VI_EVQ_PRIME_SEQUENCE_MASK) >> PST_VI_EVQ_PRIME_SEQUENCE_SHIFT;
+  if (sequence == 0 || !nic_.event_queue->consume(vi, consumer_idx)) return bad(vi, consumer_idx);
+  nic_.event_queue->prime(vi);
+}
+
+const uint64_t* Doorbell::cell(uint64_t offset, unsigned width_bytes) const {
+  if (offset >= PST_BAR_VI_SIZE || (width_bytes != 4 && width_bytes != 8)) return nullptr;
+  const uint32_t in_window = static_cast<uint32_t>(offset % PST_VI_WINDOW_STRIDE);
+  const auto& window = windows_[offset / PST_VI_WINDOW_STRIDE];
+  if (!window || in_window >= kRegisterBytes || in_window % 4 != 0) return nullptr;
+  if (in_window % 8 != 0 && width_bytes == 8) return nullptr;
+  return &(*window)[in_window / 8];
+}
+
+uint64_t Doorbell::read(uint64_t offset, unsigned width_bytes) const {
+  const uint64_t* stored = cell(offset, width_bytes);
+  if (stored == nullptr) return 0;
+  const uint64_t value = offset % 8 == 0 ? *stored : *stored >> 32;
+  return width_bytes == 4 ? value & kLowHalf : value;
+}
+
+}  // namespace postern::hw_model

@@ -1,0 +1,247 @@
+// Slots, policies, primes and wakeups. See event_queue.h.
+#include "hw_model/event_queue.h"
+
+#include <algorithm>
+
+#include "hw_model/agenda.h"
+#include "hw_model/msix.h"
+#include "hw_model/pcie_link.h"
+#include "hw_model/port_statistics.h"
+#include "hw_model/rx_dma.h"
+#include "hw_model/vi_table.h"
+
+namespace postern::hw_model {
+
+namespace {
+uint32_t depth(const Vi& vi) { return vi.evq_producer_idx - vi.evq_consumer_idx; }
+uint64_t id_and_epoch(const Vi& vi) { return static_cast<uint64_t>(vi.epoch) << 32 | vi.id; }
+}  // namespace
+
+EventQueue::EventQueue(NicBlocks& nic)
+    : nic_(nic),
+      processing_ns_(nic.properties->add({"event_queue.processing_ns", "ns", "From the decision to write an event to its write request.", "assumed: 4 cycles at 250 MHz", 16, 0, 1e6})) {}
+
+void EventQueue::configure() { processing_ps_ = to_ps(processing_ns_); }
+
+Admission EventQueue::admit(Vi& vi) {
+  if (depth(vi) < vi.evq_entries) return Admission::kOk;
+  switch (vi.evq_policy) {
+    case PST_EVQ_POLICY_STALL:
+      return Admission::kStall;
+    case PST_EVQ_POLICY_DROP:
+      vi.overflow_mark = true;
+      ++vi.counters.events_dropped;
+      ++nic_.statistics->events_dropped;
+      return Admission::kDrop;
+    default:
+      nic_.vi_table->halt(vi, PST_ERROR_SOURCE_EVQ, PST_ERROR_CODE_QUEUE_OVERFLOW, vi.evq_producer_idx);
+      return Admission::kHalt;
+  }
+}
+
+uint32_t EventQueue::take_slot(Vi& vi, pst_event& event) {
+  const uint32_t event_idx = vi.evq_producer_idx++;
+  const bool odd_pass = (event_idx / vi.evq_entries) & 1;
+  pst_event_set_phase(&event, odd_pass ? 0 : 1);
+  pst_event_set_overflow_mark(&event, vi.overflow_mark ? 1 : 0);
+  vi.overflow_mark = false;
+  ++vi.counters.events;
+  ++nic_.statistics->events;
+  vi.counters.evq_depth_max = std::max<uint64_t>(vi.counters.evq_depth_max, depth(vi));
+  return event_idx;
+}
+
+void EventQueue::issued(Vi& vi) {
+  if (vi.primed) consider_wakeup(vi);
+}
+
+uint64_t EventQueue::slot_alignment(const Vi& vi, uint32_t event_idx) {
+  return vi.evq_address + static_cast<uint64_t>(event_idx & (vi.evq_entries - 1)) * PST_EVENT_BYTES;
+}
+
+bool EventQueue::slot_address(Vi& vi, uint32_t event_idx, uint64_t& host_address) {
+  segments_.clear();
+  if (!nic_.translation->translate(vi.pd, slot_alignment(vi, event_idx), PST_EVENT_BYTES, true, segments_)) return false;
+  host_address = segments_.front().host_address;  // a slot lies in one page
+  return true;
+}
+
+void EventQueue::issue(Vi& vi, pst_event event) {
+  const uint32_t event_idx = take_slot(vi, event);
+  const uint64_t landing = nic_.pcie_link->post_write(Agenda::now_ps() + processing_ps_, slot_alignment(vi, event_idx), PST_EVENT_BYTES);
+  nic_.agenda->at<&EventQueue::land>(landing, this, event.word[0], event.word[1], id_and_epoch(vi), event_idx);
+  issued(vi);
+}
+
+void EventQueue::land(uint64_t word0, uint64_t word1, uint64_t vi_and_epoch, uint64_t event_idx) {
+  Vi* vi = nic_.vi_table->find(vi_and_epoch & 0xffffffffull);
+  if (vi == nullptr || vi->epoch != vi_and_epoch >> 32) return;
+  const pst_event event{{word0, word1}};
+  uint64_t host_address = 0;
+  if (slot_address(*vi, static_cast<uint32_t>(event_idx), host_address) &&
+      nic_.pcie_link->memory_write(host_address, &event, PST_EVENT_BYTES)) {
+    return;
+  }
+  // Nobody can be told: the queue itself is out of reach.
+  ++nic_.statistics->events_lost;
+  if (vi->state == ViState::kRunning) {
+    write_failed(*vi, static_cast<uint32_t>(event_idx), PST_ERROR_SOURCE_EVQ, PST_ERROR_CODE_DMA_FAULT, static_cast<uint32_t>(event_idx));
+  }
+}
+
+// What was issued after event_idx comes to nothing; the error event takes its slot, so that the ring has no gap.
+void EventQueue::write_failed(Vi& vi, uint32_t event_idx, unsigned source, unsigned code, uint32_t ring_idx) {
+  if (vi.state != ViState::kRunning) return;
+  ++vi.epoch;
+  vi.evq_producer_idx = event_idx;
+  if (static_cast<int32_t>(vi.evq_consumer_idx - event_idx) > 0) vi.evq_consumer_idx = event_idx;
+  vi.tx_unreported_count = 0;
+  vi.tx_reported_idx = vi.tx_completed_idx;
+  nic_.vi_table->halt(vi, source, code, ring_idx);
+}
+
+void EventQueue::post_tx(Vi& vi) {
+  const Admission admission = admit(vi);
+  vi.tx_event_pending = admission == Admission::kStall;
+  if (admission == Admission::kDrop) vi.tx_unreported_count = 0;
+  if (admission != Admission::kOk) return;
+  pst_tx_event event{};
+  pst_tx_event_set_type(&event, PST_EVENT_TYPE_TX);
+  pst_tx_event_set_tx_consumer_idx(&event, vi.tx_completed_idx);
+  vi.tx_reported_idx = vi.tx_completed_idx;
+  vi.tx_unreported_count = 0;
+  issue(vi, {{event.word[0], event.word[1]}});
+}
+
+void EventQueue::post_tx_timestamp(Vi& vi, uint64_t first_bit_ps) {
+  const Admission admission = admit(vi);
+  if (admission == Admission::kStall) vi.tx_event_pending = true;  // the completion is not lost, the time is
+  if (admission != Admission::kOk) return;
+  pst_tx_event event{};
+  pst_tx_event_set_type(&event, PST_EVENT_TYPE_TX);
+  pst_tx_event_set_timestamp_valid(&event, 1);
+  pst_tx_event_set_timestamp_ns(&event, first_bit_ps / 1000);
+  pst_tx_event_set_tx_consumer_idx(&event, vi.tx_completed_idx);
+  vi.tx_reported_idx = vi.tx_completed_idx;
+  vi.tx_unreported_count = 0;
+  issue(vi, {{event.word[0], event.word[1]}});
+}
+
+void EventQueue::flush_tx(Vi& vi) {
+  if (vi.tx_reported_idx == vi.tx_completed_idx || depth(vi) >= vi.evq_entries) return;
+  post_tx(vi);
+}
+
+void EventQueue::post_timer(Vi& vi, uint16_t sequence) {
+  const Admission admission = admit(vi);
+  vi.timer_pending = admission == Admission::kStall;
+  vi.timer_pending_sequence = sequence;
+  if (admission != Admission::kOk) return;
+  pst_timer_event event{};
+  pst_timer_event_set_type(&event, PST_EVENT_TYPE_TIMER);
+  pst_timer_event_set_sequence(&event, sequence);
+  issue(vi, {{event.word[0], event.word[1]}});
+}
+
+void EventQueue::post_error(Vi& vi, const pst_event& event) {
+  vi.error_event = event;
+  vi.error_pending = depth(vi) >= vi.evq_entries;  // R5 holds for error events too
+  if (!vi.error_pending) issue(vi, event);
+}
+
+void EventQueue::post_wakeup(Vi& target, uint32_t source_vi) {
+  const Admission admission = admit(target);
+  if (admission == Admission::kStall) {
+    auto& pending = target.wakeups_pending;
+    if (std::find(pending.begin(), pending.end(), source_vi) == pending.end()) pending.push_back(source_vi);
+  }
+  if (admission != Admission::kOk) return;
+  pst_wakeup_event event{};
+  pst_wakeup_event_set_type(&event, PST_EVENT_TYPE_WAKEUP);
+  pst_wakeup_event_set_vi_id(&event, source_vi);
+  issue(target, {{event.word[0], event.word[1]}});
+}
+
+bool EventQueue::consume(Vi& vi, uint32_t consumer_idx) {
+  if (consumer_idx - vi.evq_consumer_idx > depth(vi)) return false;
+  if (consumer_idx == vi.evq_consumer_idx) return true;
+  vi.evq_consumer_idx = consumer_idx;
+  space_returned(vi);
+  return true;
+}
+
+void EventQueue::space_returned(Vi& vi) {
+  if (vi.error_pending && depth(vi) < vi.evq_entries) {
+    vi.error_pending = false;
+    issue(vi, vi.error_event);
+  }
+  if (vi.state == ViState::kRunning && vi.tx_event_pending) post_tx(vi);
+  if (vi.state == ViState::kRunning && vi.timer_pending) post_timer(vi, vi.timer_pending_sequence);
+  while (vi.state == ViState::kRunning && !vi.wakeups_pending.empty() && depth(vi) < vi.evq_entries) {
+    const uint32_t source_vi = vi.wakeups_pending.front();
+    vi.wakeups_pending.erase(vi.wakeups_pending.begin());
+    post_wakeup(vi, source_vi);
+  }
+  if (vi.rx_waiting_first != nullptr) nic_.rx_dma->resume(vi);
+}
+
+void EventQueue::prime(Vi& vi) {
+  ++vi.counters.primes;
+  vi.primed = true;
+  consider_wakeup(vi);
+}
+
+// Fires the wakeup of a primed queue, or plans it, according to the moderation.
+void EventQueue::consider_wakeup(Vi& vi) {
+  const uint32_t pending_count = depth(vi);
+  if (!vi.primed || pending_count == 0) return;
+  const uint64_t now = Agenda::now_ps();
+  uint64_t due_ps = now;
+  if (vi.holdoff_ps != 0) {
+    if (vi.holdoff_events > 1) {
+      if (pending_count < vi.holdoff_events) due_ps = now + vi.holdoff_ps;
+    } else if (vi.woke_before) {
+      due_ps = std::max(now, vi.last_wakeup_ps + vi.holdoff_ps);
+    }
+  }
+  if (due_ps <= now || vi.state == ViState::kHalted) return wake(vi);
+  if (vi.holdoff_armed) return;  // the first event's hold-off counts
+  vi.holdoff_armed = true;
+  nic_.agenda->at<&EventQueue::holdoff_over>(due_ps, this, vi.id, vi.epoch, ++vi.holdoff_generation);
+}
+
+void EventQueue::set_moderation(Vi& vi, uint64_t holdoff_ps, uint32_t holdoff_events) {
+  vi.holdoff_ps = holdoff_ps;
+  vi.holdoff_events = holdoff_events;
+  vi.holdoff_armed = false;
+  ++vi.holdoff_generation;
+  consider_wakeup(vi);
+}
+
+void EventQueue::holdoff_over(uint64_t vi_id, uint64_t epoch, uint64_t generation, uint64_t) {
+  Vi* vi = nic_.vi_table->find(vi_id);
+  if (vi == nullptr || vi->epoch != epoch || vi->holdoff_generation != generation) return;
+  vi->holdoff_armed = false;
+  if (vi->primed && depth(*vi) > 0) wake(*vi);
+}
+
+void EventQueue::wake(Vi& vi) {
+  vi.primed = false;  // R7: one wakeup per prime
+  vi.holdoff_armed = false;
+  ++vi.holdoff_generation;
+  vi.woke_before = true;
+  vi.last_wakeup_ps = Agenda::now_ps();
+  if (!vi.wake_to_vi) {
+    if (nic_.msix->raise(vi.vector)) ++vi.counters.interrupts;
+    return;
+  }
+  ++vi.counters.wakeup_events;
+  Vi* target = nic_.vi_table->running(vi.wake_vi);
+  if (target == nullptr || target == &vi) {
+    ++nic_.statistics->events_lost;
+    return;
+  }
+  post_wakeup(*target, vi.id);
+}
+
+}  // namespace postern::hw_model

@@ -1,0 +1,91 @@
+// Wire timing and checks of the port. See mac_port.h.
+#include "hw_model/mac_port.h"
+
+#include <algorithm>
+
+#include "hw_model/agenda.h"
+#include "hw_model/frame_parser.h"
+#include "hw_model/port_statistics.h"
+#include "hw_model/properties.h"
+#include "hw_model/rx_filter.h"
+#include "hw_model/tx_dma.h"
+
+namespace postern::hw_model {
+
+namespace {
+constexpr double kAddressMax = 281474976710655.0;  // 48 bits
+}  // namespace
+
+MacPort::MacPort(NicBlocks& nic, sc_core::sc_port<sim::EthernetIf>& wire, const std::array<uint8_t, 6>& address)
+    : nic_(nic),
+      wire_(wire),
+      address_property_(nic.properties->add({"mac_port.address", "", "MAC address, byte 0 in bits 7..0.", "set by the simulator", static_cast<double>(load_address(address.data(), 6)), 0, kAddressMax})),
+      rate_mbps_(nic.properties->add({"mac_port.rate_mbps", "Mb/s", "Line rate: 1000, 10000, 25000, 40000 or 100000.", "published: IEEE 802.3", 10000, 10, 400000})),
+      mtu_max_bytes_(nic.properties->add({"mac_port.mtu_max_bytes", "bytes", "Largest MTU that PORT_CONFIG accepts.", "contract: FRAME_BYTES_MAX", 9216, 68, 9216})),
+      processing_ns_(nic.properties->add({"mac_port.processing_ns", "ns", "From a complete frame to its first bit on an idle wire.", "assumed: MAC and PHY", 50, 0, 1e6})) {}
+
+void MacPort::configure() {
+  address_ = static_cast<uint64_t>(address_property_);
+  ps_per_byte_ = static_cast<uint64_t>(8e6 / rate_mbps_ + 0.5);
+  processing_ps_ = to_ps(processing_ns_);
+}
+
+void MacPort::reset() {
+  busy_ps_ = 0;
+  mtu_bytes_ = kMtuDefaultBytes;
+  loopback_ = false;
+}
+
+void MacPort::transmit(TxOp* op) {
+  const uint64_t now = Agenda::now_ps();
+  if (op->drop_reason >= 0) {
+    nic_.agenda->at<&MacPort::left>(std::max(now, busy_ps_), this, reinterpret_cast<uint64_t>(op));
+    return;
+  }
+  const uint32_t bytes = static_cast<uint32_t>(op->frame->bytes.size());
+  op->loopback = loopback_ && load_address(op->frame->bytes.data(), 6) == address_;
+  op->first_bit_ps = std::max(now + processing_ps_, busy_ps_);
+  const uint64_t last_bit_ps = op->first_bit_ps + (kPreambleBytes + bytes + kFcsBytes) * ps_per_byte_;
+  busy_ps_ = last_bit_ps + kGapBytes * ps_per_byte_;
+  op->frame->stamps_ps[static_cast<size_t>(sim::Stage::kWireFirstBit)] = op->first_bit_ps;
+  nic_.agenda->at<&MacPort::left>(last_bit_ps, this, reinterpret_cast<uint64_t>(op));
+}
+
+void MacPort::left(uint64_t op_address, uint64_t, uint64_t, uint64_t) {
+  TxOp* op = reinterpret_cast<TxOp*>(op_address);
+  if (op->drop_reason < 0) {
+    if (op->loopback) {
+      ++nic_.statistics->tx_loopback;
+      receive(op->frame);
+    } else if (!link_up_) {
+      op->drop_reason = PST_DROP_REASON_TX_LINK_DOWN;
+      nic_.statistics->drop(PST_DROP_REASON_TX_LINK_DOWN);
+    } else {
+      ++nic_.statistics->tx_frames;
+      nic_.statistics->tx_bytes += op->frame->bytes.size();
+      wire_->deliver(op->frame);
+    }
+  }
+  nic_.tx_dma->sent(op);
+}
+
+void MacPort::deliver(const sim::FramePtr& frame) {
+  if (!link_up_) return;  // nothing arrives over a link that is down
+  receive(frame);
+}
+
+void MacPort::receive(const sim::FramePtr& frame) {
+  const uint32_t bytes = static_cast<uint32_t>(frame->bytes.size());
+  ++nic_.statistics->rx_frames;
+  nic_.statistics->rx_bytes += bytes;
+  const uint64_t now = Agenda::now_ps();
+  frame->stamps_ps[static_cast<size_t>(sim::Stage::kWireLastBit)] = now;
+  if (frame->bad_fcs) return nic_.statistics->drop(PST_DROP_REASON_RX_BAD_FCS);
+  if (bytes < PST_LIMIT_FRAME_BYTES_MIN || bytes > frame_bytes_max(2)) return nic_.statistics->drop(PST_DROP_REASON_RX_BAD_LENGTH);
+  const ParsedFrame parsed = parse_frame(frame->bytes.data(), bytes);
+  if (bytes > frame_bytes_max(parsed.vlan_count)) return nic_.statistics->drop(PST_DROP_REASON_RX_BAD_LENGTH);
+  const uint64_t on_wire_ps = (kPreambleBytes + bytes + kFcsBytes) * ps_per_byte_;
+  nic_.rx_filter->receive(frame, parsed, now > on_wire_ps ? now - on_wire_ps : 0);
+}
+
+}  // namespace postern::hw_model

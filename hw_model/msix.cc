@@ -1,0 +1,74 @@
+// MSI-X table, masking and messages. See msix.h.
+#include "hw_model/msix.h"
+
+#include "hw_model/agenda.h"
+#include "hw_model/pcie_link.h"
+#include "hw_model/port_statistics.h"
+
+namespace postern::hw_model {
+
+Msix::Msix(NicBlocks& nic, sc_core::sc_port<sim::MsixIf>& port) : nic_(nic), port_(port) { reset(); }
+
+void Msix::reset() {
+  table_.assign(PST_LIMIT_MSIX_VECTOR_COUNT, Entry());
+  pending_.assign(PST_LIMIT_MSIX_VECTOR_COUNT / 32, 0);
+}
+
+bool Msix::raise(uint32_t vector) {
+  if (vector >= table_.size()) return false;
+  if (table_[vector].word[3] & kMaskBit) {
+    pending_[vector / 32] |= 1u << (vector % 32);
+    return true;
+  }
+  send(vector);
+  return true;
+}
+
+void Msix::send(uint32_t vector) {
+  constexpr uint32_t kMessageBytes = 4;
+  const uint64_t address = table_[vector].word[0];
+  ++nic_.statistics->interrupts;
+  const uint64_t arrival = nic_.pcie_link->post_write(Agenda::now_ps(), address & ~3ull, kMessageBytes);
+  nic_.agenda->at<&Msix::arrive>(arrival, this, vector);
+}
+
+void Msix::arrive(uint64_t vector, uint64_t, uint64_t, uint64_t) { port_->raise(static_cast<uint32_t>(vector)); }
+
+void Msix::write_word(uint64_t offset, uint32_t value) {
+  const uint64_t vector = offset / kEntryBytes;
+  if (offset < PST_MSIX_TABLE_OFFSET || vector >= table_.size()) {
+    ++nic_.statistics->bad_accesses;
+    return;
+  }
+  uint32_t& word = table_[vector].word[offset % kEntryBytes / 4];
+  word = value;
+  const uint32_t bit = 1u << (vector % 32);
+  if (offset % kEntryBytes != 12 || (value & kMaskBit) || !(pending_[vector / 32] & bit)) return;
+  pending_[vector / 32] &= ~bit;
+  send(static_cast<uint32_t>(vector));
+}
+
+void Msix::write(uint64_t offset, unsigned width_bytes, uint64_t value) {
+  if ((width_bytes != 4 && width_bytes != 8) || offset % 4 != 0) {
+    ++nic_.statistics->bad_accesses;
+    return;
+  }
+  write_word(offset, static_cast<uint32_t>(value));
+  if (width_bytes == 8) write_word(offset + 4, static_cast<uint32_t>(value >> 32));
+}
+
+uint32_t Msix::read_word(uint64_t offset) const {
+  if (offset < table_.size() * kEntryBytes) return table_[offset / kEntryBytes].word[offset % kEntryBytes / 4];
+  if (offset >= PST_MSIX_PBA_OFFSET && offset - PST_MSIX_PBA_OFFSET < pending_.size() * 4) {
+    return pending_[(offset - PST_MSIX_PBA_OFFSET) / 4];
+  }
+  return 0;
+}
+
+uint64_t Msix::read(uint64_t offset, unsigned width_bytes) const {
+  if ((width_bytes != 4 && width_bytes != 8) || offset % 4 != 0) return 0;
+  const uint64_t low = read_word(offset);
+  return width_bytes == 8 ? low | static_cast<uint64_t>(read_word(offset + 4)) << 32 : low;
+}
+
+}  // namespace postern::hw_model

@@ -1,0 +1,163 @@
+// The context of every virtual interface: rings, indices, event queue, moderation, grants. Hides allocation of VI
+// identifiers and halting; the other blocks keep their per-VI state here, as the hardware keeps it in one context memory.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "contract/gen/pst_contract.h"
+#include "hw_model/nic_blocks.h"
+#include "sim/nic_device.h"
+
+namespace postern::hw_model {
+
+enum class ViState : uint8_t {
+  kFree,
+  kRunning,
+  kHalted,    // stopped by an error; waits for VI_RESET or VI_FREE
+  kStopping,  // VI_FREE or VI_RESET waits for the last DMA in flight
+};
+
+// Descriptors that have been fetched but not used. Indices are ring indices.
+template <class Desc, uint32_t kCapacityDescs>
+struct DescCache {
+  static constexpr uint32_t kCapacity = kCapacityDescs;
+  std::array<Desc, kCapacity> descs{};
+  uint32_t head_idx = 0;   // first descriptor not yet used
+  uint32_t fetch_idx = 0;  // next descriptor to fetch; [head, arrived) are here, [arrived, fetch) are in flight
+  uint32_t arrived_idx = 0;
+  uint64_t arrived_ps = 0;  // time of the last arrival
+
+  [[nodiscard]] uint32_t count() const { return arrived_idx - head_idx; }
+  [[nodiscard]] bool fetching() const { return fetch_idx != arrived_idx; }
+  [[nodiscard]] Desc& at(uint32_t idx) { return descs[idx % kCapacity]; }
+};
+
+struct SourceGrant {
+  uint8_t family = 0;
+  uint64_t address_lo = 0;  // network byte order, byte 0 in bits 7..0
+  uint64_t address_hi = 0;
+};
+
+struct ViCounters {
+  uint64_t events = 0;
+  uint64_t events_dropped = 0;
+  uint64_t interrupts = 0;
+  uint64_t wakeup_events = 0;      // wakeups sent to another VI's queue
+  uint64_t primes = 0;
+  uint64_t tx_packets = 0;
+  uint64_t rx_packets = 0;
+  uint64_t drops = 0;
+  uint64_t evq_depth_max = 0;      // most events unconsumed at once; the rest is the credits' low-water mark
+};
+
+struct RxOp;
+
+struct Vi {
+  uint32_t id = 0;
+  ViState state = ViState::kFree;
+  uint32_t epoch = 0;  // grows whenever what is in flight must come to nothing
+  uint32_t pd = 0;
+
+  // Rings (domain addresses) and the fixed options of VI_ALLOC.
+  uint64_t rx_ring_address = 0, tx_ring_address = 0, evq_address = 0;
+  uint32_t rx_entries = 0, tx_entries = 0, evq_entries = 0;
+  uint8_t evq_policy = 0;
+  bool rx_prefix = false, any_source = false, vlan_strip = false;
+  uint32_t weight = 1;
+  uint32_t rate_limit_mbps = 0;
+  std::array<SourceGrant, PST_LIMIT_SOURCE_GRANT_MAX> grants{};
+  uint32_t grant_count = 0;
+
+  // Receive ring: consumed <= cache head.
+  uint32_t rx_producer_idx = 0;
+  uint32_t rx_consumer_idx = 0;
+  DescCache<pst_rx_desc, 64> rx_cache;
+  RxOp* rx_waiting_first = nullptr;  // frames that wait for descriptors or event space
+  RxOp* rx_waiting_last = nullptr;
+  uint32_t rx_waiting_bytes = 0;
+
+  // Transmit ring.
+  uint32_t tx_producer_idx = 0;
+  uint32_t tx_completed_idx = 0;   // all before it have been sent or dropped
+  uint32_t tx_reported_idx = 0;    // in the last TX event
+  uint32_t tx_unreported_count = 0;  // packets completed since then
+  DescCache<pst_tx_desc, 64> tx_cache;
+  uint32_t tx_in_flight_count = 0; // packets taken and not completed
+  bool tx_queued = false;          // in the scheduler's list
+  bool tx_event_pending = false;   // a TX event waits for space (policy STALL)
+  uint64_t tx_rate_ready_ps = 0;   // rate limit: not before
+  std::array<uint32_t, 16> tx_doorbell_idx{};    // the last doorbells and their times, for the stage stamps
+  std::array<uint64_t, 16> tx_doorbell_ps{};
+  uint32_t tx_doorbell_count = 0;
+
+  // Event queue.
+  uint32_t evq_producer_idx = 0;  // next slot to give out
+  uint32_t evq_consumer_idx = 0;
+  bool overflow_mark = false;     // the next event carries the mark
+  bool error_pending = false;     // the error event waits for space
+  pst_event error_event{};
+  bool timer_pending = false;     // a timer event waits for space
+  uint16_t timer_pending_sequence = 0;
+  std::vector<uint32_t> wakeups_pending;  // VIs whose wakeup events wait for space
+
+  // Wakeup (R6, R7).
+  uint32_t vector = PST_VECTOR_NONE;
+  bool wake_to_vi = false;
+  uint32_t wake_vi = 0;
+  bool primed = false;
+  uint64_t holdoff_ps = 0;
+  uint32_t holdoff_events = 0;
+  uint64_t last_wakeup_ps = 0;
+  bool woke_before = false;
+  bool holdoff_armed = false;      // a hold-off action is planned
+  uint32_t holdoff_generation = 0;
+
+  uint32_t timer_generation = 0;
+  uint16_t timer_sequence = 0;
+
+  ViCounters counters;
+};
+
+class ViTable {
+ public:
+  explicit ViTable(NicBlocks& nic);
+
+  void configure();
+  void reset();
+
+  [[nodiscard]] uint32_t vi_count() const { return vi_count_; }
+  // A context that is not free, or null. id may be anything.
+  [[nodiscard]] Vi* find(uint64_t id) { return id < vis_.size() && vis_[id] && vis_[id]->state != ViState::kFree ? vis_[id].get() : nullptr; }
+  [[nodiscard]] Vi* running(uint64_t id) {
+    Vi* vi = find(id);
+    return vi != nullptr && vi->state == ViState::kRunning ? vi : nullptr;
+  }
+  // Takes the lowest free identifier; null if there is none. The context is blank and kRunning.
+  Vi* allocate();
+  // Rings, indices and event queue as after VI_ALLOC; state kRunning. Counters stay.
+  void restart(Vi& vi);
+  void free(Vi& vi);
+  // Nothing of the VI starts any more; what is in flight may still land.
+  void stop(Vi& vi);
+  // Halts one VI with an error event (R8, R12). No effect unless it runs.
+  void halt(Vi& vi, unsigned source, unsigned code, uint32_t index);
+  [[nodiscard]] bool domain_in_use(uint32_t pd) const;
+  [[nodiscard]] uint32_t active_count() const { return active_count_; }
+
+  void append_counters(std::vector<sim::Counter>& counters) const;
+
+ private:
+  void quiet(Vi& vi);
+
+  NicBlocks& nic_;
+  const double& vi_count_property_;
+  uint32_t vi_count_ = 0;
+  uint32_t active_count_ = 0;
+  std::vector<std::unique_ptr<Vi>> vis_;  // built when first allocated, then kept (its epoch must go on)
+};
+
+}  // namespace postern::hw_model
