@@ -1,5 +1,5 @@
-// Layouts of the contract typed by hand from docs/contract.md, byte for byte. They share nothing with the generator, so that
-// a mistake in it does not confirm itself.
+// Layouts of the contract typed by hand from docs/contract.md, byte for byte. They share nothing with the generator, so
+// that a mistake in it does not confirm itself.
 #include <gtest/gtest.h>
 
 #include <array>
