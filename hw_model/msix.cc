@@ -36,7 +36,8 @@ void Msix::arrive(uint64_t vector, uint64_t, uint64_t, uint64_t) { port_->raise(
 
 void Msix::write_word(uint64_t offset, uint32_t value) {
   const uint64_t vector = offset / kEntryBytes;
-  if (offset < PST_MSIX_TABLE_OFFSET || vector >= table_.size()) {
+  static_assert(PST_MSIX_TABLE_OFFSET == 0);
+  if (vector >= table_.size()) {
     ++nic_.statistics->bad_accesses;
     return;
   }
