@@ -36,7 +36,7 @@ lint: configure  ## clang-format and clang-tidy on the project's own code; any f
 	@tools/lint.sh $(BUILD) $(JOBS)
 
 format:  ## rewrite the project's own C++ code with clang-format
-	@git ls-files -co --exclude-standard -- '*.h' '*.cc' ':!contract/gen' | xargs -r clang-format -i
+	@tools/lint.sh --format
 
 contract: install-deps  ## write the files that are generated from contract/nic.yaml
 	@/usr/bin/python3 -B contract/generate.py

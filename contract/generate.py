@@ -176,6 +176,8 @@ def main(argv=None):
         if changed:
             print("generate.py: run 'make contract' and commit the result", file=sys.stderr)
         return 1 if changed else 0
+    if not changed:
+        print("all generated files are up to date")
     for path, text in texts.items():
         file = arguments.root / path
         if file.exists() and file.read_text(encoding="utf-8") == text:

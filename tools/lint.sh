@@ -1,13 +1,25 @@
 #!/usr/bin/env bash
-# Format and static checks on the project's own code. Any finding is an error.
-#   lint.sh BUILD_DIR JOBS        (BUILD_DIR must be configured: clang-tidy reads its compile_commands.json)
+# Format and static checks on the project's own C++ code. Any finding is an error.
+#   lint.sh BUILD_DIR JOBS    check; BUILD_DIR must be configured: clang-tidy reads its compile_commands.json
+#   lint.sh --format          rewrite the files instead
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+mapfile -t sources < <(find [a-z]* -path 'build*' -prune -o -path contract/gen -prune -o \
+  -type f \( -name '*.h' -o -name '*.cc' \) -print | sort)
+if [ ${#sources[@]} -eq 0 ]; then
+  echo "lint: no sources found under $PWD" >&2
+  exit 1
+fi
+if [ "$1" = --format ]; then
+  clang-format -i "${sources[@]}"
+  exit 0
+fi
+
 build_dir=$1
 jobs=$2
 status=0
 
-mapfile -t sources < <(git ls-files -co --exclude-standard -- '*.h' '*.cc' ':!contract/gen')
 echo "lint: clang-format on ${#sources[@]} files"
 if ! clang-format --dry-run -Werror "${sources[@]}" 2>"$build_dir/clang-format.log"; then
   grep -E 'error:' "$build_dir/clang-format.log" | cut -d: -f1 | sort | uniq -c |
@@ -16,13 +28,16 @@ if ! clang-format --dry-run -Werror "${sources[@]}" 2>"$build_dir/clang-format.l
 fi
 
 # Test sources are left to the compiler's warnings: they are most of the translation units and parse GoogleTest each.
-mapfile -t units < <(printf '%s\n' "${sources[@]}" | grep -E '\.cc$' | grep -v '^tests/')
-mapfile -t units < <(for unit in "${units[@]}"; do
-  if grep -qF "\"file\": \"$PWD/$unit\"" "$build_dir/compile_commands.json"; then echo "$unit"; fi
-done)
+units=()
+for source in "${sources[@]}"; do
+  if [[ $source == *.cc && $source != tests/* ]] && grep -qF "\"file\": \"$PWD/$source\"" "$build_dir/compile_commands.json"; then
+    units+=("$source")
+  fi
+done
 echo "lint: clang-tidy on ${#units[@]} translation units"
 if ! printf '%s\0' "${units[@]}" | xargs -0 -r -n 2 -P "$jobs" clang-tidy -p "$build_dir" --quiet 2>"$build_dir/clang-tidy.log"; then
-  grep -E 'error' "$build_dir/clang-tidy.log" | sort -u | head -n 20 || true
+  # clang-tidy prints its findings itself; what it could not even parse is in the log.
+  grep -E 'Error|error:' "$build_dir/clang-tidy.log" | sort -u | head -n 20 || true
   status=1
 fi
 
