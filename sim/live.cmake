@@ -11,8 +11,8 @@ postern_add_library(postern_tap CXX17
 
 if(TARGET postern_hw_model)
   postern_add_library(postern_live CXX17
-    SOURCES live_simulator.cc live_loop.cc live_nic.cc
-    LIBS postern_hw_model postern_tap postern_testbed postern_vfio_user_server postern_sim_trace fmt::fmt)
+    SOURCES live_simulator.cc live_loop.cc live_nic.cc stage_trace.cc
+    LIBS postern_hw_model postern_tap postern_testbed postern_vfio_user_server fmt::fmt)
 
   postern_add_executable(postern
     SOURCES main.cc testbed.cc cli_exec.cc cli_testbed.cc

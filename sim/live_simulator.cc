@@ -104,7 +104,7 @@ class LiveSimulation {
 
  private:
   Status build_nic(const HostSpec& host) {
-    devices_.push_back(std::make_unique<hw_model::NicModel>(("nic_" + host.name).c_str()));
+    devices_.push_back(std::make_unique<hw_model::NicModel>(("nic_" + host.name).c_str(), host.mac));
     nics_.push_back(std::make_unique<LiveNic>(("live_" + host.name).c_str(), host.name, *devices_.back(), trace_));
     if (Status status = network_->attach_nic(host, *devices_.back()); !status) return status;
     return nics_.back()->listen(options_.run_dir + "/nic-" + host.name + ".sock");
@@ -139,10 +139,15 @@ class LiveSimulation {
   [[nodiscard]] Json nic_status(size_t idx) const {
     LiveNic& nic = *nics_[idx];
     const LiveNic::Counters& live = nic.counters();
+    Json counters = Json::object();
+    for (const Counter& counter : nic.device().counters()) counters[counter.name] = counter.value;
     Json json{{"host", nic.host()},
               {"client_attached", nic.server().client_attached()},
               {"started_vis", nic.started_vis_count()},
-              {"dma_regions", nic.dma_regions_count()}};
+              {"filters", counters.value("filters", uint64_t{0})},
+              {"dma_regions", nic.dma_regions_count()},
+              {"tx_frames", counters.value("tx.frames", uint64_t{0})},
+              {"rx_frames", counters.value("rx.frames", uint64_t{0})}};
     json["bridge"] = {{"doorbells", live.doorbells},
                       {"register_reads", live.register_reads},
                       {"register_writes", live.register_writes},
@@ -158,8 +163,6 @@ class LiveSimulation {
                          {"refused_clients", server.refused_clients_count},
                          {"interrupts_signalled", server.interrupts_count},
                          {"interrupts_lost", server.interrupts_lost_count}};
-    Json counters = Json::object();
-    for (const Counter& counter : nic.device().counters()) counters[counter.name] = counter.value;
     json["counters"] = std::move(counters);
     return json;
   }

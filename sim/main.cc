@@ -9,6 +9,7 @@
 #include "contract/gen/pst_contract.h"
 #include "sim/cli_verbs.h"
 #include "sim/live_simulator.h"
+#include "sim/scenario.h"
 
 namespace postern::sim {
 namespace {
@@ -53,6 +54,9 @@ struct CommandLine {
   std::string run_dir;
   std::string host;
   bool json = false;
+  ScenarioOptions sim;
+  bool list_scenarios = false;
+  bool list_properties = false;
 };
 
 void add_up(CLI::App& app, CommandLine& line) {
@@ -100,11 +104,37 @@ void add_sessions(CLI::App& app, CommandLine& line) {
   app.add_subcommand("version", "Show the versions of Postern and of its hardware/software contract");
 }
 
+void add_sim(CLI::App& app, CommandLine& line) {
+  CLI::App* verb = app.add_subcommand("sim", "Run workloads in virtual time, in one process, and report");
+  verb->add_option("scenario", line.sim.scenario, "TOML file, or the name of a built-in scenario (see --list)")
+      ->capture_default_str();
+  verb->add_option("--json", line.sim.json_path, "Write the report as JSON to this file (-: to standard output)");
+  verb->add_option("--pcap", line.sim.pcap_directory, "Capture the frames of every port into this directory");
+  verb->add_option("--set", line.sim.settings,
+                   "NIC property for every host, or for one: PROPERTY=VALUE or HOST:PROPERTY=VALUE")
+      ->allow_extra_args(false);
+  verb->add_option("--seed", line.sim.seed, "Seed of losses, reordering and payloads (default: the scenario's)");
+  verb->add_option("--duration-ms", line.sim.duration_ms, "Simulated time after which streams end");
+  verb->add_flag("--quiet", line.sim.quiet, "No report and no progress");
+  verb->add_flag("--list", line.list_scenarios, "List the built-in scenarios");
+  verb->add_flag("--list-properties", line.list_properties, "List what --set can change");
+  verb->footer(
+      "Equal scenarios and seeds give equal bytes of JSON.\nExample:\n  postern sim stream --json stream.json\n"
+      "  postern sim pingpong --set event_queue.holdoff_ns=5000");
+}
+
+int run_sim(const CommandLine& line) {
+  if (line.list_scenarios) return cli_list_scenarios();
+  if (line.list_properties) return cli_list_properties();
+  return run_scenario(line.sim);
+}
+
 int run_verb(CLI::App& app, const CommandLine& line, const SplitArguments& split) {
   if (app.got_subcommand("up")) return cli_up(line.up);
   if (app.got_subcommand("exec")) return cli_exec(line.run_dir, line.host, split.program);
   if (app.got_subcommand("status")) return cli_status(line.run_dir, line.json);
   if (app.got_subcommand("down")) return cli_down(line.run_dir);
+  if (app.got_subcommand("sim")) return run_sim(line);
   if (app.got_subcommand("live-simulator")) {
     const Status status = run_live_simulator(line.live);
     return status.ok() ? 0 : cli_fail(status.error());
@@ -123,6 +153,7 @@ int run(int argc, char** argv) {
   add_up(app, line);
   add_exec(app, line);
   add_sessions(app, line);
+  add_sim(app, line);
   SplitArguments split = split_exec(argc, argv);
   try {
     std::vector<std::string> reversed(split.own.rbegin(), split.own.rend());  // as CLI11 wants them

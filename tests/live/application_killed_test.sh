@@ -29,9 +29,9 @@ except ConnectionResetError:
     print("reset", flush=True)
 PY
 
-# What the host holds: started VIs, filters, bytes of DMA memory. Of NIC b.
+# What host b holds: started VIs, filters, regions of DMA memory.
 held() {
-  status "next((n['started_vis'], n['filters'], n['dma_bytes']) for n in s['simulator']['status']['nics'] if n['host'] == 'b')"
+  status "next((n['started_vis'], n['filters'], n['dma_regions']) for n in s['simulator']['status']['nics'] if n['host'] == 'b')"
 }
 
 up
@@ -46,7 +46,7 @@ kill -9 "$server"
 begin=$(date +%s%N)
 until [ "$(held)" = "$before" ]; do
   elapsed_ms=$((($(date +%s%N) - begin) / 1000000))
-  [ "$elapsed_ms" -lt 3000 ] || fail "host b still holds $(held) instead of $before (VIs, filters, bytes)"
+  [ "$elapsed_ms" -lt 3000 ] || fail "host b still holds $(held) instead of $before (VIs, filters, regions)"
 done
 elapsed_ms=$((($(date +%s%N) - begin) / 1000000))
 [ "$elapsed_ms" -le 1000 ] || fail "released only after $elapsed_ms ms"
