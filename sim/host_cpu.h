@@ -1,5 +1,5 @@
-// The processor of a simulated host: the time that host software takes, and how it waits for the device. The seam between
-// software (C++20) and SystemC: no SystemC here. Implementation: sim/in_process_function.h.
+// The processor of a simulated host: the time that host software takes, and how it waits for the device. The seam
+// between software (C++20) and SystemC: no SystemC here. Implementation: sim/in_process_function.h.
 //
 // Software runs ahead of simulated time between two waits: spend_ns() only moves the caller's local time, and what it
 // writes to the device carries that time along. So a send costs no context switch. Threads of one host switch only in
@@ -30,8 +30,9 @@ class HostCpu {
   virtual void watch(uint64_t dma_address, size_t size_bytes) = 0;
   // Grows with each write of the device into the watched range, and with wake().
   [[nodiscard]] virtual uint64_t write_count() const = 0;
-  // Spins on the watched range, looking every period_ps, until write_count() is no longer seen_count: true; or until the
-  // deadline: false. Take seen_count before the last look at the range. Costs simulated time only, no host time per look.
+  // Spins on the watched range, looking every period_ps, until write_count() is no longer seen_count: true; or until
+  // the deadline: false. Take seen_count before the last look at the range. Costs simulated time only, no host time per
+  // look.
   [[nodiscard]] virtual bool wait_write(uint64_t seen_count, uint64_t deadline_ps, uint64_t period_ps) = 0;
   // Ends every wait of this host's threads, interrupt lines included.
   virtual void wake() = 0;

@@ -12,12 +12,12 @@
 namespace postern::sim {
 namespace {
 
-constexpr uint64_t kFirstDmaAddress = 0x1'0000'0000;   // above 4 GiB, so that truncated addresses are noticed
-constexpr uint64_t kGuardBytes = 0x10'0000;            // unmapped space between two regions
+constexpr uint64_t kFirstDmaAddress = 0x1'0000'0000;  // above 4 GiB, so that truncated addresses are noticed
+constexpr uint64_t kGuardBytes = 0x10'0000;           // unmapped space between two regions
 constexpr uint64_t kResetPollNs = 1000;
-constexpr unsigned kResetPollsMax = 100'000;           // 100 ms: PCI Express gives a function 100 ms after a reset
-constexpr uint64_t kLongestWaitPs = 86'400'000'000'000'000;   // a day; waits are bounded
-constexpr uint32_t kMsixAddressLo = 0xfee00000;        // where x86 interrupt messages go
+constexpr unsigned kResetPollsMax = 100'000;  // 100 ms: PCI Express gives a function 100 ms after a reset
+constexpr uint64_t kLongestWaitPs = 86'400'000'000'000'000;  // a day; waits are bounded
+constexpr uint32_t kMsixAddressLo = 0xfee00000;              // where x86 interrupt messages go
 
 sc_core::sc_time ps(uint64_t duration_ps) { return sc_core::sc_time::from_value(duration_ps); }
 
@@ -133,7 +133,7 @@ InProcessFunction::~InProcessFunction() { nic_.set_stage_observer(nullptr); }
 void InProcessFunction::sync() {
   if (ahead_ps_ > 0) {
     const uint64_t duration_ps = ahead_ps_;
-    ahead_ps_ = 0;   // before the switch: it belongs to the running thread
+    ahead_ps_ = 0;  // before the switch: it belongs to the running thread
     sc_core::wait(ps(duration_ps));
   }
 }
@@ -213,13 +213,13 @@ Result<uint64_t> InProcessFunction::bar_read(unsigned bar, uint64_t offset, unsi
                                      width_bytes, offset)};
   }
   sync();
-  wait_until(last_post_ps_);   // a read pushes earlier posted writes before it
+  wait_until(last_post_ps_);  // a read pushes earlier posted writes before it
   if (!config_.memory_enabled()) {
     return width_bytes == 4 ? uint64_t{0xffffffff} : ~uint64_t{0};
   }
   counters_.register_reads++;
   uint64_t value = 0;
-  tlm::tlm_generic_payload payload;   // of its own: other threads may access the device while this one waits
+  tlm::tlm_generic_payload payload;  // of its own: other threads may access the device while this one waits
   payload.set_command(tlm::TLM_READ_COMMAND);
   payload.set_address(bar_address(bar, offset));
   payload.set_data_ptr(reinterpret_cast<unsigned char*>(&value));
@@ -240,8 +240,8 @@ Result<uint64_t> InProcessFunction::bar_read(unsigned bar, uint64_t offset, unsi
 
 Status InProcessFunction::bar_write(unsigned bar, uint64_t offset, unsigned width_bytes, uint64_t value) {
   if ((width_bytes != 4 && width_bytes != 8) || offset % width_bytes != 0) {
-    return Error{EINVAL, fmt::format("BAR{} write of {} bytes at {:#x}: expected an aligned access of 4 or 8 bytes", bar,
-                                     width_bytes, offset)};
+    return Error{EINVAL, fmt::format("BAR{} write of {} bytes at {:#x}: expected an aligned access of 4 or 8 bytes",
+                                     bar, width_bytes, offset)};
   }
   spend_ns(costs_.doorbell_write_ns);
   if (config_.memory_enabled()) {
@@ -329,7 +329,7 @@ Status InProcessFunction::dma_unmap(uint64_t dma_address) {
   if (it == regions_.end()) {
     return Error{ENOENT, fmt::format("dma_unmap of {:#x}: no memory was mapped there", dma_address)};
   }
-  regions_.erase(it);   // each DMA moves its bytes at one instant: none is in flight between two events
+  regions_.erase(it);  // each DMA moves its bytes at one instant: none is in flight between two events
   last_region_idx_ = 0;
   return {};
 }

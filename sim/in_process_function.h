@@ -1,6 +1,7 @@
-// A PCI function whose device is simulated in this process, in virtual time: each access is one TLM transaction with its
-// PCIe timing, host software runs in SystemC threads. Also that host's processor and memory. Packet walk: between the VI
-// library's doorbell and the NIC, and between the NIC's DMA and the rings. Include only from C++17 translation units.
+// A PCI function whose device is simulated in this process, in virtual time: each access is one TLM transaction with
+// its PCIe timing, host software runs in SystemC threads. Also that host's processor and memory. Packet walk: between
+// the VI library's doorbell and the NIC, and between the NIC's DMA and the rings. Include only from C++17 translation
+// units.
 #pragma once
 
 #include <map>
@@ -25,7 +26,8 @@ class InProcessFunction : public sc_core::sc_module,
                           private ViLifecycleIf,
                           private tlm::tlm_fw_transport_if<> {
  public:
-  // Binds all sockets and ports of nic but its wires. stages may be null (no latency by stage); both outlive this object.
+  // Binds all sockets and ports of nic but its wires. stages may be null (no latency by stage); both outlive this
+  // object.
   InProcessFunction(const sc_core::sc_module_name& name, NicDevice& nic, const CpuCosts& costs, HostStageTrace* stages);
   ~InProcessFunction() override;
 
@@ -59,8 +61,8 @@ class InProcessFunction : public sc_core::sc_module,
     uint64_t register_writes = 0;
     uint64_t dma_reads = 0;
     uint64_t dma_writes = 0;
-    uint64_t dma_faults = 0;   // outside of mapped memory, or bus mastering off
-    uint64_t interrupts = 0;   // delivered
+    uint64_t dma_faults = 0;  // outside of mapped memory, or bus mastering off
+    uint64_t interrupts = 0;  // delivered
   };
   [[nodiscard]] const Counters& counters() const { return counters_; }
 
@@ -111,11 +113,11 @@ class InProcessFunction : public sc_core::sc_module,
     void invalidate_direct_mem_ptr(sc_dt::uint64, sc_dt::uint64) override {}
   } no_backward_path_;
   tlm::tlm_initiator_socket<64> bar_initiator_;
-  tlm::tlm_generic_payload write_payload_;   // reused: b_transport of a posted write returns at once
+  tlm::tlm_generic_payload write_payload_;  // reused: b_transport of a posted write returns at once
 
   PciConfigSpace config_;
-  uint64_t ahead_ps_ = 0;        // local time of the running thread less simulated time
-  uint64_t last_post_ps_ = 0;    // posted writes keep their order across threads
+  uint64_t ahead_ps_ = 0;      // local time of the running thread less simulated time
+  uint64_t last_post_ps_ = 0;  // posted writes keep their order across threads
   uint64_t next_dma_address_;
   std::vector<Region> regions_;
   size_t last_region_idx_ = 0;
@@ -123,7 +125,7 @@ class InProcessFunction : public sc_core::sc_module,
 
   uint64_t watch_address_ = 0;
   uint64_t watch_bytes_ = 0;
-  uint64_t watch_period_ps_ = 1;   // of the thread that began to spin last
+  uint64_t watch_period_ps_ = 1;  // of the thread that began to spin last
   unsigned spinning_count_ = 0;
   uint64_t write_count_ = 0;
   sc_core::sc_event watch_event_;

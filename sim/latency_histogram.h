@@ -1,5 +1,5 @@
-// A histogram of latencies with a bounded relative error of 1/128, in fixed memory, so that a run of any length costs the
-// same and two equal runs print the same digits. Count, sum, minimum and maximum are exact.
+// A histogram of latencies with a bounded relative error of 1/128, in fixed memory, so that a run of any length costs
+// the same and two equal runs print the same digits. Count, sum, minimum and maximum are exact.
 #pragma once
 
 #include <array>
@@ -41,7 +41,7 @@ class LatencyHistogram {
   }
 
  private:
-  static constexpr unsigned kSubBits = 6;   // 64 buckets per power of two: half a bucket is 1/128 of the value
+  static constexpr unsigned kSubBits = 6;  // 64 buckets per power of two: half a bucket is 1/128 of the value
   static constexpr unsigned kSub = 1u << kSubBits;
   static constexpr unsigned kBuckets = (64 - kSubBits + 1) * kSub;
 

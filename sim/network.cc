@@ -9,8 +9,8 @@
 namespace postern::sim {
 namespace {
 
-constexpr const char* kRateProperty = "mac_port.rate_gbps";
-constexpr const char* kMacProperty = "mac_port.mac_address";
+constexpr const char* kRateProperty = "mac_port.rate_mbps";
+constexpr const char* kMacProperty = "mac_port.address";
 
 std::string link_name(const LinkSpec& spec) { return spec.ends[0] + "-" + spec.ends[1]; }
 
@@ -73,7 +73,7 @@ Network::~Network() = default;
 
 Status Network::attach_nic(const HostSpec& host, NicDevice& nic) {
   const Port port = ports_.at(host.name);
-  if (!nic.set_property(kRateProperty, topology_.link_of(host.name)->rate_gbps)) {
+  if (!nic.set_property(kRateProperty, topology_.link_of(host.name)->rate_gbps * 1000)) {
     return Error{EINVAL, fmt::format("the NIC of host \"{}\" has no property {}", host.name, kRateProperty)};
   }
   if (!nic.set_property(kMacProperty, mac_number(host.mac))) {

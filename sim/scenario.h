@@ -16,29 +16,29 @@ namespace postern::sim {
 
 struct Scenario {
   std::string name;
-  std::string source_name;   // file, or "(built in)"
+  std::string source_name;  // file, or "(built in)"
   Topology topology;
   uint64_t seed = 1;
-  uint64_t limit_ns = 600'000'000'000;   // simulated time after which unfinished workloads have failed
-  uint64_t spin_ns = 20'000;             // see VirtualHost::Options
+  uint64_t limit_ns = 600'000'000'000;  // simulated time after which unfinished workloads have failed
+  uint64_t spin_ns = 20'000;            // see VirtualHost::Options
   CpuCosts costs;
   std::vector<WorkloadSpec> workloads;
 };
 
 struct ScenarioOptions {
-  std::string scenario = "pingpong";     // a file, or the name of a built-in scenario
-  std::string json_path;                 // empty: no JSON; "-": to standard output instead of the report
-  std::string pcap_directory;            // empty: no captures
-  std::vector<std::string> settings;     // "[HOST:]PROPERTY=NUMBER" of NICs
+  std::string scenario = "pingpong";  // a file, or the name of a built-in scenario
+  std::string json_path;              // empty: no JSON; "-": to standard output instead of the report
+  std::string pcap_directory;         // empty: no captures
+  std::vector<std::string> settings;  // "[HOST:]PROPERTY=NUMBER" of NICs
   std::optional<uint64_t> seed;
-  std::optional<uint64_t> duration_ms;   // simulated; ends streams, and is the limit for everything else
-  bool quiet = false;                    // no report, no progress line
+  std::optional<uint64_t> duration_ms;  // simulated; ends streams, and is the limit for everything else
+  bool quiet = false;                   // no report, no progress line
 };
 
 struct BuiltinScenario {
   std::string name;
-  std::string description;   // one line
-  std::string text;          // TOML
+  std::string description;  // one line
+  std::string text;         // TOML
 };
 
 // What can be run without a file.
@@ -51,9 +51,9 @@ struct BuiltinScenario {
 
 // Everything that happened in a run, as deterministic JSON text: sorted keys, no wall-clock values.
 struct ScenarioOutcome {
-  bool ok = false;           // every workload ended well
+  bool ok = false;  // every workload ended well
   std::string json;
-  std::string report;        // tables for a person
+  std::string report;  // tables for a person
   uint64_t simulated_ns = 0;
   std::vector<WorkloadResult> results;
 };

@@ -1,4 +1,5 @@
 // Elaboration and control of a simulation in virtual time; see the header.
+#define SC_INCLUDE_DYNAMIC_PROCESSES  // sc_spawn; read by <systemc>
 #include "sim/simulation.h"
 
 #include <fmt/core.h>
@@ -14,7 +15,7 @@
 namespace postern::sim {
 namespace {
 
-constexpr int kThreadStackBytes = 256 * 1024;   // the stack's deepest call chain, with room for logging and printing
+constexpr int kThreadStackBytes = 256 * 1024;  // the stack's deepest call chain, with room for logging and printing
 
 std::vector<NamedCount> to_named(const std::vector<Counter>& counters) {
   std::vector<NamedCount> result;
@@ -47,21 +48,22 @@ Simulation::~Simulation() = default;
 
 Result<std::unique_ptr<Simulation>> Simulation::create(const Options& options) {
   if (!options.topology.taps.empty()) {
-    return Error{EINVAL, fmt::format("{}: tap \"{}\": a TAP port needs the Linux kernel and real time; use `postern up`, "
-                                     "or leave it out",
-                                     options.topology.source_name, options.topology.taps.front().name)};
+    return Error{EINVAL,
+                 fmt::format("{}: tap \"{}\": a TAP port needs the Linux kernel and real time; use `postern up`, "
+                             "or leave it out",
+                             options.topology.source_name, options.topology.taps.front().name)};
   }
   auto impl = std::make_unique<Impl>();
   impl->options = options;
   impl->network = std::make_unique<Network>(options.topology, options.seed);
   for (const HostSpec& spec : options.topology.hosts) {
     Impl::Host host;
-    host.nic = std::make_unique<hw_model::NicModel>(("nic_" + spec.name).c_str());
+    host.nic = std::make_unique<hw_model::NicModel>(("nic_" + spec.name).c_str(), spec.mac);
     if (options.trace_stages) {
       host.stages = std::make_unique<HostStageTrace>(impl->stages, true);
     }
-    host.function = std::make_unique<InProcessFunction>(("host_" + spec.name).c_str(), *host.nic, options.costs,
-                                                        host.stages.get());
+    host.function =
+        std::make_unique<InProcessFunction>(("host_" + spec.name).c_str(), *host.nic, options.costs, host.stages.get());
     if (Status status = impl->network->attach_nic(spec, *host.nic); !status) {
       return status.error();
     }
@@ -118,9 +120,8 @@ std::vector<NamedCount> Simulation::nic_counters(size_t host_idx) const {
 
 std::vector<NamedCount> Simulation::function_counters(size_t host_idx) const {
   const InProcessFunction::Counters& c = impl_->hosts.at(host_idx).function->counters();
-  return {{"dma_faults", c.dma_faults},           {"dma_reads", c.dma_reads},
-          {"dma_writes", c.dma_writes},           {"doorbell_writes", c.doorbell_writes},
-          {"interrupts", c.interrupts},           {"register_reads", c.register_reads},
+  return {{"dma_faults", c.dma_faults},           {"dma_reads", c.dma_reads},   {"dma_writes", c.dma_writes},
+          {"doorbell_writes", c.doorbell_writes}, {"interrupts", c.interrupts}, {"register_reads", c.register_reads},
           {"register_writes", c.register_writes}};
 }
 

@@ -36,10 +36,10 @@ class Simulation {
  public:
   struct Options {
     Topology topology;
-    uint64_t seed = 0;          // added to every link's seed
-    std::string pcap_directory; // empty: no captures
+    uint64_t seed = 0;           // added to every link's seed
+    std::string pcap_directory;  // empty: no captures
     CpuCosts costs;
-    bool trace_stages = true;   // latency by stage; costs host time
+    bool trace_stages = true;  // latency by stage; costs host time
   };
 
   // Builds everything. Errors: unknown NIC property, a TAP port (virtual time has no kernel), capture files.
@@ -52,7 +52,7 @@ class Simulation {
   [[nodiscard]] const HostSpec& host_spec(size_t host_idx) const;
   [[nodiscard]] PciFunction& function(size_t host_idx);
   [[nodiscard]] HostCpu& cpu(size_t host_idx);
-  [[nodiscard]] HostStageTrace* host_stages(size_t host_idx);   // null without trace_stages
+  [[nodiscard]] HostStageTrace* host_stages(size_t host_idx);  // null without trace_stages
   [[nodiscard]] const StageTrace& stages() const;
 
   // Runs body as a thread of the simulation, from time 0 on if it has not begun, else from now. The body may call

@@ -13,7 +13,8 @@ size_t idx(Stage stage) { return static_cast<size_t>(stage); }
 
 bool reached(uint32_t idx_a, uint32_t idx_b) { return static_cast<int32_t>(idx_a - idx_b) >= 0; }
 
-// The destination port of a frame that carries application data; 0 for anything else (ARP, ICMP, bare acknowledgements).
+// The destination port of a frame that carries application data; 0 for anything else (ARP, ICMP, bare
+// acknowledgements).
 uint16_t data_port(const std::vector<uint8_t>& bytes) {
   if (bytes.size() < 34 || bytes[12] != 0x08 || bytes[13] != 0x00) {
     return 0;

@@ -1,6 +1,6 @@
-// Latency by stage: follows each packet's stamps from the sending application to the receiving one and keeps a histogram
-// per stage. Hides how stamps that only the host knows (send call, doorbell write, event seen, receive call) find their
-// packet. No SystemC here; the device side comes in through sim/stage_observer.h.
+// Latency by stage: follows each packet's stamps from the sending application to the receiving one and keeps a
+// histogram per stage. Hides how stamps that only the host knows (send call, doorbell write, event seen, receive call)
+// find their packet. No SystemC here; the device side comes in through sim/stage_observer.h.
 #pragma once
 
 #include <array>
@@ -42,8 +42,8 @@ class StageTrace {
 // The packets of one host. Times are picoseconds of simulated time. VI indices wrap at 32 bits.
 class HostStageTrace {
  public:
-  // host_is_traced: host software calls the functions below, so a packet is complete when the application has it. If not
-  // (a live run), it is complete when its event is written, and only stages in the device are known.
+  // host_is_traced: host software calls the functions below, so a packet is complete when the application has it. If
+  // not (a live run), it is complete when its event is written, and only stages in the device are known.
   HostStageTrace(StageTrace& trace, bool host_is_traced) : trace_(trace), host_is_traced_(host_is_traced) {}
 
   // --- the host's side ---
@@ -62,12 +62,12 @@ class HostStageTrace {
   void vi_started(uint32_t vi_id) { vis_.erase(vi_id); }
 
  private:
-  struct Sent {   // descriptors up to end_idx
+  struct Sent {  // descriptors up to end_idx
     uint32_t end_idx;
     uint64_t send_ps;
-    uint64_t doorbell_ps;   // 0: not yet
+    uint64_t doorbell_ps;  // 0: not yet
   };
-  struct Announced {   // an RX event that the host has not seen yet
+  struct Announced {  // an RX event that the host has not seen yet
     uint32_t event_idx;
     uint16_t local_port;
     StageStamps stamps;
@@ -77,13 +77,13 @@ class HostStageTrace {
     std::deque<Announced> announced;
   };
 
-  static constexpr size_t kPendingMax = 65536;   // packets per queue; older ones are forgotten (dropped by the stack)
+  static constexpr size_t kPendingMax = 65536;  // packets per queue; older ones are forgotten (dropped by the stack)
 
   StageTrace& trace_;
   const bool host_is_traced_;
-  uint64_t send_ps_ = 0;   // time of the send call that runs now; 0: none
+  uint64_t send_ps_ = 0;  // time of the send call that runs now; 0: none
   std::unordered_map<uint32_t, PerVi> vis_;
-  std::unordered_map<uint16_t, std::deque<StageStamps>> seen_;   // by local port: seen, not yet received
+  std::unordered_map<uint16_t, std::deque<StageStamps>> seen_;  // by local port: seen, not yet received
 };
 
 }  // namespace postern::sim

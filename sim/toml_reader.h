@@ -35,7 +35,11 @@ class TomlReader {
   TomlReader(const toml::table& table, std::string path, TomlErrors& errors)
       : table_(table), path_(std::move(path)), errors_(errors) {}
 
-  [[nodiscard]] bool has(const char* key) const { return table_.contains(key); }
+  // Also makes the key known to finish().
+  [[nodiscard]] bool has(const char* key) {
+    asked_.insert(key);
+    return table_.contains(key);
+  }
   // Each returns the default if the key is missing or wrong; a required key that is missing is an error.
   std::string text(const char* key, const std::string& fallback, bool required = false);
   double number(const char* key, double fallback, double min, double max);

@@ -13,8 +13,8 @@
 namespace postern::sim {
 namespace {
 
-constexpr uint64_t kServePeriodNs = 100'000'000;   // the helper looks at its timers at least this often
-constexpr uint64_t kAdminTurnPs = 1'000'000;       // how often a thread looks whether the resource manager is free
+constexpr uint64_t kServePeriodNs = 100'000'000;  // the helper looks at its timers at least this often
+constexpr uint64_t kAdminTurnPs = 1'000'000;      // how often a thread looks whether the resource manager is free
 constexpr uint64_t kSleepMaxNs = 100'000'000;
 
 HostAddress host_address(uint32_t address) {
@@ -49,7 +49,7 @@ class VirtualHost::AdminTurn {
 
 VirtualHost::Thread::~Thread() {
   host_.active_threads_--;
-  host_.cpu_.wake();   // the helper may have to take over
+  host_.cpu_.wake();  // the helper may have to take over
 }
 
 void VirtualHost::Thread::sleep_until_ns(uint64_t time_ns) {
@@ -70,7 +70,7 @@ VirtualHost::VirtualHost(Simulation& simulation, size_t host_idx, const Options&
 
 VirtualHost::~VirtualHost() {
   stack_.reset();
-  resources_.abandon();   // the simulation has ended: nobody can wait for the device any more
+  resources_.abandon();  // the simulation has ended: nobody can wait for the device any more
   if (region_.base != nullptr) {
     allocator_.release(region_);
   }
@@ -122,7 +122,8 @@ Status VirtualHost::make_stack() {
   }
   window_ = std::move(window).value();
   interrupt_ = std::move(interrupt).value();
-  cpu_.watch(grant_.dma_address + config.vi.layout.evq_offset, uint64_t{options_.geometry.evq_entries} * PST_EVENT_BYTES);
+  cpu_.watch(grant_.dma_address + config.vi.layout.evq_offset,
+             uint64_t{options_.geometry.evq_entries} * PST_EVENT_BYTES);
 
   if (Status status = stack::Stack::format(region_.base, stack_bytes, config); !status) {
     return status;
@@ -139,7 +140,7 @@ Status VirtualHost::make_stack() {
     return stack.error();
   }
   stack_ = std::move(stack).value();
-  poll();   // posts receive buffers
+  poll();  // posts receive buffers
   return {};
 }
 
@@ -192,7 +193,7 @@ void VirtualHost::release_ports() {
     if (it != bindings_.end()) {
       const uint32_t binding_id = it->second;
       bindings_.erase(it);
-      (void)resources_.release_port(grant_.vi_id, binding_id, false);   // the stack has sat out TIME_WAIT itself
+      (void)resources_.release_port(grant_.vi_id, binding_id, false);  // the stack has sat out TIME_WAIT itself
     }
   }
 }

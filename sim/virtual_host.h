@@ -1,6 +1,6 @@
-// A host in virtual time, as a workload sees it: resource manager, one VI, a stack, and calls like those of sockets that
-// cost processor time. Hides SystemC, the sleeper protocol and the cost model. Packet walk: the application's first and
-// last step. Every call must come from a thread of the simulation (Simulation::spawn).
+// A host in virtual time, as a workload sees it: resource manager, one VI, a stack, and calls like those of sockets
+// that cost processor time. Hides SystemC, the sleeper protocol and the cost model. Packet walk: the application's
+// first and last step. Every call must come from a thread of the simulation (Simulation::spawn).
 #pragma once
 
 #include <cstdint>
@@ -20,11 +20,11 @@ namespace postern::sim {
 class VirtualHost : private stack::PortAuthority, private stack::Waker {
  public:
   struct Options {
-    uint64_t spin_ns = 20'000;     // how long a waiter looks at the event queue before it primes and sleeps
+    uint64_t spin_ns = 20'000;  // how long a waiter looks at the event queue before it primes and sleeps
     ViGeometry geometry;
     EvqPolicy evq_policy = EvqPolicy::kStall;
-    uint32_t holdoff_ns = 0;       // of the event queue's wakeups (R7)
-    stack::StackConfig stack;      // identity and VI are filled in
+    uint32_t holdoff_ns = 0;   // of the event queue's wakeups (R7)
+    stack::StackConfig stack;  // identity and VI are filled in
   };
 
   VirtualHost(Simulation& simulation, size_t host_idx, const Options& options);
@@ -63,7 +63,8 @@ class VirtualHost : private stack::PortAuthority, private stack::Waker {
   [[nodiscard]] int connect(int endpoint, const stack::SocketAddress& remote);
   [[nodiscard]] int listen(int endpoint, int backlog);
   [[nodiscard]] int accept(int endpoint);
-  [[nodiscard]] int64_t send(int endpoint, const void* data, size_t size_bytes, const stack::SocketAddress* to = nullptr);
+  [[nodiscard]] int64_t send(int endpoint, const void* data, size_t size_bytes,
+                             const stack::SocketAddress* to = nullptr);
   [[nodiscard]] int64_t recv(int endpoint, void* data, size_t size_bytes, stack::SocketAddress* from = nullptr);
   [[nodiscard]] int shutdown(int endpoint, int how) { return stack_->shutdown(endpoint, how); }
   [[nodiscard]] int set_option(int endpoint, int level, int name, int value) {
@@ -74,6 +75,8 @@ class VirtualHost : private stack::PortAuthority, private stack::Waker {
   // SO_ERROR of an endpoint as a positive errno value.
   [[nodiscard]] int pending_error(int endpoint);
 
+  // Makes every waiting thread of this host look again.
+  void nudge() { cpu_.wake(); }
   // Lets the stack work off events and timers; returns what it did.
   size_t poll();
   // Polls until ready() or the deadline: spins, then primes and sleeps on the interrupt. False: deadline.
@@ -122,14 +125,14 @@ class VirtualHost : private stack::PortAuthority, private stack::Waker {
 
   unsigned active_threads_ = 0;
   unsigned waiting_threads_ = 0;
-  bool admin_busy_ = false;                           // the resource manager is single-threaded
-  std::multimap<PortKey, uint32_t> bindings_;         // binding ids
-  std::vector<PortKey> released_;                     // not yet told to the resource manager
+  bool admin_busy_ = false;                    // the resource manager is single-threaded
+  std::multimap<PortKey, uint32_t> bindings_;  // binding ids
+  std::vector<PortKey> released_;              // not yet told to the resource manager
   struct EndpointNote {
     uint16_t local_port = 0;
     bool stream = false;
   };
-  std::vector<EndpointNote> endpoints_;               // by endpoint id, for the stage trace
+  std::vector<EndpointNote> endpoints_;  // by endpoint id, for the stage trace
 };
 
 }  // namespace postern::sim

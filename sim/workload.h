@@ -21,17 +21,17 @@ enum class WorkloadKind { kUdpPingpong, kTcpPingpong, kUdpStream, kTcpStream, kM
 
 struct WorkloadSpec {
   WorkloadKind kind = WorkloadKind::kUdpPingpong;
-  std::string name;                 // in the report; made from kind and position if empty
-  std::vector<std::string> from;    // hosts that send (clients); one, but for many_to_one
-  std::string to;                   // host that receives (server)
+  std::string name;               // in the report; made from kind and position if empty
+  std::vector<std::string> from;  // hosts that send (clients); one, but for many_to_one
+  std::string to;                 // host that receives (server)
   uint16_t port = 7000;
-  uint64_t size_bytes = 64;         // of a message, datagram or write
-  uint64_t count = 1000;            // round trips or datagrams
-  uint64_t total_bytes = 10'000'000;   // of a TCP stream or transfer, per sender
-  uint64_t interval_ns = 0;         // between two datagrams; 0: as fast as the processor and the ring allow
-  uint64_t start_ns = 0;            // after the hosts are up
-  uint64_t duration_ns = 0;         // ends streams early; 0: when all is sent
-  uint64_t timeout_ns = 600'000'000'000;   // simulated time without the end in sight
+  uint64_t size_bytes = 64;               // of a message, datagram or write
+  uint64_t count = 1000;                  // round trips or datagrams
+  uint64_t total_bytes = 10'000'000;      // of a TCP stream or transfer, per sender
+  uint64_t interval_ns = 0;               // between two datagrams; 0: as fast as the processor and the ring allow
+  uint64_t start_ns = 0;                  // after the hosts are up
+  uint64_t duration_ns = 0;               // ends streams early; 0: when all is sent
+  uint64_t timeout_ns = 600'000'000'000;  // simulated time without the end in sight
 };
 
 struct WorkloadResult {
@@ -48,8 +48,8 @@ struct WorkloadResult {
 struct WorkloadContext {
   Simulation& simulation;
   std::function<VirtualHost&(const std::string& host_name)> host;
-  std::function<void()> finished;   // called once when the workload has ended, well or not
-  uint64_t seed = 1;                // of the payload
+  std::function<void()> finished;  // called once when the workload has ended, well or not
+  uint64_t seed = 1;               // of the payload
 };
 
 // Spawns a workload's threads. spec and result must outlive the simulation.

@@ -1,0 +1,285 @@
+// Tables and JSON; see the header.
+#include "sim/run_report.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace postern::sim {
+namespace {
+
+using Json = nlohmann::json;  // objects keep their keys sorted
+
+double to_ns(uint64_t ps) { return static_cast<double>(ps) / 1000.0; }
+
+uint64_t count_of(const std::vector<NamedCount>& counts, const std::string& name) {
+  const auto it =
+      std::find_if(counts.begin(), counts.end(), [&](const NamedCount& count) { return count.name == name; });
+  return it == counts.end() ? 0 : it->value;
+}
+
+Json counts_json(const std::vector<NamedCount>& counts) {
+  Json object = Json::object();
+  for (const NamedCount& count : counts) {
+    object[count.name] = count.value;
+  }
+  return object;
+}
+
+Json histogram_json(const LatencyHistogram& histogram) {
+  return {{"count", histogram.count()},
+          {"mean_ns", to_ns(histogram.mean_ps())},
+          {"min_ns", to_ns(histogram.min_ps())},
+          {"p50_ns", to_ns(histogram.percentile_ps(0.50))},
+          {"p90_ns", to_ns(histogram.percentile_ps(0.90))},
+          {"p99_ns", to_ns(histogram.percentile_ps(0.99))},
+          {"max_ns", to_ns(histogram.max_ps())}};
+}
+
+std::string histogram_row(const std::string& name, const LatencyHistogram& h) {
+  return fmt::format("{:<14}{:>10}{:>11.1f}{:>11.1f}{:>11.1f}{:>11.1f}{:>11.1f}\n", name, h.count(), to_ns(h.min_ps()),
+                     to_ns(h.percentile_ps(0.5)), to_ns(h.percentile_ps(0.9)), to_ns(h.percentile_ps(0.99)),
+                     to_ns(h.max_ps()));
+}
+
+std::string histogram_head(const char* title) {
+  return fmt::format("{:<14}{:>10}{:>11}{:>11}{:>11}{:>11}{:>11}\n", title, "count", "min", "p50", "p90", "p99", "max");
+}
+
+Json stages_json(const StageTrace& stages) {
+  Json list = Json::array();
+  for (size_t i = 0; i < kStageIntervals.size(); ++i) {
+    Json row = histogram_json(stages.interval(i));
+    row["stage"] = kStageIntervals[i].name;
+    row["meaning"] = kStageIntervals[i].meaning;
+    list.push_back(std::move(row));
+  }
+  return list;
+}
+
+Json event_queue_json(const EventQueueReport& queue) {
+  return {{"host", queue.host},
+          {"vi", queue.vi_id},
+          {"entries", queue.entries},
+          {"events", queue.events},
+          {"polls", queue.polls},
+          {"events_per_poll",
+           queue.polls == 0 ? 0.0 : static_cast<double>(queue.events) / static_cast<double>(queue.polls)},
+          {"depth_max", queue.depth_max},
+          {"credits_low_water", queue.credits_low_water},
+          {"primes", queue.primes},
+          {"interrupts", queue.interrupts},
+          {"overflow_marks", queue.overflow_marks}};
+}
+
+Json workload_json(const WorkloadResult& result) {
+  Json object = {{"name", result.name},   {"kind", result.kind},     {"ok", result.finished && result.error.empty()},
+                 {"error", result.error}, {"counts", result.counts}, {"rates", result.rates}};
+  if (result.round_trip.count() > 0) {
+    object["round_trip"] = histogram_json(result.round_trip);
+  }
+  return object;
+}
+
+std::string workloads_text(const RunReport& report) {
+  std::string text;
+  for (const WorkloadResult& result : report.workloads) {
+    const bool ok = result.finished && result.error.empty();
+    text += fmt::format("{} ({}): {}\n", result.name, result.kind,
+                        ok ? "ok" : "FAILED: " + (result.error.empty() ? "not finished" : result.error));
+    for (const auto& [name, value] : result.counts) {
+      text += name == "hash" ? fmt::format("  {:<24}{:>20}\n", name, fmt::format("{:016x}", value))
+                             : fmt::format("  {:<24}{:>20}\n", name, value);
+    }
+    for (const auto& [name, value] : result.rates) {
+      text += fmt::format("  {:<24}{:>20.3f}\n", name, value);
+    }
+  }
+  bool head = false;
+  for (const WorkloadResult& result : report.workloads) {
+    if (result.round_trip.count() > 0) {
+      text += head ? "" : "\n" + histogram_head("round trip, ns");
+      head = true;
+      text += histogram_row(result.name, result.round_trip);
+    }
+  }
+  return text;
+}
+
+std::string event_queues_text(const RunReport& report) {
+  std::string text =
+      fmt::format("{:<14}{:>5}{:>9}{:>11}{:>11}{:>13}{:>11}{:>13}{:>9}{:>12}\n", "event queue", "vi", "entries",
+                  "events", "polls", "events/poll", "max depth", "min credits", "primes", "interrupts");
+  for (const EventQueueReport& queue : report.event_queues) {
+    text += fmt::format("{:<14}{:>5}{:>9}{:>11}{:>11}{:>13.2f}{:>11}{:>13}{:>9}{:>12}\n", queue.host, queue.vi_id,
+                        queue.entries, queue.events, queue.polls,
+                        queue.polls == 0 ? 0.0 : static_cast<double>(queue.events) / static_cast<double>(queue.polls),
+                        queue.depth_max, queue.credits_low_water, queue.primes, queue.interrupts);
+  }
+  return text;
+}
+
+bool starts_with(const std::string& text, const char* prefix) { return text.rfind(prefix, 0) == 0; }
+
+bool ends_with(const std::string& text, const std::string& end) {
+  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+}  // namespace
+
+std::vector<NamedCount> stack_counts(const stack::StackStats& stats) {
+#define POSTERN_COUNT(field) \
+  { #field, stats.field }
+  return {
+      POSTERN_COUNT(rx_packets_count),
+      POSTERN_COUNT(rx_bytes_count),
+      POSTERN_COUNT(tx_packets_count),
+      POSTERN_COUNT(tx_bytes_count),
+      POSTERN_COUNT(polls_count),
+      POSTERN_COUNT(poll_batches_count),
+      POSTERN_COUNT(deferred_count),
+      POSTERN_COUNT(lock_waits_count),
+      POSTERN_COUNT(wakes_count),
+      POSTERN_COUNT(tcp_segments_in_count),
+      POSTERN_COUNT(tcp_segments_out_count),
+      POSTERN_COUNT(tcp_retransmits_count),
+      POSTERN_COUNT(tcp_fast_retransmits_count),
+      POSTERN_COUNT(tcp_timeouts_count),
+      POSTERN_COUNT(tcp_out_of_order_count),
+      POSTERN_COUNT(tcp_duplicate_count),
+      POSTERN_COUNT(tcp_resets_in_count),
+      POSTERN_COUNT(tcp_resets_out_count),
+      POSTERN_COUNT(tcp_active_opens_count),
+      POSTERN_COUNT(tcp_passive_opens_count),
+      POSTERN_COUNT(tcp_challenge_acks_count),
+      POSTERN_COUNT(tcp_zero_window_probes_count),
+      POSTERN_COUNT(udp_in_count),
+      POSTERN_COUNT(udp_out_count),
+      POSTERN_COUNT(icmp_in_count),
+      POSTERN_COUNT(icmp_out_count),
+      POSTERN_COUNT(arp_in_count),
+      POSTERN_COUNT(arp_out_count),
+      POSTERN_COUNT(ip_fragments_in_count),
+      POSTERN_COUNT(ip_reassembled_count),
+      POSTERN_COUNT(ip_fragments_out_count),
+      POSTERN_COUNT(drop_ethernet_malformed),
+      POSTERN_COUNT(drop_ethernet_other_host),
+      POSTERN_COUNT(drop_ethernet_unknown_type),
+      POSTERN_COUNT(drop_arp_malformed),
+      POSTERN_COUNT(drop_arp_queue_full),
+      POSTERN_COUNT(drop_arp_unresolved),
+      POSTERN_COUNT(drop_ip_malformed),
+      POSTERN_COUNT(drop_ip_checksum),
+      POSTERN_COUNT(drop_ip_other_address),
+      POSTERN_COUNT(drop_ip_protocol),
+      POSTERN_COUNT(drop_ip_reassembly),
+      POSTERN_COUNT(drop_icmp_malformed),
+      POSTERN_COUNT(drop_udp_malformed),
+      POSTERN_COUNT(drop_udp_checksum),
+      POSTERN_COUNT(drop_udp_no_socket),
+      POSTERN_COUNT(drop_udp_queue_full),
+      POSTERN_COUNT(drop_tcp_malformed),
+      POSTERN_COUNT(drop_tcp_checksum),
+      POSTERN_COUNT(drop_tcp_no_socket),
+      POSTERN_COUNT(drop_tcp_unacceptable),
+      POSTERN_COUNT(drop_tcp_paws),
+      POSTERN_COUNT(drop_tcp_backlog_full),
+      POSTERN_COUNT(drop_tcp_window),
+      POSTERN_COUNT(drop_no_buffer),
+      POSTERN_COUNT(drop_tx_backlog_full),
+      POSTERN_COUNT(drop_rx_multi_buffer),
+  };
+#undef POSTERN_COUNT
+}
+
+EventQueueReport event_queue_report(const std::string& host, const ViState& vi,
+                                    const std::vector<NamedCount>& nic_counters) {
+  const std::string prefix = fmt::format("vi{}.", vi.vi_id);
+  EventQueueReport queue;
+  queue.host = host;
+  queue.vi_id = vi.vi_id;
+  queue.entries = vi.layout.geometry.evq_entries;
+  queue.events = vi.events_count;
+  queue.polls = vi.polls_count;
+  queue.depth_max = count_of(nic_counters, prefix + "evq_depth_max");
+  queue.credits_low_water = queue.entries - std::min(queue.entries, queue.depth_max);
+  queue.primes = vi.primes_count;
+  queue.interrupts = count_of(nic_counters, prefix + "interrupts");
+  queue.overflow_marks = vi.overflow_marks_count;
+  return queue;
+}
+
+std::map<std::string, uint64_t> drops_by_reason(const RunReport& report) {
+  std::map<std::string, uint64_t> drops;
+  for (const HostReport& host : report.hosts) {
+    for (const NamedCount& count : host.nic) {
+      if (starts_with(count.name, "drops.") && count.value > 0) {
+        drops[host.name + ".nic." + count.name.substr(6)] = count.value;
+      }
+    }
+    for (const NamedCount& count : host.stack) {
+      if (starts_with(count.name, "drop_") && count.value > 0) {
+        drops[host.name + ".stack." + count.name.substr(5)] = count.value;
+      }
+    }
+  }
+  for (const NamedCount& count : report.wires) {
+    if (count.value > 0 && (ends_with(count.name, ".lost") || count.name.find(".drops.") != std::string::npos)) {
+      drops[count.name] = count.value;
+    }
+  }
+  return drops;
+}
+
+std::string stage_table_json(const StageTrace& stages) { return stages_json(stages).dump(2); }
+
+std::string stage_table_text(const StageTrace& stages) {
+  std::string text = histogram_head("stage, ns");
+  for (size_t i = 0; i < kStageIntervals.size(); ++i) {
+    if (stages.interval(i).count() > 0) {
+      text += histogram_row(kStageIntervals[i].name, stages.interval(i));
+    }
+  }
+  return text;
+}
+
+std::string report_json(const RunReport& report) {
+  Json root = {
+      {"scenario", report.scenario},         {"seed", report.seed},
+      {"simulated_ns", report.simulated_ns}, {"wire_fingerprint", fmt::format("{:016x}", report.wire_fingerprint)},
+      {"drops", drops_by_reason(report)},    {"wires", counts_json(report.wires)}};
+  root["stages"] = report.stages == nullptr ? Json::array() : stages_json(*report.stages);
+  root["event_queues"] = Json::array();
+  for (const EventQueueReport& queue : report.event_queues) {
+    root["event_queues"].push_back(event_queue_json(queue));
+  }
+  root["hosts"] = Json::object();
+  for (const HostReport& host : report.hosts) {
+    root["hosts"][host.name] = {
+        {"nic", counts_json(host.nic)}, {"function", counts_json(host.function)}, {"stack", counts_json(host.stack)}};
+  }
+  root["workloads"] = Json::array();
+  for (const WorkloadResult& result : report.workloads) {
+    root["workloads"].push_back(workload_json(result));
+  }
+  return root.dump(2) + "\n";
+}
+
+std::string report_text(const RunReport& report) {
+  std::string text = fmt::format("{}: seed {}, {:.3f} ms simulated, wire fingerprint {:016x}\n\n", report.scenario,
+                                 report.seed, static_cast<double>(report.simulated_ns) / 1e6, report.wire_fingerprint);
+  text += workloads_text(report);
+  if (report.stages != nullptr && !report.stages->empty()) {
+    text += "\n" + stage_table_text(*report.stages);
+  }
+  text += "\n" + event_queues_text(report);
+  const std::map<std::string, uint64_t> drops = drops_by_reason(report);
+  text += drops.empty() ? "\nno drops\n" : "\ndrops by reason\n";
+  for (const auto& [reason, count] : drops) {
+    text += fmt::format("  {:<44}{:>12}\n", reason, count);
+  }
+  return text;
+}
+
+}  // namespace postern::sim

@@ -1,0 +1,300 @@
+// The PCI function in virtual time against the model NIC: timing of accesses, DMA, interrupts, and a frame from one
+// host's rings to the other's.
+#include "sim/in_process_function.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "contract/gen/pst_contract.h"
+#include "driver/resource_manager.h"
+#include "driver/vi.h"
+#include "sim/simulation.h"
+
+namespace postern::sim {
+namespace {
+
+constexpr uint64_t kRunNs = 50'000'000;
+
+struct SimulationFixture : ::testing::Test {
+  SimulationFixture() {
+    Simulation::Options options;
+    options.topology = default_topology();
+    auto result = Simulation::create(options);
+    EXPECT_TRUE(result.ok()) << (result.ok() ? "" : result.error().message);
+    simulation = std::move(result).value();
+  }
+  // Runs body on host a to its end.
+  void run(const std::function<void()>& body) {
+    bool ended = false;
+    simulation->spawn("body", [&] {
+      body();
+      ended = true;
+    });
+    simulation->run(kRunNs);
+    ASSERT_TRUE(ended) << "the body did not end within the simulated time";
+  }
+  PciFunction& function(size_t host_idx = 0) { return simulation->function(host_idx); }
+  HostCpu& cpu(size_t host_idx = 0) { return simulation->cpu(host_idx); }
+  void enable(size_t host_idx = 0) {
+    ASSERT_TRUE(function(host_idx).config_write(pci::kCommand, 2, pci::kCommandMemory | pci::kCommandBusMaster).ok());
+  }
+  uint64_t count(size_t host_idx, const std::string& name) {
+    for (const NamedCount& c : simulation->function_counters(host_idx)) {
+      if (c.name == name) return c.value;
+    }
+    return 0;
+  }
+
+  std::unique_ptr<Simulation> simulation;
+};
+
+using InProcessFunctionTest = SimulationFixture;
+
+TEST_F(InProcessFunctionTest, ConfigurationSpaceNamesTheDevice) {
+  run([&] {
+    const auto identity = function().config_read(0, 4);
+    ASSERT_TRUE(identity.ok());
+    EXPECT_EQ(identity.value(), uint32_t{PST_PCI_DEVICE_ID} << 16 | PST_PCI_VENDOR_ID);
+  });
+}
+
+TEST_F(InProcessFunctionTest, ARegisterReadTakesARoundTripOnTheLink) {
+  run([&] {
+    enable();
+    const uint64_t before_ps = cpu().now_ps();
+    const auto magic = function().bar_read(PST_BAR_FUNCTION, PST_FUNCTION_MAGIC_OFFSET, 4);
+    ASSERT_TRUE(magic.ok());
+    EXPECT_EQ(magic.value(), uint64_t{PST_MAGIC});
+    const uint64_t elapsed_ns = (cpu().now_ps() - before_ps) / 1000;
+    EXPECT_GT(elapsed_ns, 280u);  // twice the link's propagation
+    EXPECT_LT(elapsed_ns, 2000u);
+  });
+}
+
+TEST_F(InProcessFunctionTest, AWriteIsPostedAndCostsOnlyTheProcessor) {
+  run([&] {
+    enable();
+    cpu().sync();
+    const uint64_t before_ps = cpu().now_ps();
+    ASSERT_TRUE(function().bar_write(PST_BAR_FUNCTION, PST_FUNCTION_ADMIN_ENTRIES_OFFSET, 4, 64).ok());
+    EXPECT_EQ(cpu().now_ps() - before_ps, static_cast<uint64_t>(CpuCosts().doorbell_write_ns * 1000));
+    // The read comes after the write on the link.
+    EXPECT_EQ(function().bar_read(PST_BAR_FUNCTION, PST_FUNCTION_ADMIN_ENTRIES_OFFSET, 4).value(), 64u);
+  });
+}
+
+TEST_F(InProcessFunctionTest, BarsDoNotAnswerWhileMemorySpaceIsDisabled) {
+  run([&] { EXPECT_EQ(function().bar_read(PST_BAR_FUNCTION, PST_FUNCTION_MAGIC_OFFSET, 4).value(), 0xffffffffu); });
+}
+
+TEST_F(InProcessFunctionTest, MisalignedAccessIsAnError) {
+  run([&] {
+    enable();
+    EXPECT_EQ(function().bar_read(PST_BAR_FUNCTION, 2, 4).error().code, EINVAL);
+    EXPECT_EQ(function().bar_write(PST_BAR_FUNCTION, 0, 3, 0).error().code, EINVAL);
+    EXPECT_FALSE(function().open_window(PST_LIMIT_VI_COUNT_MAX).ok());
+    EXPECT_FALSE(function().open_interrupt(PST_LIMIT_MSIX_VECTOR_COUNT).ok());
+  });
+}
+
+TEST_F(InProcessFunctionTest, LocalTimeRunsAheadUntilSync) {
+  run([&] {
+    const uint64_t before_ps = cpu().now_ps();
+    cpu().spend_ns(500);
+    EXPECT_EQ(cpu().now_ps() - before_ps, 500'000u);
+    EXPECT_EQ(simulation->now_ps(), before_ps);
+    EXPECT_EQ(function().clock().now_ns(), before_ps / 1000 + 500);
+    cpu().sync();
+    EXPECT_EQ(simulation->now_ps(), before_ps + 500'000);
+    function().pause_ns(100);
+    EXPECT_EQ(simulation->now_ps(), before_ps + 600'000);
+  });
+}
+
+TEST_F(InProcessFunctionTest, DmaOutsideOfMappedMemoryIsAFault) {
+  run([&] {
+    enable();
+    PciFunction& f = function();
+    ASSERT_TRUE(f.reset().ok());
+    ASSERT_TRUE(f.bar_write(PST_BAR_FUNCTION, PST_FUNCTION_ADMIN_SQ_BASE_OFFSET, 8, 0x4000).ok());
+    ASSERT_TRUE(f.bar_write(PST_BAR_FUNCTION, PST_FUNCTION_ADMIN_CQ_BASE_OFFSET, 8, 0x8000).ok());
+    ASSERT_TRUE(f.bar_write(PST_BAR_FUNCTION, PST_FUNCTION_ADMIN_ENTRIES_OFFSET, 4, 16).ok());
+    ASSERT_TRUE(f.bar_write(PST_BAR_FUNCTION, PST_FUNCTION_ADMIN_ENABLE_OFFSET, 4, 1).ok());
+    ASSERT_TRUE(f.bar_write(PST_BAR_FUNCTION, PST_FUNCTION_ADMIN_DOORBELL_OFFSET, 4, 1).ok());
+    f.pause_ns(10'000);
+    EXPECT_EQ(f.bar_read(PST_BAR_FUNCTION, PST_FUNCTION_ADMIN_STATUS_OFFSET, 4).value(),
+              static_cast<uint64_t>(PST_ERROR_CODE_DMA_FAULT));
+    EXPECT_GE(count(0, "dma_faults"), 1u);
+  });
+}
+
+TEST_F(InProcessFunctionTest, UnmappingMemoryThatWasNotMappedIsAnError) {
+  run([&] {
+    EXPECT_EQ(function().dma_unmap(0x1000).error().code, ENOENT);
+    EXPECT_EQ(function().dma_map(DmaMemory{}).error().code, EINVAL);
+  });
+}
+
+// A host with a VI and nothing above it.
+struct BareHost {
+  BareHost(SimulationFixture& fixture, size_t host_idx)
+      : f(fixture),
+        idx(host_idx),
+        resources(f.function(host_idx), allocator, config(f.simulation->host_spec(host_idx))) {}
+
+  static ResourceManager::Config config(const HostSpec& spec) {
+    ResourceManager::Config c;
+    c.address =
+        HostAddress::ipv4(static_cast<uint8_t>(spec.address_ipv4 >> 24), static_cast<uint8_t>(spec.address_ipv4 >> 16),
+                          static_cast<uint8_t>(spec.address_ipv4 >> 8), static_cast<uint8_t>(spec.address_ipv4));
+    return c;
+  }
+
+  void start() {
+    Status status = resources.start();
+    ASSERT_TRUE(status.ok()) << status.error().message;
+    state.layout.geometry = {128, 128, 256};
+    const size_t bytes = 65536 + vi_layout_place(state.layout, 65536);
+    memory = allocator.allocate(bytes, "test").value();
+    ViOptions options;
+    options.host_stack = true;
+    const auto granted = resources.create_vi(memory, state.layout, options);
+    ASSERT_TRUE(granted.ok()) << granted.error().message;
+    grant = granted.value();
+    state.vi_id = grant.vi_id;
+    window = f.function(idx).open_window(grant.vi_id).value();
+    interrupt = f.function(idx).open_interrupt(grant.vector).value();
+    vi = Vi(memory.base, &state, window.get());
+  }
+  uint8_t* bytes(uint64_t offset) { return static_cast<uint8_t*>(memory.base) + offset; }
+
+  SimulationFixture& f;
+  const size_t idx;
+  HeapDmaAllocator allocator;
+  ResourceManager resources;
+  DmaMemory memory;
+  ViState state;
+  ViGrant grant;
+  std::unique_ptr<ViWindow> window;
+  std::unique_ptr<InterruptLine> interrupt;
+  Vi vi;
+};
+
+TEST_F(InProcessFunctionTest, AnInterruptEndsTheWaitAtItsTime) {
+  BareHost host(*this, 0);
+  run([&] {
+    host.start();
+    EXPECT_EQ(host.interrupt->event_fd(), -1);
+    EXPECT_EQ(host.interrupt->wait(1000), WaitOutcome::kTimeout);
+    host.vi.prime();
+    host.vi.arm_timer(20'000, 1);
+    const uint64_t before_ps = cpu().now_ps();
+    EXPECT_EQ(host.interrupt->wait(1'000'000), WaitOutcome::kSignalled);
+    const uint64_t elapsed_ns = (cpu().now_ps() - before_ps) / 1000;
+    EXPECT_GT(elapsed_ns, 20'000u);
+    EXPECT_LT(elapsed_ns, 23'000u);
+    EXPECT_TRUE(host.vi.has_event());
+    EXPECT_EQ(host.interrupt->wait(1000), WaitOutcome::kTimeout);  // once per prime
+  });
+  host.resources.abandon();
+}
+
+TEST_F(InProcessFunctionTest, AnInterruptThatNobodyWaitedForIsRemembered) {
+  BareHost host(*this, 0);
+  run([&] {
+    host.start();
+    host.vi.prime();
+    host.vi.arm_timer(1000, 1);
+    function().pause_ns(10'000);
+    const uint64_t before_ps = cpu().now_ps();
+    EXPECT_EQ(host.interrupt->wait(1'000'000), WaitOutcome::kSignalled);
+    EXPECT_EQ(cpu().now_ps(), before_ps);
+  });
+  host.resources.abandon();
+}
+
+TEST_F(InProcessFunctionTest, WaitWriteEndsWithTheEventAndOnThePollGrid) {
+  BareHost host(*this, 0);
+  run([&] {
+    host.start();
+    cpu().watch(host.grant.dma_address + host.state.layout.evq_offset, 256 * PST_EVENT_BYTES);
+    uint64_t seen_count = cpu().write_count();
+    EXPECT_FALSE(cpu().wait_write(seen_count, cpu().now_ps() + 1'000'000, 25'000));
+    host.vi.arm_timer(5000, 1);
+    EXPECT_TRUE(cpu().wait_write(seen_count, cpu().now_ps() + 100'000'000, 25'000));
+    EXPECT_EQ(cpu().now_ps() % 25'000, 0u);
+    EXPECT_TRUE(host.vi.has_event());
+  });
+  host.resources.abandon();
+}
+
+TEST_F(InProcessFunctionTest, AFrameCrossesFromOneHostsRingsToTheOthers) {
+  BareHost a(*this, 0);
+  BareHost b(*this, 1);
+  bool b_ready = false;
+  bool received = false;
+  simulation->spawn("b", [&] {
+    b.start();
+    ASSERT_TRUE(b.vi.post_rx(0, 2048));
+    b.vi.ring_rx_doorbell();
+    b.vi.prime();
+    b_ready = true;
+    ASSERT_EQ(b.interrupt->wait(kRunNs), WaitOutcome::kSignalled);
+    ViEvent event;
+    ASSERT_EQ(b.vi.poll(&event, 1), 1u);
+    EXPECT_EQ(event.type, ViEventType::kRx);
+    EXPECT_EQ(event.length_bytes, 100);
+    EXPECT_EQ(b.bytes(0)[99], 77);
+    received = true;
+  });
+  run([&] {
+    a.start();
+    while (!b_ready) {
+      function(0).pause_ns(1000);
+    }
+    uint8_t* frame = a.bytes(4096);
+    std::memcpy(frame, simulation->host_spec(1).mac.data(), 6);
+    std::memcpy(frame + 6, simulation->host_spec(0).mac.data(), 6);
+    frame[12] = 0x88;
+    frame[13] = 0xb5;
+    frame[99] = 77;
+    const TxFragment fragment{4096, 100};
+    ASSERT_TRUE(a.vi.queue_tx(&fragment, 1, TxOptions{}));
+    a.vi.ring_tx_doorbell();
+    function(0).pause_ns(20'000);
+  });
+  EXPECT_TRUE(received);
+  EXPECT_NE(simulation->wire_fingerprint(), 0u);
+  a.resources.abandon();
+  b.resources.abandon();
+}
+
+TEST(SimulationTest, AnUnknownPropertyNamesWhereItWasSetAndTheKnownOnes) {
+  Simulation::Options options;
+  options.topology = default_topology();
+  ASSERT_TRUE(apply_property_setting(options.topology, "a:no.such=1").ok());
+  const auto simulation = Simulation::create(options);
+  ASSERT_FALSE(simulation.ok());
+  EXPECT_EQ(simulation.error().message.rfind("--set a:no.such=1: host \"a\": no NIC property \"no.such\" that takes 1; "
+                                             "expected one of ",
+                                             0),
+            0u)
+      << simulation.error().message;
+}
+
+TEST(SimulationTest, ATapPortIsAnErrorInVirtualTime) {
+  Simulation::Options options;
+  options.topology =
+      parse_topology(
+          "[[host]]\nname = \"a\"\naddress = \"10.9.0.1/24\"\n[[tap]]\nname = \"t\"\n[[link]]\nends = [\"a\", \"t\"]\n",
+          "net.toml")
+          .value();
+  const auto simulation = Simulation::create(options);
+  ASSERT_FALSE(simulation.ok());
+  EXPECT_EQ(simulation.error().message,
+            "net.toml: tap \"t\": a TAP port needs the Linux kernel and real time; use `postern up`, or leave it out");
+}
+
+}  // namespace
+}  // namespace postern::sim
