@@ -62,7 +62,7 @@ Status VfioUserFunction::negotiate() {
   Payload payload;
   encode(payload, VersionBody{kMajor, kMinor});
   const Payload text = encode_capabilities(ours);
-  payload.insert(payload.end(), text.begin(), text.end());
+  append(payload, text.data(), text.size());
   auto reply = call(kVersion, payload);
   if (!reply.ok()) return reply.error();
   VersionBody body;

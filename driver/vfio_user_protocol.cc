@@ -47,6 +47,11 @@ const char* command_name(uint16_t command) {
   }
 }
 
+void append(std::vector<uint8_t>& payload, const void* data, size_t size_bytes) {
+  const auto* bytes = static_cast<const uint8_t*>(data);
+  payload.insert(payload.end(), bytes, bytes + size_bytes);
+}
+
 std::vector<uint8_t> encode_capabilities(const Capabilities& capabilities) {
   Json list = {{"max_msg_fds", capabilities.max_msg_fds},
                {"max_data_xfer_size", capabilities.max_data_xfer_size},

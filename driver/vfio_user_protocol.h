@@ -173,13 +173,14 @@ template <typename T>
   return decode(payload.data(), payload.size(), out);
 }
 
+// Appends bytes to a payload.
+void append(std::vector<uint8_t>& payload, const void* data, size_t size_bytes);
+
 // Appends a body to a payload.
 template <typename T>
 void encode(std::vector<uint8_t>& payload, const T& body) {
   static_assert(std::is_trivially_copyable<T>::value, "copied as bytes");
-  const size_t at = payload.size();
-  payload.resize(at + sizeof(T));
-  std::memcpy(payload.data() + at, &body, sizeof(T));
+  append(payload, &body, sizeof(T));
 }
 
 // --- version negotiation -----------------------------------------------------------------------------------------

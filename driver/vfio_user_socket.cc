@@ -94,7 +94,7 @@ SendOutcome MessageSocket::send(Header header, const std::vector<uint8_t>& paylo
   header.message_bytes = static_cast<uint32_t>(sizeof(Header) + payload.size());
   output_.clear();
   encode(output_, header);
-  output_.insert(output_.end(), payload.begin(), payload.end());
+  append(output_, payload.data(), payload.size());
   output_fds_.clear();
   for (int fd : fds) output_fds_.push_back(UniqueFd::duplicate_of(fd));
   sent_bytes_ = 0;

@@ -83,7 +83,7 @@ VfioUserServer::Reply VfioUserServer::do_version(const Message& message) {
   Reply reply;
   encode(reply.payload, VersionBody{kMajor, std::min(body.minor, kMinor)});
   const Payload text = encode_capabilities(ours);
-  reply.payload.insert(reply.payload.end(), text.begin(), text.end());
+  append(reply.payload, text.data(), text.size());
   return reply;
 }
 

@@ -3,6 +3,10 @@ postern_add_test(pci_config_space_test SOURCES pci_config_space_test.cc LIBS pos
 postern_add_test(vfio_user_doorbell_pages_test
   SOURCES vfio_user_doorbell_pages_test.cc
   LIBS postern_vfio_user_server postern_mapped_window)
+postern_add_test(vfio_user_server_test
+  SOURCES vfio_user_server_test.cc
+  LIBS postern_vfio_user_server
+  LABELS live)
 
 # The same race twice: enough for every run, and enough to believe it.
 postern_add_test(vfio_user_sleep_race_test
