@@ -9,14 +9,14 @@ postern_add_library(postern_tap CXX17
   SOURCES tap_device.cc tap_port.cc
   LIBS postern_sim_wires fmt::fmt)
 
-if(TARGET postern_hw_model)
-  postern_add_library(postern_live CXX17
-    SOURCES live_simulator.cc live_loop.cc live_nic.cc stage_trace.cc
-    LIBS postern_hw_model postern_tap postern_testbed postern_vfio_user_server fmt::fmt)
+postern_add_library(postern_live CXX17
+  SOURCES live_simulator.cc live_loop.cc live_nic.cc
+  LIBS postern_hw_model postern_tap postern_testbed postern_vfio_user_server postern_stage_trace fmt::fmt)
 
+if(TARGET postern_scenario)
   postern_add_executable(postern
-    SOURCES main.cc testbed.cc cli_exec.cc cli_testbed.cc
-    LIBS postern_live postern_testbed postern_sim_topology postern_hostd_client fmt::fmt)
+    SOURCES main.cc testbed.cc cli_exec.cc cli_sim.cc cli_testbed.cc
+    LIBS postern_live postern_scenario postern_testbed postern_sim_topology postern_hostd_client fmt::fmt)
   target_compile_definitions(postern PRIVATE POSTERN_VERSION="${PROJECT_VERSION}")
   install(TARGETS postern RUNTIME DESTINATION bin)
 endif()

@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -14,6 +16,7 @@
 namespace postern::sim {
 namespace {
 
+constexpr const char* kVerbs[] = {"up", "exec", "status", "down", "sim", "version", "live-simulator"};
 constexpr char kRunDirHelp[] =
     "Directory with the state and the sockets of the testbed (default: $POSTERN_RUN_DIR, else "
     "${XDG_RUNTIME_DIR:-/tmp}/postern-$UID)";
@@ -53,6 +56,7 @@ struct CommandLine {
   LiveOptions live;
   std::string run_dir;
   std::string host;
+  std::vector<std::string> program_help;  // only for --help: split_exec() takes the program away before
   bool json = false;
   ScenarioOptions sim;
   bool list_scenarios = false;
@@ -79,6 +83,7 @@ void add_exec(CLI::App& app, CommandLine& line) {
   CLI::App* verb = app.add_subcommand("exec", "Run an unmodified program on a host of the testbed");
   verb->add_option("--run-dir", line.run_dir, kRunDirHelp);
   verb->add_option("host", line.host, "Host whose NIC the program's sockets use")->required();
+  verb->add_option("program", line.program_help, "Program and its arguments, after `--`");
   verb->footer(
       "The program and its arguments follow `--`. Its exit status is that of this command.\n"
       "Addresses that no host of the testbed has stay with the kernel.\n"
@@ -150,11 +155,22 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.footer("`postern VERB --help` explains a verb.");
   CommandLine line;
+  if (argc < 2) {
+    fmt::print(stderr, "postern: which verb? up, exec, status, down, sim or version; see `postern --help`\n");
+    return 2;
+  }
   add_up(app, line);
   add_exec(app, line);
   add_sessions(app, line);
   add_sim(app, line);
   SplitArguments split = split_exec(argc, argv);
+  const bool known =
+      std::any_of(std::begin(kVerbs), std::end(kVerbs), [&](const char* verb) { return split.own[0] == verb; });
+  if (argv[1][0] != '-' && !known) {
+    fmt::print(stderr, "postern: no verb '{}': expected up, exec, status, down, sim or version; see `postern --help`\n",
+               argv[1]);
+    return 2;
+  }
   try {
     std::vector<std::string> reversed(split.own.rbegin(), split.own.rend());  // as CLI11 wants them
     app.parse(reversed);

@@ -14,7 +14,7 @@ expect() {
 }
 
 expect 2 "postern --help" "$POSTERN"
-expect 2 "postern --help" "$POSTERN" frobnicate
+expect 2 "no verb .frobnicate.*postern --help" "$POSTERN" frobnicate
 expect 1 "postern up" "$POSTERN" status
 expect 1 "postern up" "$POSTERN" exec a -- true
 expect 1 "nosuch.toml" "$POSTERN" up "$WORK/nosuch.toml"
