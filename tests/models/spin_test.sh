@@ -10,9 +10,9 @@ trap 'rm -rf "$directory"' EXIT
 cd "$directory"
 
 spin "$@" -a "$model"
-cc -O1 -DSAFETY -DCOLLAPSE -DMEMLIM=3000 -w -o pan pan.c
+cc -O1 -DSAFETY -DMEMLIM=3000 -w -o pan pan.c
 # -m is the depth of the search: far beyond what the models reach, so that no part is cut off. -w only sizes a table.
-output=$(./pan -m100000 -w20)
+output=$(./pan -m100000 -w22)
 errors=$(sed -nE 's/^State-vector.*errors: ([0-9]+).*/\1/p' <<<"$output")
 grep -E '^pan:|^State-vector|states, stored' <<<"$output" || true
 case "$expected" in
