@@ -19,7 +19,8 @@ class MappedDeviceClock : public DeviceClock {
   // Maps the clock page of a descriptor that the device handed out; the descriptor may be closed afterwards.
   [[nodiscard]] static Result<std::unique_ptr<MappedDeviceClock>> open(int clock_page_fd) {
     void* page = mmap(nullptr, PST_LIMIT_PAGE_BYTES, PROT_READ, MAP_SHARED, clock_page_fd, PST_CLOCK_PAGE_OFFSET);
-    if (page == MAP_FAILED) return Error{errno, std::string("cannot map the device clock page: ") + std::strerror(errno)};
+    if (page == MAP_FAILED)
+      return Error{errno, std::string("cannot map the device clock page: ") + std::strerror(errno)};
     return std::unique_ptr<MappedDeviceClock>(new MappedDeviceClock(static_cast<const uint8_t*>(page)));
   }
   ~MappedDeviceClock() override { munmap(const_cast<uint8_t*>(page_), PST_LIMIT_PAGE_BYTES); }

@@ -40,7 +40,8 @@ void MappedViWindow::write_doorbell(uint32_t offset, uint64_t value) {
   } else {
     __atomic_store_n(reinterpret_cast<uint64_t*>(at), value, __ATOMIC_RELEASE);
   }
-  // The store must be visible before SLEEPING is looked at; a store buffer would otherwise let both sides miss the other.
+  // The store must be visible before SLEEPING is looked at; a store buffer would otherwise let both sides miss the
+  // other.
   __atomic_thread_fence(__ATOMIC_SEQ_CST);
   if (clock_->device_sleeping()) {
     const uint64_t one = 1;

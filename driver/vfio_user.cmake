@@ -5,3 +5,6 @@ postern_add_library(postern_vfio_user_wire SOURCES vfio_user_protocol.cc vfio_us
 postern_add_library(postern_vfio_user
   SOURCES vfio_user_function.cc vfio_user_connection.cc
   LIBS postern_mapped_window postern_vfio_user_wire)
+
+# Signals eventfds that untrusted processes hold (MSI-X of a VI, wakeups of hostd).
+postern_add_library(postern_eventfd_signaller SOURCES eventfd_signaller.cc)

@@ -43,7 +43,8 @@ Result<std::unique_ptr<VfioUserFunction>> VfioUserFunction::connect(const std::s
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid() || ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
     const int code = errno;
-    return Error{code, "cannot reach a device at " + socket_path + ": " + std::strerror(code) + "; is the simulator running?"};
+    return Error{
+        code, "cannot reach a device at " + socket_path + ": " + std::strerror(code) + "; is the simulator running?"};
   }
   std::unique_ptr<VfioUserFunction> function(new VfioUserFunction(options));
   function->socket_path_ = socket_path;
@@ -67,7 +68,8 @@ Status VfioUserFunction::negotiate() {
   if (!reply.ok()) return reply.error();
   VersionBody body;
   if (!decode(reply->payload, body) || body.major != kMajor || body.minor > kMinor) {
-    return Error{EPROTO, socket_path_ + " does not speak vfio-user " + std::to_string(kMajor) + "." + std::to_string(kMinor)};
+    return Error{EPROTO,
+                 socket_path_ + " does not speak vfio-user " + std::to_string(kMajor) + "." + std::to_string(kMinor)};
   }
   auto theirs = decode_capabilities(reply->payload.data() + sizeof(body), reply->payload.size() - sizeof(body));
   if (!theirs.ok()) return theirs.error();
@@ -85,20 +87,21 @@ Status VfioUserFunction::check_device() {
       info.region_count <= VFIO_PCI_CONFIG_REGION_INDEX || info.irq_count <= VFIO_PCI_MSIX_IRQ_INDEX) {
     return Error{EPROTO, socket_path_ + " serves something that is not a PCI device"};
   }
-  const std::pair<uint32_t, uint64_t> regions[] = {{PST_BAR_FUNCTION, PST_BAR_FUNCTION_SIZE},
-                                                   {PST_BAR_VI, PST_BAR_VI_SIZE},
-                                                   {PST_BAR_MSIX, PST_BAR_MSIX_SIZE}};
+  const std::pair<uint32_t, uint64_t> regions[] = {
+      {PST_BAR_FUNCTION, PST_BAR_FUNCTION_SIZE}, {PST_BAR_VI, PST_BAR_VI_SIZE}, {PST_BAR_MSIX, PST_BAR_MSIX_SIZE}};
   for (const auto& [index, size] : regions) {
     payload.clear();
     RegionInfoBody region{};
-    // Only the size is wanted: with this argsz the device does not make region-wide memory, which this client never maps.
+    // Only the size is wanted: with this argsz the device does not make region-wide memory, which this client never
+    // maps.
     region.argsz = sizeof(region);
     region.index = index;
     encode(payload, region);
     reply = call(kDeviceGetRegionInfo, payload);
     if (!reply.ok()) return reply.error();
     if (!decode(reply->payload, region) || region.size != size) {
-      return Error{EPROTO, "BAR" + std::to_string(index) + " of the device at " + socket_path_ + " has another size than the contract's; is it a Postern NIC?"};
+      return Error{EPROTO, "BAR" + std::to_string(index) + " of the device at " + socket_path_ +
+                               " has another size than the contract's; is it a Postern NIC?"};
     }
   }
   payload.clear();
@@ -108,7 +111,8 @@ Status VfioUserFunction::check_device() {
   encode(payload, irq);
   reply = call(kDeviceGetIrqInfo, payload);
   if (!reply.ok()) return reply.error();
-  if (!decode(reply->payload, irq) || irq.count < PST_LIMIT_MSIX_VECTOR_COUNT || (irq.flags & VFIO_IRQ_INFO_EVENTFD) == 0) {
+  if (!decode(reply->payload, irq) || irq.count < PST_LIMIT_MSIX_VECTOR_COUNT ||
+      (irq.flags & VFIO_IRQ_INFO_EVENTFD) == 0) {
     return Error{EPROTO, "the device at " + socket_path_ + " lacks the contract's MSI-X vectors"};
   }
   return {};
@@ -123,9 +127,9 @@ Status VfioUserFunction::map_clock() {
   auto reply = call(kDeviceGetRegionInfo, payload);
   if (!reply.ok()) return reply.error();
   SparseRegionInfoBody sparse{};
-  if (!decode(reply->payload, sparse) || sparse.header.id != VFIO_REGION_INFO_CAP_SPARSE_MMAP || sparse.area_count != 1 ||
-      sparse.info.offset + sparse.area.offset != PST_CLOCK_PAGE_OFFSET || sparse.area.size < PST_LIMIT_PAGE_BYTES ||
-      reply->fds.size() != 1) {
+  if (!decode(reply->payload, sparse) || sparse.header.id != VFIO_REGION_INFO_CAP_SPARSE_MMAP ||
+      sparse.area_count != 1 || sparse.info.offset + sparse.area.offset != PST_CLOCK_PAGE_OFFSET ||
+      sparse.area.size < PST_LIMIT_PAGE_BYTES || reply->fds.size() != 1) {
     return Error{EPROTO, "the device at " + socket_path_ + " does not share its clock page"};
   }
   clock_fd_ = std::move(reply->fds.front());
@@ -169,10 +173,14 @@ Status VfioUserFunction::service_connection() {
   if (!gone_reason_.empty()) return lost(gone_reason_);
   Message message;
   switch (socket_.receive(message)) {
-    case ReceiveOutcome::kAgain: return {};
-    case ReceiveOutcome::kClosed: return lost("it hung up");
-    case ReceiveOutcome::kBadSize: return lost("it sent an impossible message size");
-    case ReceiveOutcome::kMessage: return lost(std::string("it sent ") + command_name(message.header.command) + " unasked");
+    case ReceiveOutcome::kAgain:
+      return {};
+    case ReceiveOutcome::kClosed:
+      return lost("it hung up");
+    case ReceiveOutcome::kBadSize:
+      return lost("it sent an impossible message size");
+    case ReceiveOutcome::kMessage:
+      return lost(std::string("it sent ") + command_name(message.header.command) + " unasked");
   }
   return {};
 }
@@ -183,7 +191,8 @@ Status VfioUserFunction::wait_ready(short events, uint64_t deadline_ns, Command 
     if (now_ns >= deadline_ns) {
       // A late reply would be taken for that of a later request, so the connection cannot be used any more.
       lost(std::string("no answer to ") + command_name(command) + " in time");
-      return Error{ETIMEDOUT, "the device at " + socket_path_ + " did not answer " + command_name(command) + " in time: is the simulator stuck?"};
+      return Error{ETIMEDOUT, "the device at " + socket_path_ + " did not answer " + command_name(command) +
+                                  " in time: is the simulator stuck?"};
     }
     pollfd state{socket_.fd(), events, 0};
     const timespec left{static_cast<time_t>((deadline_ns - now_ns) / 1'000'000'000),
@@ -215,9 +224,12 @@ Result<Message> VfioUserFunction::await_reply(uint16_t message_id, Command comma
       case ReceiveOutcome::kAgain:
         if (Status ready = wait_ready(POLLIN, deadline_ns, command); !ready.ok()) return ready.error();
         continue;
-      case ReceiveOutcome::kClosed: return lost("it hung up");
-      case ReceiveOutcome::kBadSize: return lost("it sent an impossible message size");
-      case ReceiveOutcome::kMessage: break;
+      case ReceiveOutcome::kClosed:
+        return lost("it hung up");
+      case ReceiveOutcome::kBadSize:
+        return lost("it sent an impossible message size");
+      case ReceiveOutcome::kMessage:
+        break;
     }
     if ((reply.header.flags & kTypeMask) == kTypeCommand) {
       // We share all DMA memory, so a server has no reason to ask for bytes by message; say so and go on.

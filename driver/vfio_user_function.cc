@@ -29,7 +29,8 @@ std::string errno_text(int code) { return std::strerror(code); }
 // An interrupt line on an eventfd; also notices that the device hangs up.
 class EventFdLine : public InterruptLine {
  public:
-  EventFdLine(UniqueFd event_fd, UniqueFd connection) : event_fd_(std::move(event_fd)), connection_(std::move(connection)) {}
+  EventFdLine(UniqueFd event_fd, UniqueFd connection)
+      : event_fd_(std::move(event_fd)), connection_(std::move(connection)) {}
 
   [[nodiscard]] WaitOutcome wait(uint64_t timeout_ns) override {
     timespec now{};
@@ -154,7 +155,8 @@ Result<VfioUserFunction::Window*> VfioUserFunction::find_window(uint32_t vi_id) 
   if (Status fetched = fetch_windows(); !fetched.ok()) return fetched.error();
   const auto found = windows_.find(vi_id);
   if (found == windows_.end()) {
-    return Error{ENOENT, "VI " + std::to_string(vi_id) + " has no window to hand out: allocate it first; each window is handed out once"};
+    return Error{ENOENT, "VI " + std::to_string(vi_id) +
+                             " has no window to hand out: allocate it first; each window is handed out once"};
   }
   return &found->second;
 }
@@ -175,8 +177,8 @@ Result<std::unique_ptr<ViWindow>> VfioUserFunction::open_window(uint32_t vi_id) 
   return std::unique_ptr<ViWindow>(std::move(mapped).value());
 }
 
-// Addresses are not used again before the whole space has been used, so that a stale one is noticed. A page lies between
-// two mappings, so that running over the end is noticed as well.
+// Addresses are not used again before the whole space has been used, so that a stale one is noticed. A page lies
+// between two mappings, so that running over the end is noticed as well.
 uint64_t VfioUserFunction::choose_dma_address(uint64_t size_bytes) {
   for (int pass = 0; pass < 2; ++pass) {
     uint64_t address = next_dma_address_;
@@ -205,7 +207,8 @@ Result<uint64_t> VfioUserFunction::dma_map(const DmaMemory& memory) {
   const uint64_t address = choose_dma_address(memory.size_bytes);
   if (address == 0) return Error{ENOSPC, "no DMA address range left"};
   Payload payload;
-  encode(payload, DmaMapBody{sizeof(DmaMapBody), kDmaReadable | kDmaWritable, memory.fd_offset, address, memory.size_bytes});
+  encode(payload,
+         DmaMapBody{sizeof(DmaMapBody), kDmaReadable | kDmaWritable, memory.fd_offset, address, memory.size_bytes});
   auto reply = call(kDmaMap, payload, {memory.fd});
   if (!reply.ok()) return reply.error();
   dma_bytes_[address] = memory.size_bytes;

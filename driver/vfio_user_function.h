@@ -1,7 +1,7 @@
-// A PCI function in another process, reached by vfio-user. Registers travel as messages; VI windows, the device clock and
-// DMA memory are shared memory; interrupts are eventfds. Hides the protocol, its sequence of set-up and its errors.
-// One thread uses it at a time (hostd); windows, interrupt lines and the clock may be used by others meanwhile. Every wait
-// is bounded; once the device is gone, each call returns ENODEV at once.
+// A PCI function in another process, reached by vfio-user. Registers travel as messages; VI windows, the device clock
+// and DMA memory are shared memory; interrupts are eventfds. Hides the protocol, its sequence of set-up and its errors.
+// One thread uses it at a time (hostd); windows, interrupt lines and the clock may be used by others meanwhile. Every
+// wait is bounded; once the device is gone, each call returns ENODEV at once.
 #pragma once
 
 #include <map>
@@ -28,7 +28,8 @@ class VfioUserFunction : public LiveFunction {
   // Connects, negotiates, checks that the device has the contract's regions and interrupts, enables memory space, bus
   // mastering and MSI-X. Errors: ECONNREFUSED or ENOENT nobody serves the socket; ENODEV hung up, which a second client
   // sees; EPROTO the device behind it is another one; ETIMEDOUT.
-  [[nodiscard]] static Result<std::unique_ptr<VfioUserFunction>> connect(const std::string& socket_path, Options options);
+  [[nodiscard]] static Result<std::unique_ptr<VfioUserFunction>> connect(const std::string& socket_path,
+                                                                         Options options);
   [[nodiscard]] static Result<std::unique_ptr<VfioUserFunction>> connect(const std::string& socket_path) {
     return connect(socket_path, Options());
   }
@@ -77,13 +78,15 @@ class VfioUserFunction : public LiveFunction {
   // One command and its reply. An error reply becomes an Error with the server's errno value.
   [[nodiscard]] Result<vfio_user::Message> call(vfio_user::Command command, const Payload& payload,
                                                 const std::vector<int>& fds = {}, int timeout_ms = 0);
-  [[nodiscard]] Status send(vfio_user::Command command, const Payload& payload, const std::vector<int>& fds, bool no_reply);
+  [[nodiscard]] Status send(vfio_user::Command command, const Payload& payload, const std::vector<int>& fds,
+                            bool no_reply);
   [[nodiscard]] Result<vfio_user::Message> await_reply(uint16_t message_id, vfio_user::Command command, int timeout_ms);
   // Waits until the socket is ready for events, at most until deadline_ns of CLOCK_MONOTONIC.
   [[nodiscard]] Status wait_ready(short events, uint64_t deadline_ns, vfio_user::Command command);
   Error lost(const std::string& why);
   [[nodiscard]] Result<uint64_t> region_read(uint32_t region, uint64_t offset, unsigned width_bytes);
-  [[nodiscard]] Status region_write(uint32_t region, uint64_t offset, unsigned width_bytes, uint64_t value, bool posted);
+  [[nodiscard]] Status region_write(uint32_t region, uint64_t offset, unsigned width_bytes, uint64_t value,
+                                    bool posted);
   [[nodiscard]] Status fetch_windows();
   [[nodiscard]] Result<Window*> find_window(uint32_t vi_id);
   [[nodiscard]] uint64_t choose_dma_address(uint64_t size_bytes);
@@ -91,15 +94,15 @@ class VfioUserFunction : public LiveFunction {
   Options options_;
   std::string socket_path_;
   vfio_user::MessageSocket socket_;
-  std::string gone_reason_;                // not empty: the device is gone
+  std::string gone_reason_;  // not empty: the device is gone
   uint16_t next_message_id_ = 1;
   vfio_user::Capabilities server_;
   UniqueFd clock_fd_;
   std::unique_ptr<MappedDeviceClock> clock_;
-  std::map<uint32_t, Window> windows_;     // received and not yet taken, by VI
-  std::map<uint64_t, uint64_t> dma_bytes_; // DMA address -> size
+  std::map<uint32_t, Window> windows_;      // received and not yet taken, by VI
+  std::map<uint64_t, uint64_t> dma_bytes_;  // DMA address -> size
   uint64_t next_dma_address_ = 0x1'0000'0000;
-  std::vector<uint32_t> vectors_;          // connected
+  std::vector<uint32_t> vectors_;  // connected
 };
 
 }  // namespace postern

@@ -9,9 +9,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-Error bad_version_data(const std::string& what) {
-  return Error{EINVAL, "vfio-user version data: " + what};
-}
+Error bad_version_data(const std::string& what) { return Error{EINVAL, "vfio-user version data: " + what}; }
 
 // Reads a number if it is there. False: it is there and is no number.
 bool read_number(const Json& object, const char* name, uint64_t& out) {
@@ -26,24 +24,42 @@ bool read_number(const Json& object, const char* name, uint64_t& out) {
 
 const char* command_name(uint16_t command) {
   switch (command) {
-    case kVersion: return "VERSION";
-    case kDmaMap: return "DMA_MAP";
-    case kDmaUnmap: return "DMA_UNMAP";
-    case kDeviceGetInfo: return "DEVICE_GET_INFO";
-    case kDeviceGetRegionInfo: return "DEVICE_GET_REGION_INFO";
-    case kDeviceGetRegionIoFds: return "DEVICE_GET_REGION_IO_FDS";
-    case kDeviceGetIrqInfo: return "DEVICE_GET_IRQ_INFO";
-    case kDeviceSetIrqs: return "DEVICE_SET_IRQS";
-    case kRegionRead: return "REGION_READ";
-    case kRegionWrite: return "REGION_WRITE";
-    case kDmaRead: return "DMA_READ";
-    case kDmaWrite: return "DMA_WRITE";
-    case kDeviceReset: return "DEVICE_RESET";
-    case kRegionWriteMulti: return "REGION_WRITE_MULTI";
-    case kDeviceFeature: return "DEVICE_FEATURE";
-    case kMigrationDataRead: return "MIG_DATA_READ";
-    case kMigrationDataWrite: return "MIG_DATA_WRITE";
-    default: return "unknown command";
+    case kVersion:
+      return "VERSION";
+    case kDmaMap:
+      return "DMA_MAP";
+    case kDmaUnmap:
+      return "DMA_UNMAP";
+    case kDeviceGetInfo:
+      return "DEVICE_GET_INFO";
+    case kDeviceGetRegionInfo:
+      return "DEVICE_GET_REGION_INFO";
+    case kDeviceGetRegionIoFds:
+      return "DEVICE_GET_REGION_IO_FDS";
+    case kDeviceGetIrqInfo:
+      return "DEVICE_GET_IRQ_INFO";
+    case kDeviceSetIrqs:
+      return "DEVICE_SET_IRQS";
+    case kRegionRead:
+      return "REGION_READ";
+    case kRegionWrite:
+      return "REGION_WRITE";
+    case kDmaRead:
+      return "DMA_READ";
+    case kDmaWrite:
+      return "DMA_WRITE";
+    case kDeviceReset:
+      return "DEVICE_RESET";
+    case kRegionWriteMulti:
+      return "REGION_WRITE_MULTI";
+    case kDeviceFeature:
+      return "DEVICE_FEATURE";
+    case kMigrationDataRead:
+      return "MIG_DATA_READ";
+    case kMigrationDataWrite:
+      return "MIG_DATA_WRITE";
+    default:
+      return "unknown command";
   }
 }
 

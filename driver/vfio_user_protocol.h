@@ -1,8 +1,8 @@
-// Wire format of vfio-user: message header, commands, bodies, and the capabilities of version negotiation. Shared by the
-// client (driver/vfio_user_function.h) and the server (sim/vfio_user_server.h); hides nothing but byte copies and bounds.
-// Source: QEMU documentation, "vfio-user Protocol Specification" (docs/interop/vfio-user); region, IRQ and sparse-mmap
-// structures are those of <linux/vfio.h>. The shadow ioeventfd sub-region is libvfio-user's extension to it.
-// All values are in host byte order, as the specification says.
+// Wire format of vfio-user: message header, commands, bodies, and the capabilities of version negotiation. Shared by
+// the client (driver/vfio_user_function.h) and the server (sim/vfio_user_server.h); hides nothing but byte copies and
+// bounds. Source: QEMU documentation, "vfio-user Protocol Specification" (docs/interop/vfio-user); region, IRQ and
+// sparse-mmap structures are those of <linux/vfio.h>. The shadow ioeventfd sub-region is libvfio-user's extension to
+// it. All values are in host byte order, as the specification says.
 #pragma once
 
 #include <linux/vfio.h>
@@ -55,15 +55,15 @@ struct Header {
   uint16_t command = 0;
   uint32_t message_bytes = 0;  // header included
   uint32_t flags = 0;
-  uint32_t error = 0;          // errno value in an error reply
+  uint32_t error = 0;  // errno value in an error reply
 };
 static_assert(sizeof(Header) == 16, "wire format");
 
 // Limits of this implementation. Both sides use them to bound their buffers.
-constexpr uint32_t kMaxTransferBytes = 4096;    // max_data_xfer_size that we announce
-constexpr uint32_t kMaxMessageBytes = 8192;     // any message; larger ones break the protocol
-constexpr uint32_t kMaxVersionDataBytes = 4096; // JSON with its NUL
-constexpr uint32_t kMaxMessageFds = 64;         // max_msg_fds that we announce
+constexpr uint32_t kMaxTransferBytes = 4096;     // max_data_xfer_size that we announce
+constexpr uint32_t kMaxMessageBytes = 8192;      // any message; larger ones break the protocol
+constexpr uint32_t kMaxVersionDataBytes = 4096;  // JSON with its NUL
+constexpr uint32_t kMaxMessageFds = 64;          // max_msg_fds that we announce
 
 // Message bodies. The text of a field's meaning is the specification's.
 struct VersionBody {
@@ -125,10 +125,10 @@ static_assert(sizeof(RegionIoFdsBody) == 16, "wire format");
 
 // Sub-region of type shadow ioeventfd: stores go to shared memory and the eventfd is signalled.
 struct SubRegionShadow {
-  uint64_t offset = 0;         // within the region
+  uint64_t offset = 0;  // within the region
   uint64_t size = 0;
-  uint32_t fd_index = 0;       // of the eventfd, within the message's descriptors
-  uint32_t type = 0;           // kIoFdShadow
+  uint32_t fd_index = 0;  // of the eventfd, within the message's descriptors
+  uint32_t type = 0;      // kIoFdShadow
   uint32_t flags = 0;
   uint32_t shadow_fd_index = 0;
   uint64_t shadow_offset = 0;  // of the sub-region's first byte within the shadow memory
@@ -196,8 +196,8 @@ struct Capabilities {
 
 // Version data as it goes on the wire, with the terminating NUL.
 [[nodiscard]] std::vector<uint8_t> encode_capabilities(const Capabilities& capabilities);
-// Reads version data; empty data means all defaults, unknown names are skipped. Error EINVAL: too long, no NUL, not JSON,
-// or a capability of another type than specified.
+// Reads version data; empty data means all defaults, unknown names are skipped. Error EINVAL: too long, no NUL, not
+// JSON, or a capability of another type than specified.
 [[nodiscard]] Result<Capabilities> decode_capabilities(const uint8_t* data, size_t size_bytes);
 
 }  // namespace postern::vfio_user

@@ -1,5 +1,5 @@
-// One vfio-user connection as a stream of whole messages with descriptors. Hides partial reads and writes, SCM_RIGHTS and
-// the bounds that keep a broken peer from using up memory or descriptors. Never blocks, never raises SIGPIPE.
+// One vfio-user connection as a stream of whole messages with descriptors. Hides partial reads and writes, SCM_RIGHTS
+// and the bounds that keep a broken peer from using up memory or descriptors. Never blocks, never raises SIGPIPE.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ struct Message {
   Header header;
   std::vector<uint8_t> payload;  // without the header
   std::vector<UniqueFd> fds;
-  bool too_many_fds = false;     // more than kMaxMessageFds came; those beyond were closed
+  bool too_many_fds = false;  // more than kMaxMessageFds came; those beyond were closed
 };
 
 enum class ReceiveOutcome {
@@ -36,7 +36,8 @@ class MessageSocket {
   [[nodiscard]] bool valid() const { return fd_.valid(); }
   void close();
 
-  // Reads what is there, at most one message. Bytes and descriptors of an incomplete message are kept for the next call.
+  // Reads what is there, at most one message. Bytes and descriptors of an incomplete message are kept for the next
+  // call.
   [[nodiscard]] ReceiveOutcome receive(Message& out);
 
   // Queues a message (message_bytes is filled in) and sends as much as goes. Descriptors are duplicated, so the caller

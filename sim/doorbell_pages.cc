@@ -1,9 +1,9 @@
 // Shared doorbell pages: memfds, atomic snapshots of a page, order of delivery, and the sleep/kick protocol.
 //
 // Sleep/kick. Client: store doorbell; full fence; load SLEEPING; if set, write the kick eventfd. Simulator: store
-// SLEEPING = 1; full fence; poll all pages; if nothing changed, sleep until a kick. In the total order of the two fences
-// one side comes first: if the client's, the simulator's poll sees the doorbell; if the simulator's, the client sees
-// SLEEPING. So a doorbell is seen at once or kicks; it is never lost.
+// SLEEPING = 1; full fence; poll all pages; if nothing changed, sleep until a kick. In the total order of the two
+// fences one side comes first: if the client's, the simulator's poll sees the doorbell; if the simulator's, the client
+// sees SLEEPING. So a doorbell is seen at once or kicks; it is never lost.
 #include "sim/doorbell_pages.h"
 
 #include <fcntl.h>
@@ -28,9 +28,9 @@ struct RegisterPlace {
 };
 // Indexed by DoorbellPages::Register.
 constexpr RegisterPlace kPlaces[] = {
-    {PST_VI_RX_DOORBELL_OFFSET, 4},     {PST_VI_TX_DOORBELL_OFFSET, 4},          {PST_VI_TX_PUSH_DOORBELL_OFFSET, 4},
-    {PST_VI_PIO_DOORBELL_OFFSET, 8},    {PST_VI_EVQ_CONSUMER_OFFSET, 4},         {PST_VI_EVQ_PRIME_OFFSET, 8},
-    {PST_VI_TIMER_OFFSET, 8},           {PST_VI_TX_PUSH_DESCRIPTOR_LO_OFFSET, 8}, {PST_VI_TX_PUSH_DESCRIPTOR_HI_OFFSET, 8},
+    {PST_VI_RX_DOORBELL_OFFSET, 4},  {PST_VI_TX_DOORBELL_OFFSET, 4},           {PST_VI_TX_PUSH_DOORBELL_OFFSET, 4},
+    {PST_VI_PIO_DOORBELL_OFFSET, 8}, {PST_VI_EVQ_CONSUMER_OFFSET, 4},          {PST_VI_EVQ_PRIME_OFFSET, 8},
+    {PST_VI_TIMER_OFFSET, 8},        {PST_VI_TX_PUSH_DESCRIPTOR_LO_OFFSET, 8}, {PST_VI_TX_PUSH_DESCRIPTOR_HI_OFFSET, 8},
 };
 
 Error system_error(const std::string& what) {
@@ -77,8 +77,8 @@ struct DoorbellPages::Vi {
   bool stopped = false;
   uint32_t tx_idx = 0;  // last transmit index delivered, by whichever register
   Page window;
-  Page region;          // base is null while no client has the region
-  UniqueFd window_fd;   // until it is handed out
+  Page region;         // base is null while no client has the region
+  UniqueFd window_fd;  // until it is handed out
   UniqueFd kick_fd;
 
   ~Vi() {
@@ -213,9 +213,10 @@ bool DoorbellPages::poll() {
 //  2. The transmit registers by ascending index, because an index must never go back (R2, R12). Each says "everything
 //     before this index", so a smaller one after a larger one would be an error and the other way round is not.
 //  3. EVQ_CONSUMER and EVQ_PRIME by ascending index for the same reason (a prime returns space too); at the same index
-//     the prime is last. It is after the transmit registers because what those cause comes after the prime in any case or
-//     is beyond its index when the device processes it: then the wakeup fires at once (R6). Never the other way round:
-//     nothing after the prime in this list can consume an event, so no prime is satisfied by less than software saw.
+//     the prime is last. It is after the transmit registers because what those cause comes after the prime in any case
+//     or is beyond its index when the device processes it: then the wakeup fires at once (R6). Never the other way
+//     round: nothing after the prime in this list can consume an event, so no prime is satisfied by less than software
+//     saw.
 //  4. TIMER: its event comes after the prime is armed and so wakes the sleeper that armed both.
 void DoorbellPages::deliver(Vi& vi, const Page& page, const Snapshot& now, const Snapshot& before) {
   if (now[kRx] != before[kRx]) write(vi, kRx, now[kRx]);
@@ -267,8 +268,8 @@ void DoorbellPages::deliver_event_queue(Vi& vi, const Snapshot& now, const Snaps
   const bool consumer_changed = now[kConsumer] != before[kConsumer];
   const bool prime_changed = now[kPrime] != before[kPrime];
   const auto consumer_idx = static_cast<uint32_t>(now[kConsumer]);
-  const auto prime_idx = static_cast<uint32_t>((now[kPrime] & PST_VI_EVQ_PRIME_CONSUMER_IDX_MASK) >>
-                                               PST_VI_EVQ_PRIME_CONSUMER_IDX_SHIFT);
+  const auto prime_idx =
+      static_cast<uint32_t>((now[kPrime] & PST_VI_EVQ_PRIME_CONSUMER_IDX_MASK) >> PST_VI_EVQ_PRIME_CONSUMER_IDX_SHIFT);
   const bool prime_first = prime_changed && consumer_changed && static_cast<int32_t>(prime_idx - consumer_idx) < 0;
   if (prime_first) write(vi, kPrime, now[kPrime]);
   if (consumer_changed) write(vi, kConsumer, now[kConsumer]);

@@ -1,10 +1,10 @@
-// Doorbell pages as shared memory: one window (doorbell page, PIO page) per started VI that a client maps, and the device
-// clock page. Finds changed registers by polling and delivers them to the device as writes; lets the simulator sleep
-// without losing a doorbell. Packet walk: the hop between Vi::ring_tx_doorbell() and the device, in a live run.
+// Doorbell pages as shared memory: one window (doorbell page, PIO page) per started VI that a client maps, and the
+// device clock page. Finds changed registers by polling and delivers them to the device as writes; lets the simulator
+// sleep without losing a doorbell. Packet walk: the hop between Vi::ring_tx_doorbell() and the device, in a live run.
 //
-// Memory layout: a window is a memfd of PST_VI_WINDOW_STRIDE bytes; the region is one of PST_BAR_VI_SIZE bytes (for clients
-// that map the whole BAR, such as a VMM); the clock memfd is an image of BAR0 up to the end of the clock page. All sizes
-// are sealed, so that no holder of a descriptor can pull the memory from under the simulator.
+// Memory layout: a window is a memfd of PST_VI_WINDOW_STRIDE bytes; the region is one of PST_BAR_VI_SIZE bytes (for
+// clients that map the whole BAR, such as a VMM); the clock memfd is an image of BAR0 up to the end of the clock page.
+// All sizes are sealed, so that no holder of a descriptor can pull the memory from under the simulator.
 //
 // Single-threaded (the simulator's loop); clients store to the pages at any time.
 #pragma once
@@ -52,7 +52,8 @@ class DoorbellPages {
   // cache lines per started VI and no system call.
   bool poll();
   // Announces that the simulator will sleep (SLEEPING = 1), then looks once more. True: sleep until kick_fd() is
-  // readable, at most a bounded time because clients without a kick (a guest) exist. False: there was work, do not sleep.
+  // readable, at most a bounded time because clients without a kick (a guest) exist. False: there was work, do not
+  // sleep.
   [[nodiscard]] bool begin_sleep();
   void end_sleep();
   // Readable when a client has kicked. Handled by end_sleep(); never read it.

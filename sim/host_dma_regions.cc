@@ -54,7 +54,8 @@ int HostDmaRegions::map(const Request& request, const UniqueFd& fd) {
     const int error = check_backing(fd.get(), request.fd_offset, request.size_bytes);
     if (error != 0) return error;
     const int protection = PROT_READ | (request.writable ? PROT_WRITE : 0);
-    void* base = mmap(nullptr, request.size_bytes, protection, MAP_SHARED, fd.get(), static_cast<off_t>(request.fd_offset));
+    void* base =
+        mmap(nullptr, request.size_bytes, protection, MAP_SHARED, fd.get(), static_cast<off_t>(request.fd_offset));
     if (base == MAP_FAILED) return errno == ENOMEM ? ENOMEM : EINVAL;
     region.base = static_cast<uint8_t*>(base);
   }

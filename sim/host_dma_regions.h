@@ -29,8 +29,8 @@ class HostDmaRegions {
     bool writable = true;
   };
 
-  // Maps a range; returns 0 or an errno value. A range without a valid descriptor is remembered, so that it is known and
-  // can be unmapped, but the device cannot reach it: every DMA to it fails.
+  // Maps a range; returns 0 or an errno value. A range without a valid descriptor is remembered, so that it is known
+  // and can be unmapped, but the device cannot reach it: every DMA to it fails.
   //   EEXIST  overlaps a mapped range
   //   EINVAL  misaligned, empty or wrapping range; beyond the end of the file; no access; or a descriptor without
   //           F_SEAL_SHRINK: a file that its owner can cut short after the mapping would kill the simulator by SIGBUS

@@ -15,9 +15,8 @@ struct BarSize {
   unsigned bar;
   uint64_t size_bytes;
 };
-constexpr BarSize kBars[] = {{PST_BAR_FUNCTION, PST_BAR_FUNCTION_SIZE},
-                             {PST_BAR_VI, PST_BAR_VI_SIZE},
-                             {PST_BAR_MSIX, PST_BAR_MSIX_SIZE}};
+constexpr BarSize kBars[] = {
+    {PST_BAR_FUNCTION, PST_BAR_FUNCTION_SIZE}, {PST_BAR_VI, PST_BAR_VI_SIZE}, {PST_BAR_MSIX, PST_BAR_MSIX_SIZE}};
 
 constexpr bool valid_access(uint16_t offset, unsigned width_bytes) {
   return (width_bytes == 1 || width_bytes == 2 || width_bytes == 4) && offset % width_bytes == 0 &&
@@ -69,15 +68,18 @@ void PciConfigSpace::define_capabilities() {
   define(pci::kPowerControl, 2, 1u << 3, kPowerStateMask);
 
   define(pci::kMsixCapability, 2, kCapabilityIdMsix | pci::kExpressCapability << 8);
-  define(pci::kMsixControl, 2, PST_LIMIT_MSIX_VECTOR_COUNT - 1, pci::kMsixControlEnable | pci::kMsixControlFunctionMask);
+  define(pci::kMsixControl, 2, PST_LIMIT_MSIX_VECTOR_COUNT - 1,
+         pci::kMsixControlEnable | pci::kMsixControlFunctionMask);
   define(pci::kMsixCapability + 4, 4, PST_MSIX_TABLE_OFFSET | PST_BAR_MSIX);
   define(pci::kMsixCapability + 8, 4, PST_MSIX_PBA_OFFSET | PST_BAR_MSIX);
 
-  // PCI Express endpoint, capability version 2. Link width and speed are assumed: they name the link that the model times.
+  // PCI Express endpoint, capability version 2. Link width and speed are assumed: they name the link that the model
+  // times.
   const uint16_t express = pci::kExpressCapability;
   define(express, 2, kCapabilityIdExpress);
   define(express + 2, 2, 0x2);
-  define(express + 4, 4, 0x1 | 1u << 15 | 1u << 28);  // payload up to 256 bytes, role-based errors, function-level reset
+  define(express + 4, 4,
+         0x1 | 1u << 15 | 1u << 28);  // payload up to 256 bytes, role-based errors, function-level reset
   // Error enables, relaxed ordering, payload size, extended tags, no snoop, read request size (512 bytes).
   define(pci::kExpressDeviceControl, 2, 2u << 12 | 1u << 4 | 1u << 11, 0x7fff);
   define(express + 10, 2, 0, 0, 0xf);
@@ -86,7 +88,7 @@ void PciConfigSpace::define_capabilities() {
   define(express + 18, 2, 3u | 8u << 4);
   define(express + 36, 4, 1u << 4 | 0xf);  // completion timeout ranges and disable
   define(express + 40, 2, 0, 0x1f);
-  define(express + 44, 4, 0x7u << 1);      // supported speeds 2.5, 5 and 8 GT/s
+  define(express + 44, 4, 0x7u << 1);  // supported speeds 2.5, 5 and 8 GT/s
   define(express + 48, 2, 3, 0xf);
 }
 
@@ -134,8 +136,7 @@ bool PciConfigSpace::bus_master_enabled() const {
 bool PciConfigSpace::msix_enabled() const { return (read(pci::kMsixControl, 2) & pci::kMsixControlEnable) != 0; }
 
 bool PciConfigSpace::msix_deliverable() const {
-  return bus_master_enabled() && msix_enabled() &&
-         (read(pci::kMsixControl, 2) & pci::kMsixControlFunctionMask) == 0;
+  return bus_master_enabled() && msix_enabled() && (read(pci::kMsixControl, 2) & pci::kMsixControlFunctionMask) == 0;
 }
 
 uint64_t PciConfigSpace::bar_address(unsigned bar) const {

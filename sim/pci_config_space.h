@@ -1,6 +1,7 @@
 // Configuration space of the simulated PCI function: a type 0 header with three 64-bit BARs, and a capability list that
 // can be walked (power management, MSI-X, PCI Express). Used by both transports; hides register layout and write masks.
-// Source: PCI Local Bus Specification 3.0 chapter 6, PCI Express Base Specification 3.1 section 7, PCI Power Management 1.2.
+// Source: PCI Local Bus Specification 3.0 chapter 6, PCI Express Base Specification 3.1 section 7, PCI Power
+// Management 1.2.
 #pragma once
 
 #include <array>
@@ -22,14 +23,14 @@ constexpr uint16_t kCapabilityPointer = 0x34;
 constexpr uint16_t kPowerCapability = 0x40;
 constexpr uint16_t kMsixCapability = 0x50;
 constexpr uint16_t kExpressCapability = 0x60;
-constexpr uint16_t kPowerControl = kPowerCapability + 4;       // PMCSR
+constexpr uint16_t kPowerControl = kPowerCapability + 4;  // PMCSR
 constexpr uint16_t kMsixControl = kMsixCapability + 2;
 constexpr uint16_t kExpressDeviceControl = kExpressCapability + 8;
 constexpr uint16_t kCommandMemory = 1u << 1;
 constexpr uint16_t kCommandBusMaster = 1u << 2;
 constexpr uint16_t kMsixControlEnable = 1u << 15;
 constexpr uint16_t kMsixControlFunctionMask = 1u << 14;
-constexpr uint16_t kExpressControlReset = 1u << 15;            // initiate function-level reset
+constexpr uint16_t kExpressControlReset = 1u << 15;  // initiate function-level reset
 }  // namespace pci
 
 // Where a bus address falls.
@@ -63,8 +64,8 @@ class PciConfigSpace {
   // Back to the values after power-on.
   void reset();
 
-  // Called after the host asks for a function-level reset in the PCI Express capability. The callee resets the device and
-  // calls reset(); the bit reads as 0.
+  // Called after the host asks for a function-level reset in the PCI Express capability. The callee resets the device
+  // and calls reset(); the bit reads as 0.
   void set_function_reset_handler(std::function<void()> handler) { on_function_reset_ = std::move(handler); }
   // Called after a write that changed what msix_deliverable() or bus_master_enabled() say.
   void set_control_handler(std::function<void()> handler) { on_control_ = std::move(handler); }
@@ -73,8 +74,8 @@ class PciConfigSpace {
   // How a byte reacts to writes.
   struct Cell {
     uint8_t value = 0;
-    uint8_t writable = 0;         // bits that take the written value
-    uint8_t clear_on_one = 0;     // bits that a written 1 clears
+    uint8_t writable = 0;      // bits that take the written value
+    uint8_t clear_on_one = 0;  // bits that a written 1 clears
   };
 
   void define(uint16_t offset, unsigned width_bytes, uint32_t value, uint32_t writable = 0, uint32_t clear_on_one = 0);

@@ -19,11 +19,16 @@ constexpr uint32_t kIoFdsPerWindow = 2;  // kick eventfd and window memfd
 // Size of a region, 0 if the device does not have it.
 constexpr uint64_t region_bytes(uint32_t index) {
   switch (index) {
-    case VFIO_PCI_BAR0_REGION_INDEX + PST_BAR_FUNCTION: return PST_BAR_FUNCTION_SIZE;
-    case VFIO_PCI_BAR0_REGION_INDEX + PST_BAR_VI: return PST_BAR_VI_SIZE;
-    case VFIO_PCI_BAR0_REGION_INDEX + PST_BAR_MSIX: return PST_BAR_MSIX_SIZE;
-    case VFIO_PCI_CONFIG_REGION_INDEX: return kConfigBytes;
-    default: return 0;
+    case VFIO_PCI_BAR0_REGION_INDEX + PST_BAR_FUNCTION:
+      return PST_BAR_FUNCTION_SIZE;
+    case VFIO_PCI_BAR0_REGION_INDEX + PST_BAR_VI:
+      return PST_BAR_VI_SIZE;
+    case VFIO_PCI_BAR0_REGION_INDEX + PST_BAR_MSIX:
+      return PST_BAR_MSIX_SIZE;
+    case VFIO_PCI_CONFIG_REGION_INDEX:
+      return kConfigBytes;
+    default:
+      return 0;
   }
 }
 
@@ -46,7 +51,7 @@ unsigned config_width(uint64_t offset, uint32_t count) {
   return offset % 2 == 0 && count >= 2 ? 2 : 1;
 }
 
-// Only an eventfd may be written to on an interrupt: writing to anything else could block or do harm.
+// Only an eventfd can be signalled; anything else is refused when it is connected and not when an interrupt comes.
 bool is_eventfd(int fd) {
   std::array<char, 64> target{};
   const std::string link = "/proc/self/fd/" + std::to_string(fd);
@@ -61,11 +66,11 @@ VfioUserServer::Reply VfioUserServer::do_version(const Message& message) {
   close_after_reply_ = true;  // unless all is well
   if (!decode(message.payload, body)) return Reply::with_error(EINVAL);
   if (body.major != kMajor) {
-    log_("vfio-user: client speaks major version " + std::to_string(body.major) + ", expected " + std::to_string(kMajor));
+    log_("vfio-user: client speaks major version " + std::to_string(body.major) + ", expected " +
+         std::to_string(kMajor));
     return Reply::with_error(EINVAL);
   }
-  const auto wanted =
-      decode_capabilities(message.payload.data() + sizeof(body), message.payload.size() - sizeof(body));
+  const auto wanted = decode_capabilities(message.payload.data() + sizeof(body), message.payload.size() - sizeof(body));
   if (!wanted.ok()) {
     log_(wanted.error().message);
     return Reply::with_error(wanted.error().code);
@@ -209,7 +214,8 @@ VfioUserServer::Reply VfioUserServer::do_get_irq_info(const Payload& payload) {
 
 VfioUserServer::Reply VfioUserServer::do_set_irqs(const Message& message) {
   IrqSetBody body;
-  if (!decode(message.payload, body) || body.argsz < sizeof(body) || body.index >= VFIO_PCI_NUM_IRQS) return Reply::with_error(EINVAL);
+  if (!decode(message.payload, body) || body.argsz < sizeof(body) || body.index >= VFIO_PCI_NUM_IRQS)
+    return Reply::with_error(EINVAL);
   const uint32_t data = body.flags & VFIO_IRQ_SET_DATA_TYPE_MASK;
   const uint32_t action = body.flags & VFIO_IRQ_SET_ACTION_TYPE_MASK;
   const auto one_bit = [](uint32_t bits) { return bits != 0 && (bits & (bits - 1)) == 0; };
@@ -219,7 +225,8 @@ VfioUserServer::Reply VfioUserServer::do_set_irqs(const Message& message) {
   if (!message.fds.empty() && data != VFIO_IRQ_SET_DATA_EVENTFD) return Reply::with_error(EINVAL);
 
   if (body.count == 0) {  // turns the whole interrupt type off
-    if (body.start != 0 || data != VFIO_IRQ_SET_DATA_NONE || action != VFIO_IRQ_SET_ACTION_TRIGGER) return Reply::with_error(EINVAL);
+    if (body.start != 0 || data != VFIO_IRQ_SET_DATA_NONE || action != VFIO_IRQ_SET_ACTION_TRIGGER)
+      return Reply::with_error(EINVAL);
     for (uint32_t vector = 0; vector < limit; ++vector) disconnect_interrupt(vector);
     return {};
   }
@@ -289,15 +296,10 @@ void VfioUserServer::raise_msix(uint32_t vector) {
   }
 }
 
-// The eventfd may be shared with an application, which must not be able to stop the simulator: it could fill the counter
-// and take O_NONBLOCK away, so both are looked at each time. A full counter is a wakeup already.
+// The eventfd may be shared with an application, which must not be able to stop the simulator.
 void VfioUserServer::signal(Interrupt& interrupt) {
   interrupt.pending = false;
-  const int fd = interrupt.event_fd.get();
-  pollfd state{fd, POLLOUT, 0};
-  const uint64_t one = 1;
-  if (fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && ::poll(&state, 1, 0) == 1 && (state.revents & POLLOUT) != 0 &&
-      write(fd, &one, sizeof(one)) == sizeof(one)) {
+  if (signaller_.signal(interrupt.event_fd.get())) {
     ++statistics_.interrupts_count;
   } else {
     ++statistics_.interrupts_lost_count;
@@ -322,7 +324,8 @@ VfioUserServer::Reply VfioUserServer::do_region_read(const Payload& payload) {
     return reply;
   }
   if (in_clock_page(access.region, access.offset)) {
-    const uint64_t value = pages_.read_clock_page(static_cast<uint32_t>(access.offset - PST_CLOCK_PAGE_OFFSET), access.count);
+    const uint64_t value =
+        pages_.read_clock_page(static_cast<uint32_t>(access.offset - PST_CLOCK_PAGE_OFFSET), access.count);
     for (unsigned i = 0; i < access.count; ++i) reply.payload.push_back(static_cast<uint8_t>(value >> (8 * i)));
     return reply;
   }

@@ -89,7 +89,8 @@ void VfioUserServer::accept_clients() {
     if (!fd.valid()) return;
     if (client_.valid()) {
       ++statistics_.refused_clients_count;
-      log_("vfio-user: refused a second client on " + socket_path_ + ": the device already has one; disconnect it first");
+      log_("vfio-user: refused a second client on " + socket_path_ +
+           ": the device already has one; disconnect it first");
       continue;
     }
     client_ = vfio_user::MessageSocket(std::move(fd));
@@ -161,8 +162,8 @@ int VfioUserServer::check(const Message& message) const {
 
 bool VfioUserServer::handle(const Message& message) {
   ++statistics_.messages_count;
-  // What the client stored in a doorbell page before it sent this message is delivered before the message acts: on a bus,
-  // a read or write pushes the posted writes before it.
+  // What the client stored in a doorbell page before it sent this message is delivered before the message acts: on a
+  // bus, a read or write pushes the posted writes before it.
   pages_.poll();
   Reply reply;
   reply.error = check(message);
@@ -180,23 +181,36 @@ bool VfioUserServer::handle(const Message& message) {
 VfioUserServer::Reply VfioUserServer::execute(const Message& message) {
   const Payload& payload = message.payload;
   switch (message.header.command) {
-    case vfio_user::kVersion: return do_version(message);
-    case vfio_user::kDmaMap: return do_dma_map(message);
-    case vfio_user::kDmaUnmap: return do_dma_unmap(payload);
-    case vfio_user::kDeviceGetInfo: return do_get_info(payload);
-    case vfio_user::kDeviceGetRegionInfo: return do_get_region_info(payload);
-    case vfio_user::kDeviceGetRegionIoFds: return do_get_region_io_fds(payload);
-    case vfio_user::kDeviceGetIrqInfo: return do_get_irq_info(payload);
-    case vfio_user::kDeviceSetIrqs: return do_set_irqs(message);
-    case vfio_user::kRegionRead: return do_region_read(payload);
-    case vfio_user::kRegionWrite: return do_region_write(payload);
-    case vfio_user::kDeviceReset: return do_reset(payload);
+    case vfio_user::kVersion:
+      return do_version(message);
+    case vfio_user::kDmaMap:
+      return do_dma_map(message);
+    case vfio_user::kDmaUnmap:
+      return do_dma_unmap(payload);
+    case vfio_user::kDeviceGetInfo:
+      return do_get_info(payload);
+    case vfio_user::kDeviceGetRegionInfo:
+      return do_get_region_info(payload);
+    case vfio_user::kDeviceGetRegionIoFds:
+      return do_get_region_io_fds(payload);
+    case vfio_user::kDeviceGetIrqInfo:
+      return do_get_irq_info(payload);
+    case vfio_user::kDeviceSetIrqs:
+      return do_set_irqs(message);
+    case vfio_user::kRegionRead:
+      return do_region_read(payload);
+    case vfio_user::kRegionWrite:
+      return do_region_write(payload);
+    case vfio_user::kDeviceReset:
+      return do_reset(payload);
     // Optional commands of the specification that version negotiation did not offer.
     case vfio_user::kRegionWriteMulti:
     case vfio_user::kDeviceFeature:
     case vfio_user::kMigrationDataRead:
-    case vfio_user::kMigrationDataWrite: return Reply::with_error(ENOTSUP);
-    default: return Reply::with_error(EINVAL);
+    case vfio_user::kMigrationDataWrite:
+      return Reply::with_error(ENOTSUP);
+    default:
+      return Reply::with_error(EINVAL);
   }
 }
 

@@ -1,8 +1,9 @@
 // vfio-user server: offers one simulated PCI function to one client at a time over a Unix socket. Hides the protocol:
 // framing, negotiation, region and interrupt descriptions, descriptors. The device behind it is a VfioUserBackend; the
 // memory that is shared is in DoorbellPages (device to host) and HostDmaRegions (host to device).
-// Single-threaded and never blocking: the simulator's loop calls service() when a descriptor of append_poll_fds() is ready.
-// A client that breaks the protocol gets an error reply, or loses its connection when the stream cannot be followed.
+// Single-threaded and never blocking: the simulator's loop calls service() when a descriptor of append_poll_fds() is
+// ready. A client that breaks the protocol gets an error reply, or loses its connection when the stream cannot be
+// followed.
 #pragma once
 
 #include <poll.h>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "contract/gen/pst_contract.h"
+#include "driver/eventfd_signaller.h"
 #include "driver/result.h"
 #include "driver/unique_fd.h"
 #include "driver/vfio_user_socket.h"
@@ -76,8 +78,8 @@ class VfioUserServer {
     uint64_t messages_count = 0;
     uint64_t error_replies_count = 0;
     uint64_t refused_clients_count = 0;
-    uint64_t interrupts_count = 0;        // eventfds signalled
-    uint64_t interrupts_lost_count = 0;   // no eventfd connected, or its counter is full
+    uint64_t interrupts_count = 0;       // eventfds signalled
+    uint64_t interrupts_lost_count = 0;  // no eventfd connected, or the kernel refused to signal it
   };
   [[nodiscard]] const Statistics& statistics() const { return statistics_; }
 
@@ -143,12 +145,13 @@ class VfioUserServer {
   vfio_user::MessageSocket client_;
   bool negotiated_ = false;
   bool close_after_reply_ = false;
-  bool resetting_ = false;              // a client has gone and the device is not ready for the next
+  bool resetting_ = false;  // a client has gone and the device is not ready for the next
   uint64_t client_max_fds_ = 1;
   uint64_t client_max_transfer_bytes_ = 0;
-  uint64_t operation_ = 0;              // grows with each message and each client; tells late completions apart
-  bool busy_ = false;                   // a reply is left for later; nothing else is read until then
+  uint64_t operation_ = 0;  // grows with each message and each client; tells late completions apart
+  bool busy_ = false;       // a reply is left for later; nothing else is read until then
   vfio_user::Header busy_request_;
+  EventFdSignaller signaller_;
   std::array<Interrupt, PST_LIMIT_MSIX_VECTOR_COUNT> interrupts_;
   Statistics statistics_;
 };

@@ -1,3 +1,5 @@
+postern_add_test(eventfd_signaller_test SOURCES eventfd_signaller_test.cc LIBS postern_eventfd_signaller)
+
 # The wire format, and client against server in one process.
 postern_add_test(vfio_user_protocol_test SOURCES vfio_user_protocol_test.cc LIBS postern_vfio_user_wire)
 postern_add_test(vfio_user_function_test

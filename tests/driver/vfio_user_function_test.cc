@@ -1,5 +1,5 @@
-// The vfio-user client against the server, in one process: registers, windows, clock, DMA memory, interrupts, reset, and
-// what happens when the device goes away.
+// The vfio-user client against the server, in one process: registers, windows, clock, DMA memory, interrupts, reset,
+// and what happens when the device goes away.
 #include "driver/vfio_user_function.h"
 
 #include <gtest/gtest.h>
@@ -49,7 +49,8 @@ class VfioUserFunctionTest : public ::testing::Test {
 };
 
 struct Memory {
-  explicit Memory(size_t size_bytes, unsigned flags = MFD_ALLOW_SEALING) : fd(memfd_create("test", MFD_CLOEXEC | flags)) {
+  explicit Memory(size_t size_bytes, unsigned flags = MFD_ALLOW_SEALING)
+      : fd(memfd_create("test", MFD_CLOEXEC | flags)) {
     EXPECT_EQ(ftruncate(fd.get(), static_cast<off_t>(size_bytes)), 0);
     void* base = mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
     EXPECT_NE(base, MAP_FAILED);
@@ -96,7 +97,8 @@ TEST_F(VfioUserFunctionTest, ClockPageCannotBeWrittenThroughItsDescriptor) {
   const std::string again = "/proc/self/fd/" + std::to_string(fd);
   UniqueFd reopened(open(again.c_str(), O_RDWR | O_CLOEXEC));
   if (reopened.valid()) {  // the seal holds even then
-    EXPECT_EQ(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, reopened.get(), PST_CLOCK_PAGE_OFFSET), MAP_FAILED);
+    EXPECT_EQ(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, reopened.get(), PST_CLOCK_PAGE_OFFSET),
+              MAP_FAILED);
     const uint64_t value = 1;
     EXPECT_LT(pwrite(reopened.get(), &value, sizeof(value), PST_CLOCK_PAGE_OFFSET), 0);
     EXPECT_NE(ftruncate(reopened.get(), 0), 0);
@@ -281,7 +283,8 @@ TEST_F(VfioUserFunctionTest, DisconnectTakesEverythingAwayAndANewClientMayAttach
   start_vi(1);
   function.reset();
   ASSERT_TRUE(eventually([&] {
-    return server.get<bool>([](ServedDevice& served) { return served.device.detached == 1 && served.memory.count() == 0; });
+    return server.get<bool>(
+        [](ServedDevice& served) { return served.device.detached == 1 && served.memory.count() == 0; });
   }));
   connect();
   EXPECT_EQ(function->open_window(1).error().code, ENOENT);
@@ -291,7 +294,8 @@ TEST_F(VfioUserFunctionTest, DisconnectTakesEverythingAwayAndANewClientMayAttach
 TEST_F(VfioUserFunctionTest, NewClientWaitsUntilTheDeviceHasBeenReset) {
   server.run([](ServedDevice& served) { served.device.defer = true; });
   function.reset();
-  ASSERT_TRUE(eventually([&] { return server.get<bool>([](ServedDevice& served) { return served.device.detached == 1; }); }));
+  ASSERT_TRUE(
+      eventually([&] { return server.get<bool>([](ServedDevice& served) { return served.device.detached == 1; }); }));
   std::thread later([this] {
     std::this_thread::sleep_for(std::chrono::milliseconds(30));
     server.run([](ServedDevice& served) {
@@ -354,7 +358,8 @@ TEST_F(VfioUserFunctionTest, SilentDeviceEndsInATimeout) {
   const auto start = std::chrono::steady_clock::now();
   EXPECT_EQ(connected.value()->bar_read(0, 0, 4).error().code, ETIMEDOUT);
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2));
-  EXPECT_EQ(connected.value()->bar_read(0, 0, 4).error().code, ENODEV) << "a late answer must not be taken for this one";
+  EXPECT_EQ(connected.value()->bar_read(0, 0, 4).error().code, ENODEV)
+      << "a late answer must not be taken for this one";
 }
 
 TEST_F(VfioUserFunctionTest, ReadThatTakesDeviceTimeKeepsTheOrder) {
@@ -364,7 +369,10 @@ TEST_F(VfioUserFunctionTest, ReadThatTakesDeviceTimeKeepsTheOrder) {
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
       server.run([](ServedDevice& served) { served.device.complete_deferred(); });
     }
-    server.run([](ServedDevice& served) { served.device.defer = false; served.device.complete_deferred(); });
+    server.run([](ServedDevice& served) {
+      served.device.defer = false;
+      served.device.complete_deferred();
+    });
   });
   ASSERT_TRUE(function->bar_write(0, 0x50, 4, 1).ok());
   EXPECT_EQ(function->bar_read(0, 0x50, 4).value(), 1u);

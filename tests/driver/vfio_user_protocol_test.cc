@@ -77,7 +77,8 @@ TEST(VfioUserProtocolTest, CapabilitiesSurviveTheWire) {
 }
 
 TEST(VfioUserProtocolTest, MissingCapabilitiesHaveTheSpecifiedDefaults) {
-  for (const char* text : {"", "{}", "{\"capabilities\":{}}", "{\"capabilities\":{\"twin_socket\":{\"supported\":true}}}"}) {
+  for (const char* text :
+       {"", "{}", "{\"capabilities\":{}}", "{\"capabilities\":{\"twin_socket\":{\"supported\":true}}}"}) {
     const auto got = decode_text(text);
     ASSERT_TRUE(got.ok()) << text;
     EXPECT_EQ(got.value().max_msg_fds, 1u);

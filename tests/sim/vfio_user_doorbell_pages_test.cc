@@ -1,6 +1,4 @@
 // Shared doorbell pages: what is delivered and in which order, lifecycle of windows, sleeping and kicking.
-#include "sim/doorbell_pages.h"
-
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -9,6 +7,7 @@
 #include <numeric>
 
 #include "driver/mapped_vi_window.h"
+#include "sim/doorbell_pages.h"
 #include "tests/sim/vfio_user_fixtures.h"
 
 namespace postern::sim {
@@ -64,9 +63,9 @@ TEST_F(DoorbellPagesTest, RegistersThatChangedTogetherComeInTheSafeOrder) {
   window->write_doorbell(PST_VI_EVQ_CONSUMER_OFFSET, 4);
   window->write_doorbell(PST_VI_TX_DOORBELL_OFFSET, 2);
   window->write_doorbell(PST_VI_RX_DOORBELL_OFFSET, 8);
-  EXPECT_EQ(poll_offsets(), (std::vector<uint32_t>{PST_VI_RX_DOORBELL_OFFSET, PST_VI_TX_DOORBELL_OFFSET,
-                                                   PST_VI_EVQ_CONSUMER_OFFSET, PST_VI_EVQ_PRIME_OFFSET,
-                                                   PST_VI_TIMER_OFFSET}));
+  EXPECT_EQ(poll_offsets(),
+            (std::vector<uint32_t>{PST_VI_RX_DOORBELL_OFFSET, PST_VI_TX_DOORBELL_OFFSET, PST_VI_EVQ_CONSUMER_OFFSET,
+                                   PST_VI_EVQ_PRIME_OFFSET, PST_VI_TIMER_OFFSET}));
 }
 
 TEST_F(DoorbellPagesTest, OlderPrimeComesBeforeNewerConsumerIndex) {
@@ -106,10 +105,10 @@ TEST_F(DoorbellPagesTest, TransmitRegistersComeByAscendingIndex) {
   window->write_doorbell(PST_VI_TX_PUSH_DESCRIPTOR_HI_OFFSET, 0x2222);
   window->write_doorbell(PST_VI_TX_PUSH_DOORBELL_OFFSET, 3);
   window->write_doorbell(PST_VI_TX_DOORBELL_OFFSET, 2);
-  EXPECT_EQ(poll_offsets(),
-            (std::vector<uint32_t>{PST_VI_PIO_DOORBELL_OFFSET, PST_VI_TX_DOORBELL_OFFSET,
-                                   PST_VI_TX_PUSH_DESCRIPTOR_LO_OFFSET, PST_VI_TX_PUSH_DESCRIPTOR_HI_OFFSET,
-                                   PST_VI_TX_PUSH_DOORBELL_OFFSET}));
+  EXPECT_EQ(
+      poll_offsets(),
+      (std::vector<uint32_t>{PST_VI_PIO_DOORBELL_OFFSET, PST_VI_TX_DOORBELL_OFFSET, PST_VI_TX_PUSH_DESCRIPTOR_LO_OFFSET,
+                             PST_VI_TX_PUSH_DESCRIPTOR_HI_OFFSET, PST_VI_TX_PUSH_DOORBELL_OFFSET}));
   EXPECT_EQ(device.pio_offset_bytes, 128u);
   EXPECT_EQ(device.pio, frame);
 }
@@ -176,15 +175,15 @@ TEST_F(DoorbellPagesTest, WholeRegionMappingOfAVmmIsPolledToo) {
   ASSERT_NE(region, MAP_FAILED);
   auto window2 = start(2);  // started after the region was made
   const auto ring = [&](uint32_t vi_id, uint32_t idx) {
-    __atomic_store_n(reinterpret_cast<uint32_t*>(region + vi_id * PST_VI_WINDOW_STRIDE + PST_VI_TX_DOORBELL_OFFSET), idx,
-                     __ATOMIC_RELEASE);
+    __atomic_store_n(reinterpret_cast<uint32_t*>(region + vi_id * PST_VI_WINDOW_STRIDE + PST_VI_TX_DOORBELL_OFFSET),
+                     idx, __ATOMIC_RELEASE);
   };
   ring(1, 5);
   ring(2, 6);
   ring(3, 7);  // not started
   pages->poll();
-  EXPECT_EQ(device.doorbells, (std::vector<DoorbellWrite>{{1, PST_VI_TX_DOORBELL_OFFSET, 4, 5},
-                                                          {2, PST_VI_TX_DOORBELL_OFFSET, 4, 6}}));
+  EXPECT_EQ(device.doorbells,
+            (std::vector<DoorbellWrite>{{1, PST_VI_TX_DOORBELL_OFFSET, 4, 5}, {2, PST_VI_TX_DOORBELL_OFFSET, 4, 6}}));
   pages->vi_stopped(1);
   ASSERT_TRUE(pages->vi_started(1).ok());
   EXPECT_FALSE(pages->poll()) << "a page starts with zeros";
@@ -240,8 +239,9 @@ TEST_F(DoorbellPagesTest, ViBeyondTheContractHasNoWindow) {
   pages->vi_stopped(PST_LIMIT_VI_COUNT_MAX);
 }
 
-// A thread stores two registers of a kind close together, the smaller index first, and pauses. A poller that looked at the
-// registers one after the other would now and then see the second store without the first, and an index would go back.
+// A thread stores two registers of a kind close together, the smaller index first, and pauses. A poller that looked at
+// the registers one after the other would now and then see the second store without the first, and an index would go
+// back.
 TEST_F(DoorbellPagesTest, IndicesNeverGoBackUnderAConcurrentWriter) {
   auto window = start(0);
   std::atomic<bool> done{false};

@@ -118,14 +118,14 @@ class FakeDevice : public VfioUserBackend, public DoorbellSink {
 // A device with its server, all in one thread: the caller's.
 class ServedDevice {
  public:
-  explicit ServedDevice(const std::string& name) : socket_path("/tmp/postern-test-" + name + "-" + std::to_string(getpid())) {
+  explicit ServedDevice(const std::string& name)
+      : socket_path("/tmp/postern-test-" + name + "-" + std::to_string(getpid())) {
     auto made = DoorbellPages::create(device);
     EXPECT_TRUE(made.ok());
     pages = std::move(made).value();
     device.pages = pages.get();
-    auto listening = VfioUserServer::listen(socket_path, device, *pages, memory, [this](const std::string& line) {
-      log.push_back(line);
-    });
+    auto listening = VfioUserServer::listen(socket_path, device, *pages, memory,
+                                            [this](const std::string& line) { log.push_back(line); });
     EXPECT_TRUE(listening.ok()) << (listening.ok() ? "" : listening.error().message);
     server = std::move(listening).value();
   }

@@ -127,7 +127,8 @@ class RawClient {
 
 class VfioUserServerTest : public ::testing::Test {
  protected:
-  VfioUserServerTest() : served(std::string("server-") + ::testing::UnitTest::GetInstance()->current_test_info()->name()) {}
+  VfioUserServerTest()
+      : served(std::string("server-") + ::testing::UnitTest::GetInstance()->current_test_info()->name()) {}
   void SetUp() override {
     client = std::make_unique<RawClient>(served);
     ASSERT_EQ(client->negotiate(), 0);
@@ -259,7 +260,8 @@ TEST_F(VfioUserServerTest, ClockPageIsTheOnlyMappablePartOfBar0AndReadOnly) {
 }
 
 TEST_F(VfioUserServerTest, OtherRegionsHaveTheirSizesOrNone) {
-  const std::map<uint32_t, uint64_t> sizes = {{1, 0}, {3, 0}, {4, PST_BAR_MSIX_SIZE}, {5, 0}, {6, 0}, {7, 4096}, {8, 0}};
+  const std::map<uint32_t, uint64_t> sizes = {{1, 0},    {3, 0}, {4, PST_BAR_MSIX_SIZE}, {5, 0}, {6, 0},
+                                              {7, 4096}, {8, 0}};
   for (const auto& [index, size] : sizes) {
     RegionInfoBody asked{};
     asked.argsz = 4096;
@@ -374,18 +376,18 @@ TEST_F(VfioUserServerTest, EventfdsAreConnectedTriggeredMaskedAndTakenAway) {
 TEST_F(VfioUserServerTest, NonsenseInSetIrqsIsRefused) {
   UniqueFd event(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   const std::vector<IrqSetBody> bad = {
-      irq(kEvent, 0, 1),                         // no action
-      irq(kTrigger, 0, 1),                       // no data type
-      irq(kEvent | kNone | kTrigger, 0, 1),      // two data types
-      irq(kNone | kTrigger | kMask, 0, 1),       // two actions
-      irq(kNone | kTrigger | 1u << 9, 0, 1),     // unknown flag
-      irq(kNone | kTrigger, 1024, 1),            // beyond the table
+      irq(kEvent, 0, 1),                      // no action
+      irq(kTrigger, 0, 1),                    // no data type
+      irq(kEvent | kNone | kTrigger, 0, 1),   // two data types
+      irq(kNone | kTrigger | kMask, 0, 1),    // two actions
+      irq(kNone | kTrigger | 1u << 9, 0, 1),  // unknown flag
+      irq(kNone | kTrigger, 1024, 1),         // beyond the table
       irq(kNone | kTrigger, 1, 1024),
-      irq(kNone | kTrigger, 0xffffffff, 2),      // wraps
+      irq(kNone | kTrigger, 0xffffffff, 2),  // wraps
       irq(kNone | kTrigger, 0, 0xffffffff),
-      irq(kNone | kMask, 0, 0),                  // count 0 is for disabling only
+      irq(kNone | kMask, 0, 0),  // count 0 is for disabling only
       irq(kNone | kTrigger, 1, 0),
-      irq(kBool | kTrigger, 0, 4),               // data missing
+      irq(kBool | kTrigger, 0, 4),  // data missing
       {sizeof(IrqSetBody), kNone | kTrigger, VFIO_PCI_NUM_IRQS, 0, 0},
       {sizeof(IrqSetBody), kNone | kTrigger, VFIO_PCI_INTX_IRQ_INDEX, 0, 1},
       {19, kNone | kTrigger, VFIO_PCI_MSIX_IRQ_INDEX, 0, 1},
@@ -425,12 +427,27 @@ TEST_F(VfioUserServerTest, WholeConfigurationSpaceIsReadInOneMessage) {
 
 TEST_F(VfioUserServerTest, BadAccessesAreRefusedAndDoNotReachTheDevice) {
   for (const auto command : {kRegionRead, kRegionWrite}) {
-    for (const auto& [region, offset, count] : std::vector<std::tuple<uint32_t, uint64_t, uint32_t>>{
-             {0, 0, 0}, {0, 0, 1}, {0, 0, 2}, {0, 0, 3}, {0, 2, 4}, {0, 4, 8}, {0, 0, 16}, {0, PST_BAR_FUNCTION_SIZE, 4},
-             {0, PST_BAR_FUNCTION_SIZE - 4, 8}, {0, ~uint64_t{3}, 4}, {1, 0, 4}, {6, 0, 4}, {9, 0, 4}, {0xffffffff, 0, 4},
-             {7, 4096, 1}, {7, 4095, 2}, {7, 0, 4097}}) {
+    for (const auto& [region, offset, count] :
+         std::vector<std::tuple<uint32_t, uint64_t, uint32_t>>{{0, 0, 0},
+                                                               {0, 0, 1},
+                                                               {0, 0, 2},
+                                                               {0, 0, 3},
+                                                               {0, 2, 4},
+                                                               {0, 4, 8},
+                                                               {0, 0, 16},
+                                                               {0, PST_BAR_FUNCTION_SIZE, 4},
+                                                               {0, PST_BAR_FUNCTION_SIZE - 4, 8},
+                                                               {0, ~uint64_t{3}, 4},
+                                                               {1, 0, 4},
+                                                               {6, 0, 4},
+                                                               {9, 0, 4},
+                                                               {0xffffffff, 0, 4},
+                                                               {7, 4096, 1},
+                                                               {7, 4095, 2},
+                                                               {7, 0, 4097}}) {
       const Bytes data(command == kRegionWrite ? count : 0);
-      EXPECT_EQ(client->call(command, access(region, offset, count, data)), EINVAL) << region << " " << offset << " " << count;
+      EXPECT_EQ(client->call(command, access(region, offset, count, data)), EINVAL)
+          << region << " " << offset << " " << count;
     }
   }
   EXPECT_EQ(client->call(kRegionRead, access(7, 0, 0xffffffff)), EINVAL);
@@ -455,7 +472,8 @@ TEST_F(VfioUserServerTest, DoorbellByMessageReachesTheDevice) {
 }
 
 TEST_F(VfioUserServerTest, NoReplyFlagSuppressesRepliesAndKeepsTheOrder) {
-  for (uint8_t i = 1; i <= 10; ++i) client->send(RawClient::frame(kRegionWrite, access(0, 0x50, 4, {i, 0, 0, 0}), kFlagNoReply));
+  for (uint8_t i = 1; i <= 10; ++i)
+    client->send(RawClient::frame(kRegionWrite, access(0, 0x50, 4, {i, 0, 0, 0}), kFlagNoReply));
   client->send(RawClient::frame(kRegionWrite, access(0, 1, 4, {0, 0, 0, 0}), kFlagNoReply));  // an error, silently
   ASSERT_EQ(client->call(kRegionRead, access(0, 0x50, 4)), 0);
   EXPECT_EQ(client->reply.payload[16], 10);
@@ -541,18 +559,18 @@ TEST_F(VfioUserServerTest, DmaPermissionsHold) {
 TEST_F(VfioUserServerTest, BadDmaMapsAreRefused) {
   UniqueFd memory = make_memory(8192);
   const std::vector<DmaMapBody> bad = {
-      {31, 3, 0, 0x10000, 4096},                  // argsz
-      {32, 0, 0, 0x10000, 4096},                  // no access
-      {32, 3 | 8, 0, 0x10000, 4096},              // unknown flag
-      {32, 3, 0, 0x10001, 4096},                  // misaligned address
-      {32, 3, 0, 0x10000, 0},                     // empty
-      {32, 3, 0, 0x10000, 100},                   // part of a page
-      {32, 3, 100, 0x10000, 4096},                // misaligned offset
-      {32, 3, 8192, 0x10000, 4096},               // beyond the file
+      {31, 3, 0, 0x10000, 4096},      // argsz
+      {32, 0, 0, 0x10000, 4096},      // no access
+      {32, 3 | 8, 0, 0x10000, 4096},  // unknown flag
+      {32, 3, 0, 0x10001, 4096},      // misaligned address
+      {32, 3, 0, 0x10000, 0},         // empty
+      {32, 3, 0, 0x10000, 100},       // part of a page
+      {32, 3, 100, 0x10000, 4096},    // misaligned offset
+      {32, 3, 8192, 0x10000, 4096},   // beyond the file
       {32, 3, 4096, 0x10000, 8192},
-      {32, 3, ~uint64_t{4095}, 0x10000, 8192},    // offset wraps
-      {32, 3, 0, ~uint64_t{4095}, 8192},          // address wraps
-      {32, 3, 0, 0, ~uint64_t{4095}},             // gigantic
+      {32, 3, ~uint64_t{4095}, 0x10000, 8192},  // offset wraps
+      {32, 3, 0, ~uint64_t{4095}, 8192},        // address wraps
+      {32, 3, 0, 0, ~uint64_t{4095}},           // gigantic
   };
   for (const DmaMapBody& body : bad) EXPECT_EQ(client->call_body(kDmaMap, body, {memory.get()}), EINVAL) << body.size;
   EXPECT_EQ(client->call_body(kDmaMap, DmaMapBody{32, 3, 0, 0x10000, 4096}, {memory.get(), memory.get()}), EINVAL);
@@ -778,7 +796,8 @@ TEST_F(VfioUserServerTest, SeededNoiseNeverTakesTheServerDown) {
       served.server->service();
       if (below(3) == 0) served.server->raise_msix(below(1100));
       if (below(10) == 0) served.pages->poll();
-      if (below(25) == 0) [[maybe_unused]] const Status started = served.pages->vi_started(below(8));
+      if (below(25) == 0) [[maybe_unused]]
+        const Status started = served.pages->vi_started(below(8));
       Message reply;
       while (noisy.receive(reply)) {
       }
@@ -820,7 +839,9 @@ TEST(VfioUserListenTest, StaleSocketIsReplacedAndABusyOneIsNot) {
   third.value().reset();
   EXPECT_NE(stat(path.c_str(), &status), 0) << "removed at the end";
   EXPECT_EQ(VfioUserServer::listen("/tmp/" + std::string(200, 'x'), device, *pages, memory, [](const std::string&) {})
-                .error().code, ENAMETOOLONG);
+                .error()
+                .code,
+            ENAMETOOLONG);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
-// No lost wakeup: a client rings a doorbell while the simulator's loop is about to sleep, POSTERN_RACES times with pauses
-// that drift against each other. A doorbell that neither the last look nor a kick brings would show as a sleep that ends
-// by its time limit.
+// No lost wakeup: a client rings a doorbell while the simulator's loop is about to sleep, POSTERN_RACES times with
+// pauses that drift against each other. A doorbell that neither the last look nor a kick brings would show as a sleep
+// that ends by its time limit.
 #include <gtest/gtest.h>
 #include <poll.h>
 
@@ -37,7 +37,8 @@ TEST(SleepRaceTest, NoDoorbellIsLostWhenTheSimulatorFallsAsleep) {
   auto pages = std::move(DoorbellPages::create(device)).value();
   ASSERT_TRUE(pages->vi_started(0).ok());
   auto windows = pages->take_windows(1);
-  auto window = std::move(MappedViWindow::open(windows[0].window_fd.get(), windows[0].kick_fd, pages->clock_fd())).value();
+  auto window =
+      std::move(MappedViWindow::open(windows[0].window_fd.get(), windows[0].kick_fd, pages->clock_fd())).value();
 
   std::atomic<uint32_t> seen{0};
   device.on_doorbell = [&](const DoorbellWrite& write) { seen.store(static_cast<uint32_t>(write.value)); };
