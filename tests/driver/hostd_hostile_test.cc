@@ -1,0 +1,217 @@
+// What a client can do to hostd with a raw socket: wrong sizes, wrong descriptors, floods. hostd answers others meanwhile.
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "tests/driver/hostd_fixture.h"
+
+namespace postern::hostd {
+namespace {
+
+class HostdHostileTest : public HostdTest {
+ protected:
+  UniqueFd raw_connection() {
+    UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, config_.socket_path.c_str(), config_.socket_path.size());
+    EXPECT_EQ(connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    return fd;
+  }
+
+  static ssize_t send_with_fds(int fd, const void* bytes, size_t size, const std::vector<int>& fds) {
+    iovec vector{const_cast<void*>(bytes), size};
+    std::vector<char> control(CMSG_SPACE(sizeof(int) * fds.size()));
+    msghdr header{};
+    header.msg_iov = &vector;
+    header.msg_iovlen = 1;
+    header.msg_control = control.data();
+    header.msg_controllen = control.size();
+    cmsghdr* item = CMSG_FIRSTHDR(&header);
+    item->cmsg_level = SOL_SOCKET;
+    item->cmsg_type = SCM_RIGHTS;
+    item->cmsg_len = CMSG_LEN(sizeof(int) * fds.size());
+    std::memcpy(CMSG_DATA(item), fds.data(), sizeof(int) * fds.size());
+    return sendmsg(fd, &header, MSG_NOSIGNAL);
+  }
+
+  // hostd hung up.
+  static bool hung_up(int fd) {
+    char buffer[4096];
+    pollfd readable{fd, POLLIN, 0};
+    while (poll(&readable, 1, 2000) == 1) {
+      const ssize_t bytes = recv(fd, buffer, sizeof buffer, MSG_DONTWAIT);
+      if (bytes <= 0) return true;
+    }
+    return false;
+  }
+
+  static Request request_of(RequestType type) {
+    Request request;
+    request.type = type;
+    return request;
+  }
+
+  void expect_alive() { EXPECT_TRUE(client()->connect().ok()); }
+};
+
+TEST_F(HostdHostileTest, MessagesOfWrongSizeCloseTheConnection) {
+  start();
+  const std::vector<uint8_t> bytes(70000, 0x5a);
+  for (const size_t size : {size_t{1}, size_t{4}, sizeof(Request) - 1, sizeof(Request) + 1, size_t{65536}}) {
+    UniqueFd fd = raw_connection();
+    ASSERT_EQ(send(fd.get(), bytes.data(), size, MSG_NOSIGNAL), static_cast<ssize_t>(size));
+    EXPECT_TRUE(hung_up(fd.get())) << size;
+  }
+  expect_alive();
+}
+
+TEST_F(HostdHostileTest, WrongMagicAndRequestsBeforeHelloCloseTheConnection) {
+  start();
+  Request request = request_of(RequestType::kHello);
+  request.magic = 0;
+  UniqueFd first = raw_connection();
+  send(first.get(), &request, sizeof request, MSG_NOSIGNAL);
+  EXPECT_TRUE(hung_up(first.get()));
+  request = request_of(RequestType::kStackCreate);
+  UniqueFd second = raw_connection();
+  send(second.get(), &request, sizeof request, MSG_NOSIGNAL);
+  EXPECT_TRUE(hung_up(second.get()));
+  EXPECT_EQ(stack_count(), 0u);
+}
+
+TEST_F(HostdHostileTest, OtherProtocolVersionGetsAnErrorThatNamesBoth) {
+  start();
+  UniqueFd fd = raw_connection();
+  Request request = request_of(RequestType::kHello);
+  request.version = 99;
+  send(fd.get(), &request, sizeof request, MSG_NOSIGNAL);
+  Reply reply;
+  ASSERT_EQ(recv(fd.get(), &reply, sizeof reply, 0), static_cast<ssize_t>(sizeof reply));
+  EXPECT_EQ(reply.error, EPROTO);
+  EXPECT_NE(std::string(reply.message).find("99"), std::string::npos);
+}
+
+TEST_F(HostdHostileTest, DescriptorsWhereNoneBelongCloseTheConnectionAndAreNotKept) {
+  start();
+  for (const size_t count : {size_t{1}, size_t{2}, size_t{250}}) {
+    UniqueFd fd = raw_connection();
+    int ends[2];
+    ASSERT_EQ(pipe(ends), 0);
+    const Request request = request_of(RequestType::kHello);
+    ASSERT_GT(send_with_fds(fd.get(), &request, sizeof request, std::vector<int>(count, ends[1])), 0);
+    close(ends[1]);
+    EXPECT_TRUE(hung_up(fd.get()));
+    char byte = 0;
+    EXPECT_EQ(read(ends[0], &byte, 1), 0);  // hostd has closed every copy of the write end
+    close(ends[0]);
+  }
+  expect_alive();
+}
+
+TEST_F(HostdHostileTest, AttachWithSomethingElseThanATokenIsRefused) {
+  start();
+  auto other = client();
+  UniqueFd file(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  EXPECT_EQ(other->attach(file.get()).error().code, ENOENT);
+  UniqueFd tcp(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  EXPECT_EQ(other->attach(tcp.get()).error().code, ENOENT);
+  UniqueFd own_control = UniqueFd::duplicate_of(other->control_fd());
+  EXPECT_EQ(other->attach(own_control.get()).error().code, ENOENT);
+  expect_alive();
+}
+
+TEST_F(HostdHostileTest, UnknownRequestTypeClosesTheConnection) {
+  start();
+  UniqueFd fd = raw_connection();
+  Request request = request_of(RequestType::kHello);
+  send(fd.get(), &request, sizeof request, MSG_NOSIGNAL);
+  request.type = static_cast<RequestType>(77);
+  send(fd.get(), &request, sizeof request, MSG_NOSIGNAL);
+  Reply reply;
+  recv(fd.get(), &reply, sizeof reply, 0);
+  EXPECT_EQ(reply.error, 0);
+  recv(fd.get(), &reply, sizeof reply, 0);
+  EXPECT_NE(reply.error, 0);
+  expect_alive();
+}
+
+TEST_F(HostdHostileTest, StacksAndPortsOfOthersAreOutOfReach) {
+  start();
+  auto owner = client();
+  const uint32_t stack_id = owner->create_stack()->grant.stack_id;
+  const PortGrant port = owner->acquire_port(stack_id, IPPROTO_TCP, wire_ipv4(0, 0, 0, 0), 80, false).value();
+  auto thief = client();
+  EXPECT_EQ(thief->create_token(stack_id, 1, 1).error().code, EPERM);
+  EXPECT_EQ(thief->release_port(stack_id, port.binding_id, false).error().code, EPERM);
+  EXPECT_EQ(thief->listen_port(stack_id, port.binding_id, true).error().code, EPERM);
+  EXPECT_EQ(thief->helper_done(stack_id).error().code, EPERM);
+  EXPECT_EQ(owner->helper_done(stack_id).error().code, EPERM);
+  const uint32_t own_id = thief->create_stack()->grant.stack_id;
+  EXPECT_EQ(thief->release_port(own_id, port.binding_id, false).error().code, ENOENT);
+}
+
+TEST_F(HostdHostileTest, StacksPerConnectionAreLimited) {
+  start();
+  auto greedy = client();
+  for (uint32_t i = 0; i < kMaxStacksPerConnection; ++i) {
+    ASSERT_TRUE(greedy->create_stack().ok());
+  }
+  EXPECT_EQ(greedy->create_stack().error().code, ENOBUFS);
+  EXPECT_TRUE(client()->create_stack().ok());
+}
+
+TEST_F(HostdHostileTest, ClientThatNeverReadsItsRepliesIsCutOffAndOthersAreServed) {
+  start();
+  UniqueFd fd = raw_connection();
+  const Request request = request_of(RequestType::kHello);
+  auto other = client();
+  int sent = 0;
+  for (; sent < 100000; ++sent) {
+    if (send(fd.get(), &request, sizeof request, MSG_NOSIGNAL) < 0) break;  // EPIPE once hostd hung up
+    if (sent % 50 == 0) {
+      ASSERT_TRUE(other->status_json().ok());
+    }
+  }
+  EXPECT_LT(sent, 100000);
+  expect_alive();
+}
+
+TEST_F(HostdHostileTest, ConnectionsBeyondTheLimitAreHungUp) {
+  start();
+  std::vector<UniqueFd> many;
+  for (uint32_t i = 0; i < kMaxConnections + 10; ++i) {
+    many.push_back(raw_connection());
+  }
+  EXPECT_TRUE(hung_up(many.back().get()));
+  many.clear();
+  EXPECT_TRUE(eventually([this] { return client()->connect().ok(); }));
+}
+
+TEST_F(HostdHostileTest, TokenFullOfDataOrShutDoesNotDisturb) {
+  start();
+  auto application = client();
+  const uint32_t stack_id = application->create_stack()->grant.stack_id;
+  UniqueFd token(application->create_token(stack_id, 1, 1).value());
+  const std::vector<char> junk(1 << 16, 'x');
+  while (send(token.get(), junk.data(), junk.size(), MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+  }
+  EXPECT_EQ(status()["tokens"], 1);
+  token.reset();
+  EXPECT_TRUE(eventually([this] { return status()["tokens"] == 0; }));
+}
+
+TEST_F(HostdHostileTest, FullBlockingWakeEventDoesNotStopHostd) {
+  start();
+  auto application = client();
+  StackAttachment stack = application->create_stack().value();
+  fcntl(stack.fd(kFdWake), F_SETFL, 0);  // blocking
+  const uint64_t most = 0xfffffffffffffffe;
+  ASSERT_EQ(write(stack.fd(kFdWake), &most, sizeof most), 8);
+  function_.load()->die();
+  EXPECT_TRUE(eventually([&] { return condition_of(stack) == StackCondition::kDeviceLost; }));
+  expect_alive();
+}
+
+}  // namespace
+}  // namespace postern::hostd
