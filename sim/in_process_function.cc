@@ -82,9 +82,11 @@ class InProcessFunction::Interrupt : public InterruptLine {
   WaitOutcome wait(uint64_t timeout_ns) override {
     function_.sync();
     const uint64_t seen_count = vector_.message_count;
-    if (!vector_.pending && timeout_ns > 0) {
-      const uint64_t timeout_ps = timeout_ns < kLongestWaitPs / 1000 ? timeout_ns * 1000 : kLongestWaitPs;
-      sc_core::wait(ps(timeout_ps), vector_.event);
+    const uint64_t timeout_ps = timeout_ns < kLongestWaitPs / 1000 ? timeout_ns * 1000 : kLongestWaitPs;
+    const uint64_t deadline_ps = function_.now_ps() + timeout_ps;
+    while (!vector_.pending && vector_.message_count == seen_count && function_.now_ps() < deadline_ps) {
+      function_.arm_deadline(deadline_ps);
+      sc_core::wait(vector_.event_or_deadline);
     }
     // Several threads may have waited: each of them is signalled, not only the first that runs.
     const bool signalled = vector_.pending || vector_.message_count != seen_count;
@@ -110,6 +112,8 @@ InProcessFunction::InProcessFunction(const sc_core::sc_module_name& name, NicDev
       dma_target_("dma_target"),
       bar_initiator_("bar_initiator"),
       next_dma_address_(kFirstDmaAddress) {
+  watch_or_deadline_ |= watch_event_;
+  watch_or_deadline_ |= deadline_event_;
   dma_target_.bind(static_cast<tlm::tlm_fw_transport_if<>&>(*this));
   bar_initiator_.bind(no_backward_path_);
   bar_initiator_.bind(nic.bar_socket);
@@ -150,6 +154,15 @@ void InProcessFunction::wait_until(uint64_t time_ps) {
   }
 }
 
+void InProcessFunction::arm_deadline(uint64_t deadline_ps) {
+  const uint64_t now = sc_core::sc_time_stamp().value();
+  if (deadline_ps_ > now && deadline_ps_ <= deadline_ps) {
+    return;  // one is coming before
+  }
+  deadline_ps_ = deadline_ps;
+  deadline_event_.notify(ps(deadline_ps - now));
+}
+
 void InProcessFunction::pause_ns(uint64_t duration_ns) {
   ahead_ps_ += duration_ns * 1000;
   sync();
@@ -162,11 +175,12 @@ void InProcessFunction::watch(uint64_t dma_address, size_t size_bytes) {
 
 bool InProcessFunction::wait_write(uint64_t seen_count, uint64_t deadline_ps, uint64_t period_ps) {
   sync();
-  const uint64_t now = sc_core::sc_time_stamp().value();
-  if (write_count_ == seen_count && deadline_ps > now) {
-    watch_period_ps_ = period_ps;
+  watch_period_ps_ = period_ps;
+  deadline_ps = std::min(deadline_ps, now_ps() + kLongestWaitPs);
+  while (write_count_ == seen_count && now_ps() < deadline_ps) {
+    arm_deadline(deadline_ps);
     spinning_count_++;
-    sc_core::wait(ps(std::min(deadline_ps - now, kLongestWaitPs)), watch_event_);
+    sc_core::wait(watch_or_deadline_);
     spinning_count_--;
   }
   return write_count_ != seen_count;
@@ -279,6 +293,8 @@ Result<std::unique_ptr<InterruptLine>> InProcessFunction::open_interrupt(uint32_
   auto& entry = vectors_[vector];
   if (entry == nullptr) {
     entry = std::make_unique<Vector>();
+    entry->event_or_deadline |= entry->event;
+    entry->event_or_deadline |= deadline_event_;
   }
   entry->pending = false;
   // An MSI-X table entry: address, data, vector control with the mask bit clear (PCI Local Bus 3.0, 6.8.2.9).

@@ -79,6 +79,7 @@ class InProcessFunction : public sc_core::sc_module,
     bool pending = false;
     uint64_t message_count = 0;
     sc_core::sc_event event;
+    sc_core::sc_event_or_list event_or_deadline;
   };
 
   // DeviceClock.
@@ -99,6 +100,7 @@ class InProcessFunction : public sc_core::sc_module,
   uint8_t* find_memory(uint64_t dma_address, uint64_t size_bytes);
   void note_device_write(uint64_t dma_address, uint64_t size_bytes);
   void wait_until(uint64_t time_ps);
+  void arm_deadline(uint64_t deadline_ps);
 
   NicDevice& nic_;
   const CpuCosts costs_;
@@ -129,6 +131,11 @@ class InProcessFunction : public sc_core::sc_module,
   unsigned spinning_count_ = 0;
   uint64_t write_count_ = 0;
   sc_core::sc_event watch_event_;
+  // One notification serves the deadlines of all waits: a timeout per wait would stay in the kernel's queue until its
+  // time and slow down everything. It may come early; waits look at the time again.
+  sc_core::sc_event deadline_event_;
+  uint64_t deadline_ps_ = 0;  // of the pending notification; in the past: none
+  sc_core::sc_event_or_list watch_or_deadline_;
   Counters counters_;
 };
 
