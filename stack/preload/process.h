@@ -8,15 +8,12 @@
 #include <memory>
 
 #include "stack/preload/attached_stack.h"
+#include "stack/preload/endpoint_flags.h"
 #include "stack/preload/fd_table.h"
 #include "stack/preload/options.h"
 #include "stack/preload/real_calls.h"
 
 namespace postern::preload {
-
-// Flags in an endpoint's user word: shared by all processes that have the socket.
-constexpr uint32_t kFlagNonblocking = 1;  // O_NONBLOCK, a property of the open file description
-constexpr uint32_t kFlagIpv6Names = 2;    // the application made an IPv6 socket: addresses are shown as ::ffff:a.b.c.d
 
 // What a token descriptor stands for. stack is null for a token that could not be attached: every call is ENETDOWN.
 class EndpointFd : public FdObject {

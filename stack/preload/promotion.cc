@@ -130,6 +130,7 @@ FdRef promote(int fd, AttachedStack& attached, int* error) {
   }
   carry_to_endpoint(fd, stream, stack, id);
   EndpointFd* object = EndpointFd::allocate(&attached, id, generation);
+  object->change_flags(kFlagHasToken, 0);
   const int status_flags = real().fcntl(fd, F_GETFL, 0);
   if ((status_flags & O_NONBLOCK) != 0) {
     object->change_flags(kFlagNonblocking, 0);

@@ -94,7 +94,7 @@ int install_accepted(EndpointFd& listener, int id, int flags) {
   }
   const int fd = token.value();
   EndpointFd* object = EndpointFd::allocate(listener.stack, id, generation);
-  object->change_flags(listener.flags() & kFlagIpv6Names, 0);
+  object->change_flags(kFlagHasToken | (listener.flags() & kFlagIpv6Names), 0);
   if ((flags & SOCK_NONBLOCK) != 0) {
     object->change_flags(kFlagNonblocking, 0);
     real().fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK);
