@@ -8,6 +8,7 @@
 #include <string>
 
 #include "driver/dma_allocator.h"
+#include "driver/eventfd_signaller.h"
 #include "driver/live_function.h"
 #include "driver/resource_manager.h"
 
@@ -37,6 +38,7 @@ class DeviceSession {
   [[nodiscard]] LiveFunction& function() { return *function_; }
   [[nodiscard]] ResourceManager& manager() { return *manager_; }
   [[nodiscard]] DmaAllocator& allocator() { return allocator_; }
+  [[nodiscard]] EventFdSignaller& signaller() { return signaller_; }
   [[nodiscard]] int backoff_ms() const { return backoff_ms_; }
   [[nodiscard]] uint32_t generation() const { return generation_; }    // successful opens
   [[nodiscard]] const std::string& last_error() const { return last_error_; }
@@ -45,6 +47,7 @@ class DeviceSession {
   Connector connector_;
   ResourceManager::Config config_;
   MemfdDmaAllocator allocator_;
+  EventFdSignaller signaller_;
   std::unique_ptr<LiveFunction> function_;
   std::unique_ptr<ResourceManager> manager_;
   int backoff_ms_ = kBackoffFirstMs;

@@ -2,7 +2,6 @@
 #include "driver/hostd_stack.h"
 
 #include <fmt/format.h>
-#include <poll.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -161,15 +160,12 @@ void StackRecord::fill_descriptors(int (&fds)[kGrantDescriptors]) const {
   fds[kFdStatus] = status_->fd();
 }
 
-// The application holds the same eventfd and may have filled it and made it blocking: write only if that cannot wait.
 void StackRecord::tell_processes(StackCondition condition) {
   if (status_) {
     status_->set(condition);
   }
-  pollfd writable{wake_fd_.get(), POLLOUT, 0};
-  if (wake_fd_.valid() && poll(&writable, 1, 0) == 1 && (writable.revents & POLLOUT) != 0) {
-    const uint64_t one = 1;
-    (void)!write(wake_fd_.get(), &one, sizeof one);
+  if (wake_fd_.valid()) {
+    (void)device_.signaller().signal(wake_fd_.get());  // the status page says it too; a failure only delays
   }
 }
 
