@@ -9,11 +9,11 @@ packages=(
   # simulator and RTL
   libsystemc-dev verilator yosys
   # libraries
-  libboost-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libfmt-dev libspdlog-dev libpcap-dev
+  libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libfmt-dev
   # contract generator
   python3 python3-yaml python3-jinja2
-  # tests, measurements, model checking
-  libgtest-dev libgmock-dev libbenchmark-dev spin
+  # tests, model checking
+  libgtest-dev libgmock-dev spin
   # what the demo and the live tests run
   curl iperf3 socat netcat-openbsd iproute2 tcpdump tshark procps
   # lint

@@ -35,7 +35,7 @@ for source in "${sources[@]}"; do
   fi
 done
 echo "lint: clang-tidy on ${#units[@]} translation units"
-if ! printf '%s\0' "${units[@]}" | xargs -0 -r -n 2 -P "$jobs" clang-tidy -p "$build_dir" --quiet 2>"$build_dir/clang-tidy.log"; then
+if [ ${#units[@]} -gt 0 ] && ! printf '%s\0' "${units[@]}" | xargs -0 -r -n 2 -P "$jobs" clang-tidy -p "$build_dir" --quiet 2>"$build_dir/clang-tidy.log"; then
   # clang-tidy prints its findings itself; what it could not even parse is in the log.
   grep -E 'Error|error:' "$build_dir/clang-tidy.log" | sort -u | head -n 20 || true
   status=1
