@@ -7,6 +7,10 @@ postern_add_test(vfio_user_server_test
   SOURCES vfio_user_server_test.cc
   LIBS postern_vfio_user_server
   LABELS live)
+postern_add_test(vfio_user_hostile_client_test
+  SOURCES vfio_user_hostile_client_test.cc
+  LIBS postern_vfio_user_server
+  LABELS live)
 
 # The same race twice: enough for every run, and enough to believe it.
 postern_add_test(vfio_user_sleep_race_test
