@@ -87,7 +87,7 @@ std::string workloads_text(const RunReport& report) {
   for (const WorkloadResult& result : report.workloads) {
     const bool ok = result.finished && result.error.empty();
     text += fmt::format("{} ({}): {}\n", result.name, result.kind,
-                        ok ? "ok" : "FAILED: " + (result.error.empty() ? "not finished" : result.error));
+                        ok ? "ok" : fmt::format("FAILED: {}", result.error.empty() ? "not finished" : result.error));
     for (const auto& [name, value] : result.counts) {
       text += name == "hash" ? fmt::format("  {:<24}{:>20}\n", name, fmt::format("{:016x}", value))
                              : fmt::format("  {:<24}{:>20}\n", name, value);
@@ -99,7 +99,7 @@ std::string workloads_text(const RunReport& report) {
   bool head = false;
   for (const WorkloadResult& result : report.workloads) {
     if (result.round_trip.count() > 0) {
-      text += head ? "" : "\n" + histogram_head("round trip, ns");
+      text += head ? std::string() : fmt::format("\n{}", histogram_head("round trip, ns"));
       head = true;
       text += histogram_row(result.name, result.round_trip);
     }
@@ -271,9 +271,9 @@ std::string report_text(const RunReport& report) {
                                  report.seed, static_cast<double>(report.simulated_ns) / 1e6, report.wire_fingerprint);
   text += workloads_text(report);
   if (report.stages != nullptr && !report.stages->empty()) {
-    text += "\n" + stage_table_text(*report.stages);
+    text += fmt::format("\n{}", stage_table_text(*report.stages));
   }
-  text += "\n" + event_queues_text(report);
+  text += fmt::format("\n{}", event_queues_text(report));
   const std::map<std::string, uint64_t> drops = drops_by_reason(report);
   text += drops.empty() ? "\nno drops\n" : "\ndrops by reason\n";
   for (const auto& [reason, count] : drops) {
