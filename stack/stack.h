@@ -179,8 +179,9 @@ class Stack {
   [[nodiscard]] const StackConfig& config() const;
   [[nodiscard]] ViState& vi_state();
 
+  struct Impl;  // stack_impl.h; for the stack's own files
+
  private:
-  struct Impl;
   explicit Stack(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
