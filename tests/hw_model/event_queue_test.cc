@@ -1,0 +1,335 @@
+// Event queues: phase, credits and policies (R4, R5), primes and moderation (R6, R7), wakeups into another VI's queue.
+#include <gtest/gtest.h>
+
+#include "tests/hw_model/nic_bench.h"
+
+namespace postern::hw_model::test {
+namespace {
+
+constexpr uint32_t kVector = 5;
+
+// A VI that receives every unicast frame of the node.
+struct Rig {
+  explicit Rig(const ViOptions& options) : a("a", kMacA) {
+    a.enable_admin();
+    vi = std::make_unique<TestVi>(a, 0, options);
+    EXPECT_EQ(vi->alloc_status, PST_ERROR_CODE_OK);
+    EXPECT_EQ(vi->add_filter(PST_FILTER_MATCH_MAC, [](pst_command& c) { pst_filter_insert_set_local_address_lo(&c, 0x0a00004e5002ull); }), PST_ERROR_CODE_OK);
+    vi->post_rx(options.rx_entries);
+    run_ns(2000);
+    UdpSpec spec;
+    spec.destination = kMacA;
+    spec.source = kMacB;
+    frame = udp_frame(spec);
+  }
+  // Frames one by one, far enough apart to be seen on their own.
+  void receive(uint32_t count, bool consume = false, uint64_t gap_ns = 100) {
+    for (uint32_t i = 0; i < count; ++i) {
+      arrive(a, frame);
+      run_ns(gap_ns);
+      if (consume && vi->next_event()) {
+        vi->return_space();
+        vi->post_rx(1);
+      }
+    }
+    run_ns(2000);
+  }
+  FreshKernel kernel;
+  Node a;
+  std::unique_ptr<TestVi> vi;
+  std::vector<uint8_t> frame;
+};
+
+ViOptions with(uint32_t policy, uint32_t evq_entries = 128, uint32_t rx_entries = 512) {
+  ViOptions options;
+  options.policy = policy;
+  options.evq_entries = evq_entries;
+  options.rx_entries = rx_entries;
+  options.vector = kVector;
+  return options;
+}
+
+pst_rx_event as_rx(const pst_event& event) { return {{event.word[0], event.word[1]}}; }
+pst_error_event as_error(const pst_event& event) { return {{event.word[0], event.word[1]}}; }
+
+TEST(EventQueueTest, PhaseFlipsAtEachWrap) {
+  Rig rig(with(PST_EVQ_POLICY_STALL));
+  for (uint32_t i = 0; i < 3 * 128; ++i) {
+    arrive(rig.a, rig.frame);
+    run_ns(1500);
+    const auto& slot = rig.a.at<pst_event>(rig.vi->base + kEvq + i % 128 * PST_EVENT_BYTES);
+    ASSERT_EQ(pst_event_get_phase(&slot), i / 128 % 2 == 0 ? 1u : 0u) << i;
+    ASSERT_TRUE(rig.vi->next_event());
+    ASSERT_FALSE(rig.vi->has_event());
+    rig.vi->return_space();
+    rig.vi->post_rx(1);
+  }
+}
+
+TEST(EventQueueTest, StallHoldsFramesBackAndDeliversThemWhenSpaceReturns) {
+  Rig rig(with(PST_EVQ_POLICY_STALL));
+  rig.receive(128 + 40);
+  EXPECT_EQ(rig.vi->events().size(), 128u);
+  EXPECT_EQ(rig.a.drops_total("RX"), 0u);
+  rig.vi->return_space();
+  run_ns(5000);
+  EXPECT_EQ(rig.vi->events().size(), 40u);
+  EXPECT_EQ(rig.a.counter("rx.delivered"), 168u);
+  EXPECT_EQ(rig.a.counter("vi0.credits_low_water"), 0u);
+  EXPECT_EQ(rig.a.counter("vi0.evq_depth_max"), 128u);
+}
+
+TEST(EventQueueTest, StallDropsAtThePortWhenItsShareOfTheBufferIsFull) {
+  Rig rig(with(PST_EVQ_POLICY_STALL, 128, 2048));
+  const uint32_t share_frames = 262144 / 8 / 60;
+  rig.receive(128 + share_frames + 10, false, 10);
+  EXPECT_EQ(rig.a.counter("drops.RX_BUFFER_FULL"), 10u);
+  EXPECT_EQ(rig.a.counter("rx.delivered"), 128u);
+}
+
+TEST(EventQueueTest, DropCountsAndMarksTheNextEvent) {
+  Rig rig(with(PST_EVQ_POLICY_DROP));
+  rig.receive(128 + 7);
+  EXPECT_EQ(rig.a.counter("drops.RX_EVQ_FULL"), 7u);
+  EXPECT_EQ(rig.a.counter("vi0.events_dropped"), 7u);
+  auto events = rig.vi->events();
+  ASSERT_EQ(events.size(), 128u);
+  for (const auto& event : events) EXPECT_EQ(pst_event_get_overflow_mark(&event), 0u);
+  rig.vi->return_space();
+  run_ns(1000);
+  rig.receive(2);
+  events = rig.vi->events();
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(pst_event_get_overflow_mark(&events[0]), 1u);
+  EXPECT_EQ(pst_event_get_overflow_mark(&events[1]), 0u);
+  const pst_rx_event rx = as_rx(events[0]);
+  EXPECT_EQ(pst_rx_event_get_rx_consumer_idx(&rx), 129u);  // dropped frames took no descriptor
+}
+
+TEST(EventQueueTest, HaltStopsTheViAndTellsItWhenThereIsSpace) {
+  Rig rig(with(PST_EVQ_POLICY_HALT));
+  rig.receive(128 + 3);
+  auto events = rig.vi->events();
+  ASSERT_EQ(events.size(), 128u);
+  for (const auto& event : events) EXPECT_EQ(pst_event_get_type(&event), PST_EVENT_TYPE_RX);
+  EXPECT_EQ(rig.a.counter("drops.RX_EVQ_FULL"), 1u);
+  EXPECT_EQ(rig.a.counter("drops.RX_VI_HALTED"), 2u);
+  rig.vi->return_space();
+  run_ns(2000);
+  events = rig.vi->events();
+  ASSERT_EQ(events.size(), 1u);
+  const pst_error_event error = as_error(events[0]);
+  EXPECT_EQ(pst_error_event_get_type(&error), PST_EVENT_TYPE_ERROR);
+  EXPECT_EQ(pst_error_event_get_code(&error), PST_ERROR_CODE_QUEUE_OVERFLOW);
+  EXPECT_EQ(pst_error_event_get_source(&error), PST_ERROR_SOURCE_EVQ);
+}
+
+TEST(EventQueueTest, TxCompletionWaitsForSpaceUnderStall) {
+  Rig rig(with(PST_EVQ_POLICY_STALL));
+  rig.receive(128);
+  rig.vi->send(udp_frame());
+  run_ns(5000);
+  EXPECT_EQ(rig.a.wire.size(), 1u);
+  EXPECT_EQ(rig.vi->events().size(), 128u);
+  rig.vi->return_space();
+  run_ns(2000);
+  const auto events = rig.vi->events();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(pst_event_get_type(&events[0]), PST_EVENT_TYPE_TX);
+}
+
+TEST(EventQueueTest, PrimeAfterLateEventFiresAtOnce) {
+  Rig rig(with(PST_EVQ_POLICY_STALL));
+  rig.receive(1);
+  EXPECT_TRUE(rig.a.interrupts.empty());
+  rig.vi->prime();  // says that nothing is consumed, though an event is there
+  run_ns(2000);
+  ASSERT_EQ(rig.a.interrupts.size(), 1u);
+  EXPECT_EQ(rig.a.interrupts[0].vector, kVector);
+}
+
+TEST(EventQueueTest, PrimedQueueFiresOnceForManyEvents) {
+  Rig rig(with(PST_EVQ_POLICY_STALL));
+  rig.vi->prime();
+  run_ns(1000);
+  rig.receive(10);
+  EXPECT_EQ(rig.a.interrupts.size(), 1u);
+  EXPECT_EQ(rig.a.counter("vi0.interrupts"), 1u);
+  EXPECT_EQ(rig.a.counter("vi0.primes"), 1u);
+}
+
+TEST(EventQueueTest, RepeatedPrimeWriteIsOnePrime) {
+  Rig rig(with(PST_EVQ_POLICY_STALL));
+  rig.receive(1);
+  const uint64_t value = rig.vi->prime_value();
+  for (int i = 0; i < 5; ++i) {
+    rig.vi->doorbell(PST_VI_EVQ_PRIME_OFFSET, value, 8);
+    run_ns(1000);
+  }
+  EXPECT_EQ(rig.a.interrupts.size(), 1u);
+}
+
+TEST(EventQueueTest, PrimeInHalvesTriggersWithTheHighOne) {
+  Rig rig(with(PST_EVQ_POLICY_STALL));
+  rig.receive(1);
+  const uint64_t value = rig.vi->prime_value();
+  rig.vi->doorbell(PST_VI_EVQ_PRIME_OFFSET, value & 0xffffffff, 4);
+  run_ns(1000);
+  EXPECT_TRUE(rig.a.interrupts.empty());
+  rig.vi->doorbell(PST_VI_EVQ_PRIME_OFFSET + 4, value >> 32, 4);
+  run_ns(1000);
+  EXPECT_EQ(rig.a.interrupts.size(), 1u);
+}
+
+// R6 and R7 whatever the interleaving: the prime's write is swept around the event in steps of a nanosecond.
+TEST(EventQueueTest, NoWakeupIsLostWhereverThePrimeFallsAroundTheEvent) {
+  Rig rig(with(PST_EVQ_POLICY_STALL));
+  for (int64_t offset_ns = -600; offset_ns <= 600; ++offset_ns) {
+    const size_t before = rig.a.interrupts.size();
+    if (offset_ns < 0) {
+      rig.vi->prime();
+      run_ns(static_cast<uint64_t>(-offset_ns));
+      arrive(rig.a, rig.frame);
+    } else {
+      arrive(rig.a, rig.frame);
+      if (offset_ns > 0) run_ns(static_cast<uint64_t>(offset_ns));
+      rig.vi->prime();
+    }
+    run_ns(3000);
+    ASSERT_EQ(rig.a.interrupts.size(), before + 1) << "prime " << offset_ns << " ns after the frame";
+    ASSERT_TRUE(rig.vi->next_event());
+    rig.vi->return_space();
+    rig.vi->post_rx(1);
+    run_ns(1000);
+    ASSERT_EQ(rig.a.interrupts.size(), before + 1) << "a second interrupt for one prime";
+  }
+}
+
+TEST(EventQueueTest, EventIsInMemoryBeforeItsInterrupt) {
+  Rig rig(with(PST_EVQ_POLICY_STALL));
+  rig.a.record_dma = true;
+  rig.vi->prime();
+  run_ns(1000);
+  rig.receive(1);
+  ASSERT_EQ(rig.a.interrupts.size(), 1u);
+  ASSERT_GE(rig.a.dma.size(), 2u);
+  const auto& payload = rig.a.dma[0];
+  const auto& event = rig.a.dma[1];
+  EXPECT_TRUE(payload.write && payload.bytes == 60);
+  EXPECT_TRUE(event.write && event.bytes == PST_EVENT_BYTES);
+  EXPECT_LE(payload.time_ps, event.time_ps);
+  EXPECT_LT(event.time_ps, rig.a.interrupts[0].time_ps);
+}
+
+TEST(EventQueueTest, HoldOffKeepsWakeupsApart) {
+  ViOptions options = with(PST_EVQ_POLICY_STALL);
+  options.holdoff_ns = 20000;
+  Rig rig(options);
+  for (int i = 0; i < 40; ++i) {
+    rig.vi->prime();
+    arrive(rig.a, rig.frame);
+    run_ns(2000);
+    while (rig.vi->next_event()) rig.vi->post_rx(1);
+  }
+  run_ns(30000);
+  ASSERT_GE(rig.a.interrupts.size(), 4u);
+  ASSERT_LE(rig.a.interrupts.size(), 6u);
+  for (size_t i = 1; i < rig.a.interrupts.size(); ++i) {
+    EXPECT_GE(rig.a.interrupts[i].time_ps - rig.a.interrupts[i - 1].time_ps, 20'000'000u);
+  }
+}
+
+TEST(EventQueueTest, HoldOffCountFiresAtTheCount) {
+  ViOptions options = with(PST_EVQ_POLICY_STALL);
+  options.holdoff_ns = 1'000'000;
+  options.holdoff_events = 4;
+  Rig rig(options);
+  rig.vi->prime();
+  run_ns(1000);
+  rig.receive(3);
+  EXPECT_TRUE(rig.a.interrupts.empty());
+  rig.receive(1);
+  EXPECT_EQ(rig.a.interrupts.size(), 1u);
+}
+
+TEST(EventQueueTest, HoldOffCountFiresAtTheTimeWhenTheCountIsNotReached) {
+  ViOptions options = with(PST_EVQ_POLICY_STALL);
+  options.holdoff_ns = 50000;
+  options.holdoff_events = 4;
+  Rig rig(options);
+  rig.vi->prime();
+  run_ns(1000);
+  const uint64_t start_ps = now_ps();
+  rig.receive(1);
+  EXPECT_TRUE(rig.a.interrupts.empty());
+  run_ns(60000);
+  ASSERT_EQ(rig.a.interrupts.size(), 1u);
+  EXPECT_GE(rig.a.interrupts[0].time_ps - start_ps, 50'000'000u);
+}
+
+TEST(EventQueueTest, ConsumerIndexBeyondTheProducerHaltsTheVi) {
+  Rig rig(with(PST_EVQ_POLICY_STALL));
+  rig.vi->doorbell(PST_VI_EVQ_CONSUMER_OFFSET, 1);
+  run_ns(2000);
+  const auto events = rig.vi->events();
+  ASSERT_EQ(events.size(), 1u);
+  const pst_error_event error = as_error(events[0]);
+  EXPECT_EQ(pst_error_event_get_code(&error), PST_ERROR_CODE_BAD_DOORBELL);
+}
+
+TEST(EventQueueTest, PrimeWithoutASequenceHaltsTheVi) {
+  Rig rig(with(PST_EVQ_POLICY_STALL));
+  rig.receive(1);
+  rig.vi->doorbell(PST_VI_EVQ_PRIME_OFFSET, 1, 8);  // consumer index 1, sequence 0
+  run_ns(2000);
+  const auto events = rig.vi->events();
+  ASSERT_EQ(events.size(), 2u);
+  const pst_error_event error = as_error(events[1]);
+  EXPECT_EQ(pst_error_event_get_code(&error), PST_ERROR_CODE_BAD_DOORBELL);
+}
+
+TEST(EventQueueTest, ErrorEventWakesAPrimedQueue) {
+  Rig rig(with(PST_EVQ_POLICY_STALL));
+  rig.vi->prime();
+  run_ns(1000);
+  rig.vi->doorbell(PST_VI_TX_DOORBELL_OFFSET, 100000);
+  run_ns(2000);
+  EXPECT_EQ(rig.a.interrupts.size(), 1u);
+}
+
+TEST(EventQueueTest, WakeupGoesToAnotherVisQueue) {
+  Rig rig(with(PST_EVQ_POLICY_STALL));
+  TestVi target(rig.a, 1);
+  pst_command bind = make_command(PST_COMMAND_MSIX_BIND, rig.vi->id);
+  pst_msix_bind_set_vector(&bind, PST_VECTOR_NONE);
+  pst_msix_bind_set_to_vi(&bind, 1);
+  pst_msix_bind_set_wakeup_vi(&bind, target.id);
+  ASSERT_EQ(rig.a.status(bind), PST_ERROR_CODE_OK);
+  rig.vi->prime();
+  run_ns(1000);
+  rig.receive(3);
+  EXPECT_TRUE(rig.a.interrupts.empty());
+  const auto events = target.events();
+  ASSERT_EQ(events.size(), 1u);
+  const pst_wakeup_event wakeup{{events[0].word[0], events[0].word[1]}};
+  EXPECT_EQ(pst_wakeup_event_get_type(&wakeup), PST_EVENT_TYPE_WAKEUP);
+  EXPECT_EQ(pst_wakeup_event_get_vi_id(&wakeup), rig.vi->id);
+}
+
+TEST(EventQueueTest, ModerationSetTakesEffectOnAWaitingWakeup) {
+  ViOptions options = with(PST_EVQ_POLICY_STALL);
+  options.holdoff_ns = 10'000'000;
+  options.holdoff_events = 100;
+  Rig rig(options);
+  rig.vi->prime();
+  run_ns(1000);
+  rig.receive(2);
+  EXPECT_TRUE(rig.a.interrupts.empty());
+  pst_command c = make_command(PST_COMMAND_MODERATION_SET, rig.vi->id);
+  ASSERT_EQ(rig.a.status(c), PST_ERROR_CODE_OK);
+  run_ns(1000);
+  EXPECT_EQ(rig.a.interrupts.size(), 1u);
+}
+
+}  // namespace
+}  // namespace postern::hw_model::test
