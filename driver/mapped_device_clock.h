@@ -34,7 +34,7 @@ class MappedDeviceClock : public DeviceClock {
   [[nodiscard]] uint32_t generation() const {
     return __atomic_load_n(reinterpret_cast<const uint32_t*>(page_ + PST_CLOCK_GENERATION_OFFSET), __ATOMIC_ACQUIRE);
   }
-  // Non-zero while the simulator sleeps and wants a kick. Load it after a full fence that follows the doorbell.
+  // Non-zero while the simulator sleeps and wants a kick. Look after a sequentially consistent store of the doorbell.
   [[nodiscard]] bool device_sleeping() const {
     return __atomic_load_n(reinterpret_cast<const uint32_t*>(page_ + PST_CLOCK_SLEEPING_OFFSET), __ATOMIC_SEQ_CST) != 0;
   }

@@ -34,15 +34,14 @@ MappedViWindow::~MappedViWindow() { munmap(base_, PST_VI_WINDOW_STRIDE); }
 void MappedViWindow::write_doorbell(uint32_t offset, uint64_t value) {
   assert(offset % 8 == 0 && offset < PST_LIMIT_PAGE_BYTES);
   uint8_t* at = base_ + PST_VI_DOORBELL_PAGE_OFFSET + offset;
-  // Release: whoever sees the doorbell sees the descriptors and buffers that were stored before it.
+  // An exchange in the sequentially consistent order, for two reasons. Whoever sees the doorbell sees the descriptors
+  // and buffers that were stored before it. And it is a full fence before the look at SLEEPING: a plain store could
+  // still be in the store buffer then, and both sides would miss each other.
   if (is_32_bit(offset)) {
-    __atomic_store_n(reinterpret_cast<uint32_t*>(at), static_cast<uint32_t>(value), __ATOMIC_RELEASE);
+    __atomic_exchange_n(reinterpret_cast<uint32_t*>(at), static_cast<uint32_t>(value), __ATOMIC_SEQ_CST);
   } else {
-    __atomic_store_n(reinterpret_cast<uint64_t*>(at), value, __ATOMIC_RELEASE);
+    __atomic_exchange_n(reinterpret_cast<uint64_t*>(at), value, __ATOMIC_SEQ_CST);
   }
-  // The store must be visible before SLEEPING is looked at; a store buffer would otherwise let both sides miss the
-  // other.
-  __atomic_thread_fence(__ATOMIC_SEQ_CST);
   if (clock_->device_sleeping()) {
     const uint64_t one = 1;
     // A full counter (EAGAIN) means that the kick is already there; a closed one that the device is gone.

@@ -1,9 +1,9 @@
 // Shared doorbell pages: memfds, atomic snapshots of a page, order of delivery, and the sleep/kick protocol.
 //
-// Sleep/kick. Client: store doorbell; full fence; load SLEEPING; if set, write the kick eventfd. Simulator: store
-// SLEEPING = 1; full fence; poll all pages; if nothing changed, sleep until a kick. In the total order of the two
-// fences one side comes first: if the client's, the simulator's poll sees the doorbell; if the simulator's, the client
-// sees SLEEPING. So a doorbell is seen at once or kicks; it is never lost.
+// Sleep/kick. Client: store doorbell; load SLEEPING; if set, write the kick eventfd. Simulator: store SLEEPING = 1;
+// poll all pages; if nothing changed, sleep until a kick. All four accesses are sequentially consistent (the stores are
+// full fences), so one side's store comes first: if the client's, the simulator's poll sees the doorbell; if the
+// simulator's, the client sees SLEEPING. So a doorbell is seen at once or kicks; it is never lost.
 #include "sim/doorbell_pages.h"
 
 #include <fcntl.h>
@@ -58,7 +58,7 @@ uint8_t* map_shared(int fd, size_t size_bytes) {
 
 template <typename T>
 T load(const uint8_t* at) {
-  return __atomic_load_n(reinterpret_cast<const T*>(at), __ATOMIC_ACQUIRE);
+  return __atomic_load_n(reinterpret_cast<const T*>(at), __ATOMIC_SEQ_CST);
 }
 
 template <typename T>
@@ -281,9 +281,8 @@ void DoorbellPages::write(const Vi& vi, Register which, uint64_t value) {
 }
 
 bool DoorbellPages::begin_sleep() {
-  __atomic_store_n(reinterpret_cast<uint32_t*>(clock_base_ + PST_CLOCK_PAGE_OFFSET + PST_CLOCK_SLEEPING_OFFSET), 1u,
-                   __ATOMIC_SEQ_CST);
-  __atomic_thread_fence(__ATOMIC_SEQ_CST);
+  uint8_t* sleeping = clock_base_ + PST_CLOCK_PAGE_OFFSET + PST_CLOCK_SLEEPING_OFFSET;
+  __atomic_exchange_n(reinterpret_cast<uint32_t*>(sleeping), 1u, __ATOMIC_SEQ_CST);
   if (!poll()) return true;
   end_sleep();
   return false;

@@ -13,7 +13,7 @@
 namespace postern::sim {
 namespace {
 
-constexpr size_t kOrderedStoreBytes = 64;  // up to here a write is stored word by word: events, completions, prefixes
+constexpr size_t kOrderedStoreBytes = 512;  // up to here a write is stored word by word: events, completions, prefixes
 
 // 0 if the file behind fd cannot shrink below the end of the range, else an errno value.
 int check_backing(int fd, uint64_t fd_offset, uint64_t size_bytes) {
@@ -123,7 +123,6 @@ bool HostDmaRegions::read(uint64_t address, void* out, size_t size_bytes) const 
 bool HostDmaRegions::write(uint64_t address, const void* data, size_t size_bytes) {
   if (!covered(address, size_bytes, true)) return false;
   const auto* from = static_cast<const uint8_t*>(data);
-  __atomic_thread_fence(__ATOMIC_RELEASE);
   while (size_bytes > 0) {
     uint64_t contiguous_bytes = 0;
     uint8_t* to = find(address, true, contiguous_bytes);
