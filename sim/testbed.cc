@@ -156,9 +156,11 @@ class Startup {
 
   Status start_simulator() {
     ProcessSpec spec;
-    spec.arguments = {own_path(),        "live-simulator",     "--run-dir",
-                      directory_.path(), "--topology",         directory_.file("topology.toml"),
-                      "--source-name",   topology_.source_name};
+    spec.arguments = {own_path(),      "live-simulator",
+                      "--run-dir",     directory_.path(),
+                      "--topology",    directory_.file("topology.toml"),
+                      "--source-name", topology_.source_name,
+                      "--ready-fd",    "3"};
     for (const std::string& setting : options_.settings) {
       spec.arguments.push_back("--set");
       spec.arguments.push_back(setting);
