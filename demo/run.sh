@@ -174,7 +174,7 @@ fi
 
 heading "(d) Live: iperf3 both ways, captured at both ports"
 if line "postern up --pcap" live_up --pcap "$OUT/pcap"; then
-  background iperf_server "$POSTERN" exec b -- iperf3 -s -B 10.9.0.2
+  background iperf_server "$POSTERN" exec b -- iperf3 -s -B 10.9.0.2 --forceflush
   line "iperf3 -s on b listens" wait_for 15 grep -q "Server listening" "$WORK/iperf_server.log"
   line "iperf3 a to b" iperf
   line "iperf3 b to a (-R)" iperf -R

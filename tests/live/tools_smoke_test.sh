@@ -28,7 +28,7 @@ if command -v socat >/dev/null; then
     "$POSTERN" exec a -- bash -c 'echo through the gate | socat -u - UDP4-SENDTO:10.9.0.2:5002'
 fi
 if command -v iperf3 >/dev/null; then
-  background iperf_server "$POSTERN" exec b -- iperf3 -s -B 10.9.0.2
+  background iperf_server "$POSTERN" exec b -- iperf3 -s -B 10.9.0.2 --forceflush
   wait_for 20 "iperf3 listens" grep -q "Server listening" "$WORK/iperf_server.log"
   for direction in "" -R; do
     on a iperf3 -c 10.9.0.2 -t 2 -J $direction >"$WORK/iperf.json" || fail "iperf3 $direction: $(tail -n 5 "$WORK/iperf.json")"
