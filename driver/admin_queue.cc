@@ -93,8 +93,8 @@ Status AdminQueue::check_running() {
     return status.error();
   }
   if (*status != PST_ERROR_CODE_OK) {
-    return Error{EIO, fmt::format("the device stopped the admin queue: {}; reset the function",
-                                  pst_error_code_name(*status))};
+    return Error{
+        EIO, fmt::format("the device stopped the admin queue: {}; reset the function", pst_error_code_name(*status))};
   }
   return {};
 }
@@ -147,8 +147,9 @@ Result<uint64_t> AdminQueue::execute(pst_command command) {
   }
   if (pst_admin_completion_get_command_id(&*completion) != command_id) {
     running_ = false;
-    return Error{EIO, fmt::format("admin command {} got the completion of command id {}, expected {}: reset the function",
-                                  opcode, pst_admin_completion_get_command_id(&*completion), command_id)};
+    return Error{EIO,
+                 fmt::format("admin command {} got the completion of command id {}, expected {}: reset the function",
+                             opcode, pst_admin_completion_get_command_id(&*completion), command_id)};
   }
   const uint64_t status = pst_admin_completion_get_status(&*completion);
   if (status != PST_ERROR_CODE_OK) {

@@ -14,11 +14,11 @@ namespace postern {
 class AdminQueue {
  public:
   struct Config {
-    uint32_t entries = 32;                    // of both rings; a power of two within the contract's limits
-    uint64_t timeout_ns = 2'000'000'000;      // device time that a command may take
-    uint64_t poll_ns = 500;                   // device time between two looks at the completion ring
-    uint32_t polls_per_status_read = 128;     // a look at ADMIN_STATUS finds a stopped queue or a device that is gone
-    uint32_t polls_max = 4'000'000;           // bound for a device whose clock stands still
+    uint32_t entries = 32;                 // of both rings; a power of two within the contract's limits
+    uint64_t timeout_ns = 2'000'000'000;   // device time that a command may take
+    uint64_t poll_ns = 500;                // device time between two looks at the completion ring
+    uint32_t polls_per_status_read = 128;  // a look at ADMIN_STATUS finds a stopped queue or a device that is gone
+    uint32_t polls_max = 4'000'000;        // bound for a device whose clock stands still
   };
 
   AdminQueue(PciFunction& function, DmaAllocator& allocator, const Config& config)
@@ -35,7 +35,8 @@ class AdminQueue {
   void abandon();
 
   // Executes one command (the command id is set here) and returns RESULT. The error carries an errno that fits the
-  // device's error code: ENOSPC, ENOENT, EEXIST, EBUSY, EINVAL, EOPNOTSUPP, EFAULT; ETIMEDOUT; EIO if the queue stopped.
+  // device's error code: ENOSPC, ENOENT, EEXIST, EBUSY, EINVAL, EOPNOTSUPP, EFAULT; ETIMEDOUT; EIO if the queue
+  // stopped.
   [[nodiscard]] Result<uint64_t> execute(pst_command command);
 
   // Reads port statistics by STATISTICS_READ into the queue's own page.
@@ -48,7 +49,7 @@ class AdminQueue {
   PciFunction& function_;
   DmaAllocator& allocator_;
   Config config_;
-  DmaMemory memory_;              // submission ring | completion ring | statistics page
+  DmaMemory memory_;  // submission ring | completion ring | statistics page
   uint64_t dma_address_ = 0;
   uint64_t completion_offset_ = 0;
   uint64_t statistics_offset_ = 0;

@@ -1,4 +1,5 @@
-// Where the resource manager gets memory that the device may reach. Hides memfds (live) and plain memory (virtual time).
+// Where the resource manager gets memory that the device may reach. Hides memfds (live) and plain memory (virtual
+// time).
 #pragma once
 
 #include <cstddef>

@@ -50,8 +50,9 @@ Result<sockaddr_un> socket_address(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof address.sun_path) {
-    return Error{ENAMETOOLONG, fmt::format("socket path '{}' has {} bytes, expected 1 to {}: use a shorter run directory",
-                                           path, path.size(), sizeof address.sun_path - 1)};
+    return Error{ENAMETOOLONG,
+                 fmt::format("socket path '{}' has {} bytes, expected 1 to {}: use a shorter run directory", path,
+                             path.size(), sizeof address.sun_path - 1)};
   }
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   return address;
@@ -76,7 +77,8 @@ void Hostd::request_stop() {
   (void)!write(stop_event_.get(), &one, sizeof one);
 }
 
-// --- life cycle ----------------------------------------------------------------------------------------------------------
+// --- life cycle
+// ----------------------------------------------------------------------------------------------------------
 
 Status Hostd::start() {
   raise_descriptor_limit();
@@ -135,8 +137,7 @@ Status Hostd::listen() {
   if (::listen(listener_.get(), 128) != 0) {
     return Error{errno, fmt::format("cannot listen on '{}': {}", config_.socket_path, std::strerror(errno))};
   }
-  Result<EventLoop::WatchId> watch =
-      loop_.watch(listener_.get(), EPOLLIN, [this](uint32_t) { accept_connections(); });
+  Result<EventLoop::WatchId> watch = loop_.watch(listener_.get(), EPOLLIN, [this](uint32_t) { accept_connections(); });
   return watch ? Status() : Status(watch.error());
 }
 
@@ -283,7 +284,8 @@ void Hostd::reap_helpers(SteadyTime now) {
   }
 }
 
-// --- connections -----------------------------------------------------------------------------------------------------------
+// --- connections
+// -----------------------------------------------------------------------------------------------------------
 
 void Hostd::accept_connections() {
   for (int i = 0; i < kMessagesPerTurn; ++i) {
@@ -380,7 +382,8 @@ void Hostd::close_connection(uint64_t connection_id) {
   }
 }
 
-// --- stacks ------------------------------------------------------------------------------------------------------------------
+// --- stacks
+// ------------------------------------------------------------------------------------------------------------------
 
 Result<StackRecord*> Hostd::make_stack(uint32_t stack_id, const ucred& owner) {
   if (stop_.load(std::memory_order_acquire)) {
@@ -415,8 +418,8 @@ Status Hostd::start_helper(StackRecord& record) {
     return helper.error();
   }
   record.helper = std::move(helper).value();
-  Connection* connection = add_connection(record.helper.take_control(), ucred{record.helper.pid(), record.uid, record.gid},
-                                          kHelperOutgoingMax);
+  Connection* connection = add_connection(record.helper.take_control(),
+                                          ucred{record.helper.pid(), record.uid, record.gid}, kHelperOutgoingMax);
   if (connection == nullptr) {
     return Error{EMFILE, "no descriptor is left for another helper: raise hostd's limit of open files"};
   }

@@ -43,7 +43,8 @@ class Hostd {
 
   // Opens the device, starts the host stack, listens. EADDRINUSE: another hostd serves the socket.
   [[nodiscard]] Status start();
-  // Serves until request_stop(), then ends in order: helpers are told and reaped, the device is stopped, the socket removed.
+  // Serves until request_stop(), then ends in order: helpers are told and reaped, the device is stopped, the socket
+  // removed.
   void run();
   // Async-signal-safe; callable from any thread.
   void request_stop();
@@ -122,16 +123,16 @@ class Hostd {
   std::atomic<bool> stop_{false};
   UniqueFd listener_;
   bool owns_socket_file_ = false;
-  UniqueFd spare_fd_;                       // given up for a moment when descriptors run out at accept
+  UniqueFd spare_fd_;  // given up for a moment when descriptors run out at accept
   EventLoop::WatchId device_watch_ = 0;
   bool device_suspect_ = false;
   std::optional<SteadyTime> reconnect_at_;
-  std::optional<SteadyTime> host_stack_at_; // when stack 0 may be started again
+  std::optional<SteadyTime> host_stack_at_;  // when stack 0 may be started again
   std::chrono::milliseconds host_stack_pause_{100};
   uint64_t next_connection_id_ = 1;
   uint32_t next_stack_id_ = kHostStackId + 1;
   std::map<uint64_t, std::unique_ptr<Connection>> connections_;
-  std::set<uint64_t> closing_;              // connections to close at the end of the turn
+  std::set<uint64_t> closing_;  // connections to close at the end of the turn
   std::map<uint32_t, std::unique_ptr<StackRecord>> stacks_;
   std::map<uint32_t, StackCondition> doomed_;
   std::list<EndingHelper> ending_helpers_;

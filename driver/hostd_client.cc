@@ -2,6 +2,7 @@
 #include "driver/hostd_client.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
@@ -11,8 +12,6 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -55,7 +54,8 @@ void watch_forks() {
 }
 
 Error hostd_gone(const char* what) {
-  return Error{ENETDOWN, fmt::format("{}: hostd is gone; start the testbed again (postern up) and restart the program", what)};
+  return Error{ENETDOWN,
+               fmt::format("{}: hostd is gone; start the testbed again (postern up) and restart the program", what)};
 }
 
 Error no_connection(const std::string& path, int code) {
@@ -105,7 +105,8 @@ Received receive_message(int fd, void* buffer, size_t buffer_bytes) {
 
 }  // namespace
 
-// --- StackAttachment ---------------------------------------------------------------------------------------------------
+// --- StackAttachment
+// ---------------------------------------------------------------------------------------------------
 
 StackAttachment::StackAttachment(StackAttachment&& other) noexcept { *this = std::move(other); }
 
@@ -129,7 +130,8 @@ StackAttachment::~StackAttachment() {
 
 int StackAttachment::take_fd(GrantDescriptor which) { return std::exchange(fds_[which], -1); }
 
-// --- lock --------------------------------------------------------------------------------------------------------------
+// --- lock
+// --------------------------------------------------------------------------------------------------------------
 
 // Excludes the process's threads from each other with all signals blocked, so that a signal handler that comes here
 // cannot wait for the thread it interrupted. The word holds the owner's pid: a child of fork takes over what a thread
@@ -166,7 +168,8 @@ class HostdClient::Guard {
   sigset_t old_signals_{};
 };
 
-// --- connection --------------------------------------------------------------------------------------------------------
+// --- connection
+// --------------------------------------------------------------------------------------------------------
 
 HostdClient::HostdClient(std::string socket_path, int timeout_ms)
     : socket_path_(std::move(socket_path)), timeout_ms_(timeout_ms) {
@@ -181,6 +184,16 @@ HostdClient::HostdClient(int control_fd, int timeout_ms)
 HostdClient::~HostdClient() { drop_connection(); }
 
 void HostdClient::drop_connection() { close_fd(fd_.exchange(-1, std::memory_order_acq_rel)); }
+
+// Before the lock, which is the parent's memory too.
+Status HostdClient::refuse_vfork_child() const {
+  const int pid = process_id();
+  const int owner = owner_pid_.load(std::memory_order_relaxed);
+  if (owner != 0 && owner != pid && forked_pid.load(std::memory_order_relaxed) != pid) {
+    return Error{EAGAIN, "a vfork child shares its parent's memory and cannot use its hostd connection"};
+  }
+  return {};
+}
 
 Status HostdClient::ensure_connected() {
   const int pid = process_id();
@@ -248,7 +261,8 @@ Status HostdClient::reattach_locked() {
   return {};
 }
 
-// --- exchange ------------------------------------------------------------------------------------------------------------
+// --- exchange
+// ------------------------------------------------------------------------------------------------------------
 
 Status HostdClient::send_request(const Request& request, int pass_fd) {
   iovec vector{const_cast<Request*>(&request), sizeof request};
@@ -333,8 +347,9 @@ Result<Reply> HostdClient::receive_reply(uint32_t request_id, int* fds, uint32_t
     const bool complete = reply.error == 0 && received.fd_count == expected_fds;
     if (!complete) {
       received.close_all();
-      return reply.error != 0 ? Error{reply.error, reply.message}
-                              : Error{EPROTO, "hostd passed too few descriptors: does this process have any left (ulimit -n)?"};
+      return reply.error != 0
+                 ? Error{reply.error, reply.message}
+                 : Error{EPROTO, "hostd passed too few descriptors: does this process have any left (ulimit -n)?"};
     }
     std::copy_n(received.fds, expected_fds, fds);
     return reply;
@@ -350,10 +365,8 @@ Result<Reply> HostdClient::transact_locked(Request& request, int pass_fd, int* f
 }
 
 Result<Reply> HostdClient::transact(Request& request, int pass_fd, int* fds, uint32_t expected_fds) {
-  const int pid = process_id();
-  const int owner = owner_pid_.load(std::memory_order_relaxed);
-  if (owner != 0 && owner != pid && forked_pid.load(std::memory_order_relaxed) != pid) {
-    return Error{EAGAIN, "a vfork child shares its parent's memory and cannot use its hostd connection"};
+  if (Status status = refuse_vfork_child(); !status) {
+    return status.error();
   }
   Guard guard(*this);
   try {
@@ -378,7 +391,8 @@ Result<StackAttachment> HostdClient::transact_for_grant(Request& request, int pa
   return attachment;
 }
 
-// --- requests --------------------------------------------------------------------------------------------------------------
+// --- requests
+// --------------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -394,6 +408,9 @@ Status without_value(const Result<Reply>& reply) { return reply.ok() ? Status() 
 }  // namespace
 
 Status HostdClient::connect() {
+  if (Status status = refuse_vfork_child(); !status) {
+    return status;
+  }
   Guard guard(*this);
   try {
     return ensure_connected();
@@ -491,7 +508,8 @@ Result<std::string> HostdClient::status_json() {
   return text;
 }
 
-// --- helper ----------------------------------------------------------------------------------------------------------------
+// --- helper
+// ----------------------------------------------------------------------------------------------------------------
 
 Result<StackAttachment> HostdClient::receive_start() {
   Guard guard(*this);
@@ -503,8 +521,9 @@ Result<StackAttachment> HostdClient::receive_start() {
   if (received.bytes != sizeof message || message.magic != kProtocolMagic || message.event != HelperEvent::kStart ||
       received.fd_count != kGrantDescriptors) {
     received.close_all();
-    return Error{EPROTO, "the first message on the control socket is not a start message: this program is started by "
-                         "postern-hostd only"};
+    return Error{EPROTO,
+                 "the first message on the control socket is not a start message: this program is started by "
+                 "postern-hostd only"};
   }
   StackAttachment attachment;
   attachment.grant = message.grant;
@@ -542,7 +561,8 @@ Status HostdClient::helper_done(uint32_t stack_id) {
   return without_value(transact(request));
 }
 
-// --- token names -------------------------------------------------------------------------------------------------------------
+// --- token names
+// -------------------------------------------------------------------------------------------------------------
 
 namespace {
 

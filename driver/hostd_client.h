@@ -1,6 +1,7 @@
 // The client side of the hostd control protocol, for libpostern, the stack helper and `postern status`. Hides sockets,
 // descriptor passing, fork and time limits. Every call is bounded by timeout_ms of wall time; no exception escapes.
-// It calls the kernel directly (syscall(2)), so that a preloaded library that overrides send() or close() is not re-entered.
+// It calls the kernel directly (syscall(2)), so that a preloaded library that overrides send() or close() is not
+// re-entered.
 #pragma once
 
 #include <atomic>
@@ -24,7 +25,7 @@ class StackAttachment {
   ~StackAttachment();
 
   StackGrant grant;
-  uint32_t endpoint = 0;    // attach(): what the token stands for
+  uint32_t endpoint = 0;  // attach(): what the token stands for
   uint32_t generation = 0;
   [[nodiscard]] int fd(GrantDescriptor which) const { return fds_[which]; }
   // The caller now owns the descriptor.
@@ -89,11 +90,13 @@ class HostdClient {
 
  private:
   class Guard;
+  [[nodiscard]] Status refuse_vfork_child() const;
   [[nodiscard]] Status ensure_connected();
   [[nodiscard]] Status connect_locked();
   [[nodiscard]] Status reattach_locked();
   // fds: room for expected_fds descriptors. Never more come back; fewer is an error.
-  [[nodiscard]] Result<Reply> transact(Request& request, int pass_fd = -1, int* fds = nullptr, uint32_t expected_fds = 0);
+  [[nodiscard]] Result<Reply> transact(Request& request, int pass_fd = -1, int* fds = nullptr,
+                                       uint32_t expected_fds = 0);
   [[nodiscard]] Result<Reply> transact_locked(Request& request, int pass_fd, int* fds, uint32_t expected_fds);
   [[nodiscard]] Status send_request(const Request& request, int pass_fd);
   [[nodiscard]] Result<Reply> receive_reply(uint32_t request_id, int* fds, uint32_t expected_fds);
@@ -101,7 +104,7 @@ class HostdClient {
   [[nodiscard]] Status wait_readable(int64_t deadline_ns);
   void drop_connection();
 
-  std::string socket_path_;   // empty in a helper
+  std::string socket_path_;  // empty in a helper
   int timeout_ms_;
   std::atomic<int> fd_{-1};
   std::atomic<int> lock_owner_pid_{0};

@@ -24,9 +24,9 @@ struct Incoming {
   enum class Outcome { kRequest, kNothing, kClose };
   Outcome outcome = Outcome::kNothing;
   Request request;
-  std::vector<int> fds;        // foreign: give them to close_foreign()
-  const char* reason = "";     // kClose: why
-  bool drained = false;        // nothing more will come
+  std::vector<int> fds;     // foreign: give them to close_foreign()
+  const char* reason = "";  // kClose: why
+  bool drained = false;     // nothing more will come
 };
 
 class Connection {
@@ -49,9 +49,9 @@ class Connection {
   const uint64_t id;
   const ucred credentials;
   EventLoop::WatchId watch = 0;
-  bool greeted = false;               // HELLO was accepted
+  bool greeted = false;  // HELLO was accepted
   bool is_helper = false;
-  std::set<uint32_t> stacks;          // attached to (a helper: its own)
+  std::set<uint32_t> stacks;  // attached to (a helper: its own)
 
  private:
   struct Outgoing {

@@ -40,7 +40,7 @@ class DeviceSession {
   [[nodiscard]] DmaAllocator& allocator() { return allocator_; }
   [[nodiscard]] EventFdSignaller& signaller() { return signaller_; }
   [[nodiscard]] int backoff_ms() const { return backoff_ms_; }
-  [[nodiscard]] uint32_t generation() const { return generation_; }    // successful opens
+  [[nodiscard]] uint32_t generation() const { return generation_; }  // successful opens
   [[nodiscard]] const std::string& last_error() const { return last_error_; }
 
  private:

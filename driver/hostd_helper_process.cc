@@ -110,7 +110,8 @@ Result<HelperProcess> HelperProcess::start(const HelperSpec& spec) {
   std::string number = std::to_string(kHelperControlFd);
   char* arguments[] = {path.data(), option.data(), number.data(), nullptr};
   const std::vector<char*> environment = helper_environment();
-  const ChildPlan plan{path.c_str(), arguments, environment.data(), child_end.get(), error_write.get(), getpid(), spec.uid, spec.gid};
+  const ChildPlan plan{path.c_str(),      arguments, environment.data(), child_end.get(),
+                       error_write.get(), getpid(),  spec.uid,           spec.gid};
   const pid_t pid = fork();
   if (pid < 0) {
     return Error{errno, fmt::format("cannot start a helper: {}; are there too many processes?", std::strerror(errno))};

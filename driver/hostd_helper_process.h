@@ -19,8 +19,8 @@ struct HelperSpec {
 
 class HelperProcess {
  public:
-  // Starts the program with its control socket as descriptor kHelperControlFd and nothing else but stdio. hostd's end of
-  // the socket is in control(). The child dies with hostd. An error names the program if it cannot be executed.
+  // Starts the program with its control socket as descriptor kHelperControlFd and nothing else but stdio. hostd's end
+  // of the socket is in control(). The child dies with hostd. An error names the program if it cannot be executed.
   [[nodiscard]] static Result<HelperProcess> start(const HelperSpec& spec);
   HelperProcess() = default;
   HelperProcess(HelperProcess&& other) noexcept

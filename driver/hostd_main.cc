@@ -93,14 +93,15 @@ std::string default_helper() {
 Result<HostdConfig> make_config(const Options& options) {
   HostdConfig config;
   const bool name_ok = !options.host.empty() && options.host.size() < kHostNameBytes &&
-                       options.host.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") ==
-                           std::string::npos;
+                       options.host.find_first_not_of(
+                           "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == std::string::npos;
   if (!name_ok) {
     return bad_option("--host", options.host, "1 to 31 letters, digits, '-' or '_'");
   }
   if (!vi_geometry_valid(options.geometry)) {
-    return Error{EINVAL, fmt::format("ring sizes {}, {}, {}: expected powers of two, rings 128 to 4096, events 128 to 32768",
-                                     options.geometry.rx_entries, options.geometry.tx_entries, options.geometry.evq_entries)};
+    return Error{EINVAL,
+                 fmt::format("ring sizes {}, {}, {}: expected powers of two, rings 128 to 4096, events 128 to 32768",
+                             options.geometry.rx_entries, options.geometry.tx_entries, options.geometry.evq_entries)};
   }
   config.stack.host = options.host;
   config.stack.mtu_bytes = options.mtu_bytes;
@@ -114,9 +115,10 @@ Result<HostdConfig> make_config(const Options& options) {
   if (Status status = parse_addresses(options, config.stack); !status) {
     return status.error();
   }
-  config.socket_path = !options.socket.empty()
-                           ? options.socket
-                           : fmt::format("{}/{}.sock", options.run_dir.empty() ? default_run_dir() : options.run_dir, options.host);
+  config.socket_path =
+      !options.socket.empty()
+          ? options.socket
+          : fmt::format("{}/{}.sock", options.run_dir.empty() ? default_run_dir() : options.run_dir, options.host);
   config.helper_path = options.helper.empty() ? default_helper() : options.helper;
   if (access(config.helper_path.c_str(), X_OK) != 0) {
     return Error{ENOENT, fmt::format("stack helper '{}' cannot be executed: build it (make) or pass --helper PATH",
@@ -134,7 +136,9 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--gateway", options.gateway, "Gateway for other subnets; none: only the own subnet is reached");
   app.add_option("--socket", options.socket, "Where to listen; default RUN_DIR/HOST.sock");
   app.add_option("--run-dir", options.run_dir, "Default $POSTERN_RUN_DIR, else ${XDG_RUNTIME_DIR:-/tmp}/postern-$UID");
-  app.add_option("--mtu", options.mtu_bytes, "MTU of the port in bytes")->check(CLI::Range(576, 9216))->capture_default_str();
+  app.add_option("--mtu", options.mtu_bytes, "MTU of the port in bytes")
+      ->check(CLI::Range(576, 9216))
+      ->capture_default_str();
   app.add_option("--helper", options.helper, "Stack helper; default: postern-stack-helper beside this program");
   app.add_flag("--no-host-stack", options.no_host_stack,
                "Do not start stack 0: nobody answers ARP, ICMP and unmatched segments");
@@ -186,8 +190,9 @@ int run(const Options& options) {
 }  // namespace postern::hostd
 
 int main(int argument_count, char** arguments) {
-  CLI::App app("postern-hostd: resource manager of one simulated host. Owns the host's NIC and gives each application its "
-               "own virtual interface. Normally started by `postern up`.");
+  CLI::App app(
+      "postern-hostd: resource manager of one simulated host. Owns the host's NIC and gives each application its "
+      "own virtual interface. Normally started by `postern up`.");
   postern::hostd::Options options;
   postern::hostd::add_options(app, options);
   CLI11_PARSE(app, argument_count, arguments);

@@ -23,8 +23,8 @@ constexpr uint32_t kMaxTokensPerStack = 4096;
 constexpr uint32_t kMaxTokens = 16384;
 constexpr uint32_t kMaxPortsPerStack = 8192;
 constexpr uint32_t kMaxPinsPerStack = 256;
-constexpr uint32_t kHostNameBytes = 32;     // with terminating NUL; letters, digits, '-' and '_'
-constexpr uint32_t kMaxDescriptors = 6;     // in one message
+constexpr uint32_t kHostNameBytes = 32;  // with terminating NUL; letters, digits, '-' and '_'
+constexpr uint32_t kMaxDescriptors = 6;  // in one message
 constexpr uint32_t kHostStackId = 0;
 
 // An IP address. family is 4 or 6 (0: none); bytes in network order, unused ones 0.
@@ -34,21 +34,21 @@ struct WireAddress {
 };
 
 enum class RequestType : uint32_t {
-  kHello = 1,          // version; must be the first. Reply: nothing else
-  kStackCreate = 2,    // Reply: grant + kGrantDescriptors descriptors. The caller formats the stack area.
-  kAttach = 3,         // 1 descriptor: a token. Reply: grant + descriptors of the token's stack; endpoint, generation
-  kPortAcquire = 4,    // protocol, local, port (0: choose an ephemeral one), flags. Reply: port, binding_id
-  kPortListen = 5,     // binding_id, flags & kPortFlagListen (1: listens, 0: no longer). EADDRINUSE on conflict
-  kPortRelease = 6,    // binding_id, flags & kPortFlagTimeWait: port is quarantined
-  kConnectionPin = 7,  // binding_id, remote, remote_port: an exact filter that outlives the binding. Reply: pin_id
+  kHello = 1,            // version; must be the first. Reply: nothing else
+  kStackCreate = 2,      // Reply: grant + kGrantDescriptors descriptors. The caller formats the stack area.
+  kAttach = 3,           // 1 descriptor: a token. Reply: grant + descriptors of the token's stack; endpoint, generation
+  kPortAcquire = 4,      // protocol, local, port (0: choose an ephemeral one), flags. Reply: port, binding_id
+  kPortListen = 5,       // binding_id, flags & kPortFlagListen (1: listens, 0: no longer). EADDRINUSE on conflict
+  kPortRelease = 6,      // binding_id, flags & kPortFlagTimeWait: port is quarantined
+  kConnectionPin = 7,    // binding_id, remote, remote_port: an exact filter that outlives the binding. Reply: pin_id
   kConnectionUnpin = 8,  // binding_id = pin_id
-  kTokenCreate = 9,    // endpoint, generation. Reply: 1 descriptor, the token
-  kStatus = 10,        // Reply: 1 descriptor, a sealed memfd with JSON text; value = its bytes
-  kHelperDone = 11,    // helper only: nothing left to do for the orphaned stack. hostd answers by kShutdown or kAdopted
+  kTokenCreate = 9,      // endpoint, generation. Reply: 1 descriptor, the token
+  kStatus = 10,          // Reply: 1 descriptor, a sealed memfd with JSON text; value = its bytes
+  kHelperDone = 11,  // helper only: nothing left to do for the orphaned stack. hostd answers by kShutdown or kAdopted
 };
 
 enum PortFlags : uint32_t {
-  kPortFlagReuse = 1,     // SO_REUSEADDR is set
+  kPortFlagReuse = 1,  // SO_REUSEADDR is set
   kPortFlagListen = 2,
   kPortFlagTimeWait = 4,  // the endpoint was in TIME_WAIT when it went away
 };
@@ -62,8 +62,8 @@ struct Request {
   uint32_t endpoint = 0;
   uint32_t generation = 0;
   uint32_t binding_id = 0;
-  uint32_t protocol = 0;       // IPPROTO_TCP or IPPROTO_UDP
-  uint32_t flags = 0;          // PortFlags
+  uint32_t protocol = 0;  // IPPROTO_TCP or IPPROTO_UDP
+  uint32_t flags = 0;     // PortFlags
   uint16_t port = 0;
   uint16_t remote_port = 0;
   WireAddress local;
@@ -77,20 +77,20 @@ struct StackGrant {
   uint32_t stack_id = 0;
   uint32_t vi_id = 0;
   uint64_t region_bytes = 0;
-  uint64_t stack_area_offset = 0;   // for the stack's own state and packet buffers; format it before use
+  uint64_t stack_area_offset = 0;  // for the stack's own state and packet buffers; format it before use
   uint64_t stack_area_bytes = 0;
-  uint64_t vi_state_offset = 0;     // a ViState
+  uint64_t vi_state_offset = 0;  // a ViState
   ViLayout layout;
-  uint32_t is_host_stack = 0;       // answers ARP, ICMP echo and unmatched segments; gets all unmatched unicast
-  uint32_t must_format = 0;         // the receiver of this grant formats the stack area (others wait for it)
+  uint32_t is_host_stack = 0;  // answers ARP, ICMP echo and unmatched segments; gets all unmatched unicast
+  uint32_t must_format = 0;    // the receiver of this grant formats the stack area (others wait for it)
   uint32_t mtu_bytes = 1500;
   uint32_t prefix_bits = 24;
-  WireAddress address;              // the host's
-  WireAddress gateway;              // family 0: none
-  uint8_t mac[8] = {};              // first 6 bytes
-  uint32_t device_features = 0;     // FUNCTION.FEATURES
+  WireAddress address;           // the host's
+  WireAddress gateway;           // family 0: none
+  uint8_t mac[8] = {};           // first 6 bytes
+  uint32_t device_features = 0;  // FUNCTION.FEATURES
   uint32_t link_speed_mbps = 0;
-  uint64_t seed = 0;                // for initial sequence numbers and the like; differs per stack
+  uint64_t seed = 0;  // for initial sequence numbers and the like; differs per stack
   char host[kHostNameBytes] = {};
 };
 
@@ -115,10 +115,10 @@ struct Reply {
   uint32_t endpoint = 0;                   // kAttach
   uint32_t generation = 0;                 // kAttach
   uint64_t value = 0;
-  uint32_t port = 0;                       // kPortAcquire
+  uint32_t port = 0;  // kPortAcquire
   uint32_t reserved = 0;
-  StackGrant grant;                        // kStackCreate, kAttach
-  char message[160] = {};                  // with error: one line for a person
+  StackGrant grant;        // kStackCreate, kAttach
+  char message[160] = {};  // with error: one line for a person
 };
 
 // What hostd tells a helper on its control socket (the helper sends Requests on the same socket and gets Replies; both
@@ -137,7 +137,7 @@ struct HelperMessage {
   HelperEvent event = HelperEvent::kStart;
   uint32_t endpoint = 0;
   uint32_t generation = 0;
-  StackGrant grant;     // kStart
+  StackGrant grant;  // kStart
   uint64_t reserved[3] = {};
 };
 
@@ -162,8 +162,8 @@ static_assert(std::is_trivially_copyable<Request>::value && std::is_trivially_co
                   std::is_trivially_copyable<HelperMessage>::value,
               "copied as bytes");
 
-// Name of a token's peer: "\0postern/<host>/<stack>/<endpoint>/<generation>/<nonce>" in the abstract namespace. The name
-// is a hint that anybody can forge; kAttach proves it.
+// Name of a token's peer: "\0postern/<host>/<stack>/<endpoint>/<generation>/<nonce>" in the abstract namespace. The
+// name is a hint that anybody can forge; kAttach proves it.
 struct TokenName {
   char host[kHostNameBytes] = {};
   uint32_t stack_id = 0;

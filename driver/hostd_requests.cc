@@ -20,7 +20,8 @@ void Hostd::answer_error(Answer& answer, const Error& error) {
 
 // Errors that a healthy device does not give: look at it at the end of the turn.
 void Hostd::suspect_device(const Error& error) {
-  if (error.code == ENODEV || error.code == ETIMEDOUT || error.code == EIO || (device_.is_open() && device_.is_gone())) {
+  if (error.code == ENODEV || error.code == ETIMEDOUT || error.code == EIO ||
+      (device_.is_open() && device_.is_gone())) {
     device_suspect_ = true;
   }
 }
@@ -31,9 +32,10 @@ void Hostd::serve(Connection& connection, Incoming& incoming) {
   answer.reply.request_id = request.request_id;
   answer.reply.type = request.type;
   if (request.version != kProtocolVersion) {
-    answer_error(answer, {EPROTO, fmt::format("hostd speaks protocol version {}, the client {}: build both from the same "
-                                              "tree and restart the testbed",
-                                              kProtocolVersion, request.version)});
+    answer_error(answer,
+                 {EPROTO, fmt::format("hostd speaks protocol version {}, the client {}: build both from the same "
+                                      "tree and restart the testbed",
+                                      kProtocolVersion, request.version)});
   } else if (request.type == RequestType::kHello) {
     connection.greeted = true;
   } else if (!connection.greeted) {
@@ -87,7 +89,8 @@ void Hostd::answer_request(Connection& connection, const Request& request, int f
       return answer_error(answer, {EPERM, "only a stack helper can say that a stack is done"});
     default:
       closing_.insert(connection.id);
-      return answer_error(answer, {EPROTO, fmt::format("request type {} is not known", static_cast<uint32_t>(request.type))});
+      return answer_error(answer,
+                          {EPROTO, fmt::format("request type {} is not known", static_cast<uint32_t>(request.type))});
   }
 }
 
@@ -115,10 +118,11 @@ void Hostd::serve_stack_create(Connection& connection, Answer& answer) {
     return answer_error(answer, {EPERM, "a stack helper cannot create stacks"});
   }
   if (connection.stacks.size() >= kMaxStacksPerConnection || stacks_.size() >= kMaxStacks) {
-    return answer_error(answer, {ENOBUFS, fmt::format("{} stacks exist on host {} (at most {}), {} of this process (at most "
-                                                      "{}): stop other programs",
-                                                      stacks_.size(), config_.stack.host, kMaxStacks,
-                                                      connection.stacks.size(), kMaxStacksPerConnection)});
+    return answer_error(answer,
+                        {ENOBUFS, fmt::format("{} stacks exist on host {} (at most {}), {} of this process (at most "
+                                              "{}): stop other programs",
+                                              stacks_.size(), config_.stack.host, kMaxStacks, connection.stacks.size(),
+                                              kMaxStacksPerConnection)});
   }
   Result<StackRecord*> made = make_stack(next_stack_id_, connection.credentials);
   if (!made) {
@@ -148,8 +152,8 @@ void Hostd::serve_attach(Connection& connection, int token_fd, Answer& answer) {
 void Hostd::serve_port_acquire(const Request& request, StackRecord& record, Answer& answer) {
   ResourceManager& manager = device_.manager();
   if (manager.ports().count(record.vi.vi_id) >= kMaxPortsPerStack) {
-    return answer_error(answer, {ENOBUFS, fmt::format("the stack has {} ports, the most it can: close sockets",
-                                                      kMaxPortsPerStack)});
+    return answer_error(
+        answer, {ENOBUFS, fmt::format("the stack has {} ports, the most it can: close sockets", kMaxPortsPerStack)});
   }
   PortRequest port;
   port.owner = record.vi.vi_id;
@@ -158,7 +162,8 @@ void Hostd::serve_port_acquire(const Request& request, StackRecord& record, Answ
   port.port = request.port;
   port.reuse = (request.flags & kPortFlagReuse) != 0;
   if (port.local.family == HostAddress::Family::kNone) {
-    return answer_error(answer, {EAFNOSUPPORT, fmt::format("address family {}: expected 4 (IPv4)", request.local.family)});
+    return answer_error(answer,
+                        {EAFNOSUPPORT, fmt::format("address family {}: expected 4 (IPv4)", request.local.family)});
   }
   Result<PortBinding> binding = manager.acquire_port(port);
   if (!binding) {
@@ -192,8 +197,8 @@ void Hostd::serve_pin(const Request& request, StackRecord& record, Answer& answe
     return;
   }
   if (record.pin_count >= kMaxPinsPerStack) {
-    return answer_error(answer, {ENOBUFS, fmt::format("the stack has {} pinned connections, the most it can",
-                                                      kMaxPinsPerStack)});
+    return answer_error(
+        answer, {ENOBUFS, fmt::format("the stack has {} pinned connections, the most it can", kMaxPinsPerStack)});
   }
   const HostAddress local = from_wire(request.local);
   const HostAddress remote = from_wire(request.remote);

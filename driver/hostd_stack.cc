@@ -42,7 +42,8 @@ HostAddress from_wire(const WireAddress& wire) {
   return address;
 }
 
-// --- status page -------------------------------------------------------------------------------------------------------
+// --- status page
+// -------------------------------------------------------------------------------------------------------
 
 Result<std::unique_ptr<StatusPage>> StatusPage::create(uint32_t stack_id) {
   UniqueFd fd(memfd_create("postern-stack-status", MFD_CLOEXEC | MFD_ALLOW_SEALING));
@@ -58,7 +59,8 @@ Result<std::unique_ptr<StatusPage>> StatusPage::create(uint32_t stack_id) {
   content->stack_id = stack_id;
   auto result = std::unique_ptr<StatusPage>(new StatusPage(std::move(fd), content));
   if (fcntl(result->fd(), F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
-    return Error{errno, fmt::format("cannot seal a status page: {}; Linux 5.1 or later is needed", std::strerror(errno))};
+    return Error{errno,
+                 fmt::format("cannot seal a status page: {}; Linux 5.1 or later is needed", std::strerror(errno))};
   }
   return result;
 }
@@ -69,7 +71,8 @@ void StatusPage::set(StackCondition condition) {
   __atomic_store_n(reinterpret_cast<uint32_t*>(&page_->condition), static_cast<uint32_t>(condition), __ATOMIC_RELEASE);
 }
 
-// --- stack record --------------------------------------------------------------------------------------------------------
+// --- stack record
+// --------------------------------------------------------------------------------------------------------
 
 Result<std::unique_ptr<StackRecord>> StackRecord::create(DeviceSession& device, const StackSettings& settings,
                                                          uint32_t stack_id) {

@@ -23,9 +23,9 @@ struct StackSettings {
   std::string host;
   HostAddress address;
   unsigned prefix_bits = 24;
-  HostAddress gateway;                  // family kNone: none
+  HostAddress gateway;  // family kNone: none
   uint32_t mtu_bytes = 1500;
-  uint64_t stack_area_bytes = 32 << 20; // stack state and packet buffers
+  uint64_t stack_area_bytes = 32 << 20;  // stack state and packet buffers
   ViGeometry geometry;
   uint64_t seed = 1;
 };
@@ -68,12 +68,12 @@ class StackRecord {
   // Descriptors of a grant in protocol order; they stay the record's.
   void fill_descriptors(int (&fds)[kGrantDescriptors]) const;
 
-  StackGrant grant;                       // must_format is set by the sender
+  StackGrant grant;  // must_format is set by the sender
   ViGrant vi;
   HelperProcess helper;
-  uint64_t helper_connection = 0;         // Connection::id, 0: none
+  uint64_t helper_connection = 0;  // Connection::id, 0: none
   uint64_t helper_watch = 0;
-  uid_t uid = 0;                          // application's
+  uid_t uid = 0;  // application's
   gid_t gid = 0;
   pid_t creator_pid = 0;
   uint32_t attached_count = 0;            // connections of applications

@@ -42,9 +42,12 @@ Json statistics_json(const PortStatistics& statistics) {
   for (size_t reason = 0; reason < statistics.drops.size(); ++reason) {
     drops[pst_drop_reason_name(reason)] = statistics.drops[reason];
   }
-  return Json{{"tx_frames", statistics.tx_frames}, {"tx_bytes", statistics.tx_bytes},
-              {"rx_frames", statistics.rx_frames}, {"rx_bytes", statistics.rx_bytes},
-              {"events", statistics.events},       {"interrupts", statistics.interrupts},
+  return Json{{"tx_frames", statistics.tx_frames},
+              {"tx_bytes", statistics.tx_bytes},
+              {"rx_frames", statistics.rx_frames},
+              {"rx_bytes", statistics.rx_bytes},
+              {"events", statistics.events},
+              {"interrupts", statistics.interrupts},
               {"drops", drops}};
 }
 
@@ -82,7 +85,8 @@ std::string Hostd::status_text() {
                {"pins", record->pin_count},
                {"region_bytes", record->grant.region_bytes}};
     stack["ports"] = Json::array();
-    for (const PortBinding& binding : device_.is_open() ? device_.manager().ports().bindings() : std::vector<PortBinding>()) {
+    for (const PortBinding& binding :
+         device_.is_open() ? device_.manager().ports().bindings() : std::vector<PortBinding>()) {
       if (binding.owner == record->vi.vi_id) {
         stack["ports"].push_back(port_json(binding));
       }

@@ -18,7 +18,8 @@ namespace {
 uint64_t endpoint_key(const Token& token) { return uint64_t{token.endpoint} << 32 | token.generation; }
 
 Error system_error(const char* what) {
-  return Error{errno, fmt::format("cannot {} a token: {}; raise hostd's limit of open files", what, std::strerror(errno))};
+  return Error{errno,
+               fmt::format("cannot {} a token: {}; raise hostd's limit of open files", what, std::strerror(errno))};
 }
 
 // Socket identity: a cookie that the kernel never uses twice (socket(7), SO_COOKIE) and the inode number.
@@ -41,8 +42,8 @@ Status bind_name(int fd, const std::string& host, const Token& token) {
   if (getrandom(&nonce, sizeof nonce, 0) != sizeof nonce) {
     return system_error("name");
   }
-  const std::string name = fmt::format("{}{}/{}/{}/{}/{:016x}", kTokenPrefix, host, token.stack_id, token.endpoint,
-                                       token.generation, nonce);
+  const std::string name =
+      fmt::format("{}{}/{}/{}/{}/{:016x}", kTokenPrefix, host, token.stack_id, token.endpoint, token.generation, nonce);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (name.size() + 1 > sizeof address.sun_path) {
@@ -66,12 +67,13 @@ TokenRegistry::~TokenRegistry() {
 
 Result<UniqueFd> TokenRegistry::create(const Token& token) {
   if (tokens_.size() >= kMaxTokens || count(token.stack_id) >= kMaxTokensPerStack) {
-    return Error{EMFILE, fmt::format("{} sockets are open on this host, {} of them in stack {}: close some", tokens_.size(),
-                                     count(token.stack_id), token.stack_id)};
+    return Error{EMFILE, fmt::format("{} sockets are open on this host, {} of them in stack {}: close some",
+                                     tokens_.size(), count(token.stack_id), token.stack_id)};
   }
   auto& endpoints = by_stack_[token.stack_id];
   if (endpoints.contains(endpoint_key(token))) {
-    return Error{EEXIST, fmt::format("endpoint {} generation {} has a token already", token.endpoint, token.generation)};
+    return Error{EEXIST,
+                 fmt::format("endpoint {} generation {} has a token already", token.endpoint, token.generation)};
   }
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {

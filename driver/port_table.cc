@@ -2,12 +2,11 @@
 #include "driver/port_table.h"
 
 #include <arpa/inet.h>
-#include <cerrno>
+#include <fmt/format.h>
 #include <netinet/in.h>
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <cerrno>
 
 namespace postern {
 namespace {
@@ -73,8 +72,8 @@ Result<uint16_t> PortTable::choose_ephemeral(const PortRequest& request, uint64_
     }
   }
   return Error{EADDRINUSE, fmt::format("no free ephemeral {} port in {}-{}: close some sockets or wait {} s",
-                                       protocol_name(request.protocol), config_.ephemeral_first,
-                                       config_.ephemeral_last, config_.quarantine_ns / 1'000'000'000)};
+                                       protocol_name(request.protocol), config_.ephemeral_first, config_.ephemeral_last,
+                                       config_.quarantine_ns / 1'000'000'000)};
 }
 
 Result<PortBinding> PortTable::acquire(const PortRequest& request, uint64_t now_ns) {

@@ -17,22 +17,22 @@
 namespace postern {
 
 struct PortRequest {
-  uint32_t owner = 0;        // VI or stack id
-  uint8_t protocol = 0;      // IPPROTO_TCP or IPPROTO_UDP
-  HostAddress local;         // may be the wildcard
-  uint16_t port = 0;         // 0: choose an ephemeral one
-  bool reuse = false;        // SO_REUSEADDR
+  uint32_t owner = 0;    // VI or stack id
+  uint8_t protocol = 0;  // IPPROTO_TCP or IPPROTO_UDP
+  HostAddress local;     // may be the wildcard
+  uint16_t port = 0;     // 0: choose an ephemeral one
+  bool reuse = false;    // SO_REUSEADDR
 };
 
 struct PortBinding {
-  uint32_t binding_id = 0;   // never 0, not reused while the table lives
+  uint32_t binding_id = 0;  // never 0, not reused while the table lives
   uint32_t owner = 0;
   uint8_t protocol = 0;
   HostAddress local;
   uint16_t port = 0;
   bool reuse = false;
   bool listening = false;
-  bool ephemeral = false;    // chosen by the table
+  bool ephemeral = false;  // chosen by the table
 };
 
 class PortTable {
@@ -83,8 +83,8 @@ class PortTable {
   Config config_;
   std::mt19937_64 random_;
   uint32_t next_binding_id_ = 1;
-  std::map<uint32_t, PortBinding> bindings_;                    // by id
-  std::multimap<PortKey, uint32_t> by_port_;                    // ids
+  std::map<uint32_t, PortBinding> bindings_;  // by id
+  std::multimap<PortKey, uint32_t> by_port_;  // ids
   std::map<PortKey, std::vector<Quarantine>> quarantine_;
   std::map<uint32_t, size_t> owner_counts_;
 };

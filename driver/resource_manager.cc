@@ -131,9 +131,10 @@ Status ResourceManager::probe() {
   }
   device_.contract_hash = *hash;
   if (*hash != PST_CONTRACT_HASH) {
-    return Error{EPROTO, fmt::format("the device was built from contract {:#018x}, this driver from {:#018x}: build both "
-                                     "from the same tree (make) and restart the simulator",
-                                     *hash, PST_CONTRACT_HASH)};
+    return Error{EPROTO,
+                 fmt::format("the device was built from contract {:#018x}, this driver from {:#018x}: build both "
+                             "from the same tree (make) and restart the simulator",
+                             *hash, PST_CONTRACT_HASH)};
   }
   return {};
 }
@@ -168,8 +169,9 @@ Status ResourceManager::read_device_info() {
     uint32_t offset;
     unsigned width_bytes;
   } reads[] = {
-      {PST_FUNCTION_VI_COUNT_OFFSET, 4},    {PST_FUNCTION_FEATURES_OFFSET, 4},        {PST_FUNCTION_STATUS_OFFSET, 4},
-      {PST_FUNCTION_MAC_ADDRESS_OFFSET, 8}, {PST_FUNCTION_LINK_SPEED_MBPS_OFFSET, 4}, {PST_FUNCTION_MTU_MAX_BYTES_OFFSET, 4},
+      {PST_FUNCTION_VI_COUNT_OFFSET, 4},        {PST_FUNCTION_FEATURES_OFFSET, 4},
+      {PST_FUNCTION_STATUS_OFFSET, 4},          {PST_FUNCTION_MAC_ADDRESS_OFFSET, 8},
+      {PST_FUNCTION_LINK_SPEED_MBPS_OFFSET, 4}, {PST_FUNCTION_MTU_MAX_BYTES_OFFSET, 4},
   };
   std::array<uint64_t, std::size(reads)> values{};
   for (size_t i = 0; i < std::size(reads); ++i) {
@@ -205,9 +207,9 @@ Status ResourceManager::check_layout(const DmaMemory& region, const ViLayout& la
   if (!vi_geometry_valid(layout.geometry)) {
     return Error{EINVAL, fmt::format("ring sizes rx {} tx {} events {}: expected powers of two, rings {} to {}, events "
                                      "{} to {}",
-                                     layout.geometry.rx_entries, layout.geometry.tx_entries, layout.geometry.evq_entries,
-                                     PST_LIMIT_RING_ENTRIES_MIN, PST_LIMIT_RING_ENTRIES_MAX, PST_LIMIT_EVQ_ENTRIES_MIN,
-                                     PST_LIMIT_EVQ_ENTRIES_MAX)};
+                                     layout.geometry.rx_entries, layout.geometry.tx_entries,
+                                     layout.geometry.evq_entries, PST_LIMIT_RING_ENTRIES_MIN,
+                                     PST_LIMIT_RING_ENTRIES_MAX, PST_LIMIT_EVQ_ENTRIES_MIN, PST_LIMIT_EVQ_ENTRIES_MAX)};
   }
   const struct {
     uint64_t offset;
@@ -482,7 +484,8 @@ Status ResourceManager::unpin_connection(uint32_t vi_id, uint32_t pin_id) {
   return remove_filter(filter_id);
 }
 
-// --- statistics --------------------------------------------------------------------------------------------------------
+// --- statistics
+// --------------------------------------------------------------------------------------------------------
 
 Result<PortStatistics> ResourceManager::read_statistics() {
   Result<pst_port_statistics> raw = admin_.read_statistics();

@@ -1,6 +1,6 @@
-// The resource manager: the privileged half of the driver. Owns a PCI function: checks its identity, resets it, runs the
-// admin queue, and hands out VIs, translations, filters, source addresses, vectors and ports. Runs unchanged in hostd
-// (live) and in the simulator's hosts (virtual time). Single-threaded; calls block for round trips, all bounded.
+// The resource manager: the privileged half of the driver. Owns a PCI function: checks its identity, resets it, runs
+// the admin queue, and hands out VIs, translations, filters, source addresses, vectors and ports. Runs unchanged in
+// hostd (live) and in the simulator's hosts (virtual time). Single-threaded; calls block for round trips, all bounded.
 #pragma once
 
 #include <array>
@@ -26,7 +26,7 @@ struct DeviceInfo {
   uint32_t version = 0;
   uint64_t contract_hash = 0;
   uint32_t vi_count = 0;
-  uint32_t features = 0;           // FUNCTION.FEATURES
+  uint32_t features = 0;  // FUNCTION.FEATURES
   std::array<uint8_t, 6> mac{};
   uint32_t link_speed_mbps = 0;
   uint32_t mtu_max_bytes = 0;
@@ -36,9 +36,9 @@ struct DeviceInfo {
 enum class EvqPolicy : uint8_t { kStall = 0, kDrop = 1, kHalt = 2 };
 
 struct ViOptions {
-  bool host_stack = false;         // gets unmatched unicast, multicast and broadcast
-  bool receive_arp = true;         // a copy of every ARP frame
-  bool interrupt = true;           // a vector of its own; false: the event queue is only polled
+  bool host_stack = false;  // gets unmatched unicast, multicast and broadcast
+  bool receive_arp = true;  // a copy of every ARP frame
+  bool interrupt = true;    // a vector of its own; false: the event queue is only polled
   EvqPolicy evq_policy = EvqPolicy::kStall;
   bool rx_prefix = false;
   uint32_t holdoff_ns = 0;
@@ -49,7 +49,7 @@ struct ViGrant {
   uint32_t vi_id = 0;
   uint32_t pd_id = 0;
   uint32_t vector = PST_VECTOR_NONE;
-  uint64_t dma_address = 0;        // host DMA address of the region
+  uint64_t dma_address = 0;  // host DMA address of the region
 };
 
 struct PortStatistics {
@@ -65,9 +65,9 @@ struct PortStatistics {
 class ResourceManager {
  public:
   struct Config {
-    HostAddress address;                       // the host's; granted to each VI as a source
+    HostAddress address;  // the host's; granted to each VI as a source
     uint32_t mtu_bytes = 1500;
-    uint64_t reset_timeout_ns = 1'000'000'000; // device time from reset to STATUS.READY
+    uint64_t reset_timeout_ns = 1'000'000'000;  // device time from reset to STATUS.READY
     AdminQueue::Config admin;
     PortTable::Config ports;
   };
@@ -141,9 +141,9 @@ class ResourceManager {
   AdminQueue admin_;
   PortTable ports_;
   bool started_ = false;
-  std::map<uint32_t, ViRecord> vis_;               // by VI id
+  std::map<uint32_t, ViRecord> vis_;  // by VI id
   std::set<uint32_t> vectors_in_use_;
-  std::map<FilterKey, uint32_t> port_filters_;     // filter ids
+  std::map<FilterKey, uint32_t> port_filters_;  // filter ids
   uint32_t next_pin_id_ = 1;
 };
 

@@ -275,8 +275,8 @@ void Vi::prime() {
 
 void Vi::arm_timer(uint32_t delay_ns, uint16_t sequence) {
   assert(sequence != 0);
-  const uint64_t value = (uint64_t{sequence} << PST_VI_TIMER_SEQUENCE_SHIFT) |
-                         (uint64_t{delay_ns} << PST_VI_TIMER_DELAY_NS_SHIFT);
+  const uint64_t value =
+      (uint64_t{sequence} << PST_VI_TIMER_SEQUENCE_SHIFT) | (uint64_t{delay_ns} << PST_VI_TIMER_DELAY_NS_SHIFT);
   window_->write_doorbell(PST_VI_TIMER_OFFSET, value);
 }
 

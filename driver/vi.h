@@ -40,19 +40,19 @@ struct ViLayout {
 struct ViState {
   ViLayout layout;
   uint32_t vi_id = 0;
-  uint32_t rx_producer_idx = 0;    // next RX descriptor to write
-  uint32_t rx_doorbell_idx = 0;    // last value given to the RX doorbell
-  uint32_t rx_consumer_idx = 0;    // from RX events
-  uint32_t tx_producer_idx = 0;    // next TX descriptor to write
-  uint32_t tx_doorbell_idx = 0;    // last value given to the TX doorbell
-  uint32_t tx_consumer_idx = 0;    // from TX events
-  uint32_t evq_consumer_idx = 0;   // first event not consumed
-  uint32_t evq_doorbell_idx = 0;   // last consumer index that was returned to the device
-  uint16_t prime_sequence = 0;     // last sequence used in a prime
-  uint16_t halted_code = 0;        // PST_ERROR_CODE_* of the error event, 0 while the VI runs
-  uint64_t events_count = 0;       // events consumed
-  uint64_t polls_count = 0;        // calls of poll()
-  uint64_t primes_count = 0;       // primes written
+  uint32_t rx_producer_idx = 0;   // next RX descriptor to write
+  uint32_t rx_doorbell_idx = 0;   // last value given to the RX doorbell
+  uint32_t rx_consumer_idx = 0;   // from RX events
+  uint32_t tx_producer_idx = 0;   // next TX descriptor to write
+  uint32_t tx_doorbell_idx = 0;   // last value given to the TX doorbell
+  uint32_t tx_consumer_idx = 0;   // from TX events
+  uint32_t evq_consumer_idx = 0;  // first event not consumed
+  uint32_t evq_doorbell_idx = 0;  // last consumer index that was returned to the device
+  uint16_t prime_sequence = 0;    // last sequence used in a prime
+  uint16_t halted_code = 0;       // PST_ERROR_CODE_* of the error event, 0 while the VI runs
+  uint64_t events_count = 0;      // events consumed
+  uint64_t polls_count = 0;       // calls of poll()
+  uint64_t primes_count = 0;      // primes written
   uint64_t overflow_marks_count = 0;
 };
 
@@ -68,11 +68,11 @@ struct ViEvent {
   ChecksumResult checksum_l3 = ChecksumResult::kNone;
   ChecksumResult checksum_l4 = ChecksumResult::kNone;
   bool truncated = false;
-  uint16_t length_bytes = 0;    // RX: frame length
-  uint16_t desc_count = 0;      // RX: descriptors that this event completes
-  uint32_t first_idx = 0;       // RX: ring index of the first descriptor completed; TX: old consumer index
-  uint32_t consumer_idx = 0;    // RX and TX: ring index after the last one completed
-  uint16_t code = 0;            // error: PST_ERROR_CODE_*; timer: sequence; wakeup: VI id
+  uint16_t length_bytes = 0;  // RX: frame length
+  uint16_t desc_count = 0;    // RX: descriptors that this event completes
+  uint32_t first_idx = 0;     // RX: ring index of the first descriptor completed; TX: old consumer index
+  uint32_t consumer_idx = 0;  // RX and TX: ring index after the last one completed
+  uint16_t code = 0;          // error: PST_ERROR_CODE_*; timer: sequence; wakeup: VI id
 };
 
 // One fragment of a packet; address_offset is relative to the shared region.
@@ -84,7 +84,7 @@ struct TxFragment {
 struct TxOptions {
   bool checksum_l3 = false;
   bool checksum_l4 = false;
-  bool complete = false;       // ask for a TX event at once
+  bool complete = false;           // ask for a TX event at once
   uint16_t segment_mss_bytes = 0;  // 0: no segmentation
 };
 
@@ -92,28 +92,29 @@ class Vi {
  public:
   Vi() = default;
   // region_base: where this process maps the shared region. window must outlive this object.
-  Vi(void* region_base, ViState* state, ViWindow* window) : base_(static_cast<uint8_t*>(region_base)), state_(state), window_(window) {}
+  Vi(void* region_base, ViState* state, ViWindow* window)
+      : base_(static_cast<uint8_t*>(region_base)), state_(state), window_(window) {}
 
   // --- receive -------------------------------------------------------------------------------------------------
-  [[nodiscard]] uint32_t rx_space() const;   // descriptors that can be posted
+  [[nodiscard]] uint32_t rx_space() const;  // descriptors that can be posted
   // Gives a buffer to the ring (the device owns it until an RX event returns it). False if the ring is full.
   // Not visible to the device until ring_rx_doorbell().
   bool post_rx(uint64_t address_offset, uint16_t length_bytes);
-  void ring_rx_doorbell();                   // no-op if nothing new
+  void ring_rx_doorbell();  // no-op if nothing new
 
   // --- send ----------------------------------------------------------------------------------------------------
-  [[nodiscard]] uint32_t tx_space() const;   // descriptors that can be queued
+  [[nodiscard]] uint32_t tx_space() const;  // descriptors that can be queued
   // Queues a packet of 1 to PST_LIMIT_TX_FRAGMENTS_MAX descriptors (segmentation takes one more), none of them empty.
   // Fragments belong to the device until a TX event's consumer_idx passes them. False if no space.
   bool queue_tx(const TxFragment* fragments, size_t fragment_count, const TxOptions& options);
-  void ring_tx_doorbell();                   // no-op if nothing new; batch several packets per call
+  void ring_tx_doorbell();  // no-op if nothing new; batch several packets per call
 
   // --- events --------------------------------------------------------------------------------------------------
-  [[nodiscard]] bool has_event() const;      // reads one phase bit; needs no lock (then it is a hint)
+  [[nodiscard]] bool has_event() const;  // reads one phase bit; needs no lock (then it is a hint)
   // Decodes up to max_count events, advances consumer indices. Returns their number. Buffers named by the events
   // belong to the caller again.
   size_t poll(ViEvent* events, size_t max_count);
-  void ring_evq_doorbell();                  // returns space to the device; no-op if nothing new
+  void ring_evq_doorbell();  // returns space to the device; no-op if nothing new
   // Asks for one interrupt when an event beyond those consumed exists (R6). Returns space as well. Needs the stack's
   // lock like poll(): a prime with an index older than one already given back would halt the VI (R12).
   void prime();

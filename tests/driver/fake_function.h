@@ -2,11 +2,10 @@
 // every access down as one line of text. Also a LiveFunction, so that hostd can run over it in process.
 #pragma once
 
+#include <fmt/format.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#include <fmt/format.h>
 
 #include <atomic>
 #include <cerrno>
@@ -63,8 +62,8 @@ class FakeFunction : public LiveFunction {
   // --- what tests set and look at ------------------------------------------------------------------------------------
   std::map<uint64_t, uint64_t> registers;
   uint32_t pci_identity = (PST_PCI_DEVICE_ID << 16) | PST_PCI_VENDOR_ID;
-  std::vector<std::string> log;               // every access
-  std::map<uint64_t, uint64_t> failing;       // opcode -> PST_ERROR_CODE_* that the next such command gets
+  std::vector<std::string> log;          // every access
+  std::map<uint64_t, uint64_t> failing;  // opcode -> PST_ERROR_CODE_* that the next such command gets
   bool answers_commands = true;
   bool keeps_log = true;
   std::set<uint64_t> domains, vis, filters, mappings;
@@ -81,7 +80,8 @@ class FakeFunction : public LiveFunction {
   // Pretends that the device has executed many commands, for wrap tests.
   void set_admin_index(uint32_t idx) { executed_idx_ = idx; }
 
-  // --- PciFunction -----------------------------------------------------------------------------------------------------
+  // --- PciFunction
+  // -----------------------------------------------------------------------------------------------------
   Result<uint32_t> config_read(uint16_t offset, unsigned width) override {
     note(fmt::format("config_read {:#x}/{}", offset, width));
     if (dead_) return gone();
@@ -142,7 +142,8 @@ class FakeFunction : public LiveFunction {
     clock_.advance(ns);
   }
 
-  // --- LiveFunction ----------------------------------------------------------------------------------------------------
+  // --- LiveFunction
+  // ----------------------------------------------------------------------------------------------------
   Result<WindowDescriptors> take_window(uint32_t vi_id) override {
     note(fmt::format("take_window {}", vi_id));
     if (dead_) return gone();
@@ -233,7 +234,8 @@ class FakeFunction : public LiveFunction {
         return fmt::format("PD_FREE {}", target);
       case PST_COMMAND_TRANSLATION_MAP:
         return fmt::format("TRANSLATION_MAP {} [{:#x}] -> {:#x} {} bytes w{}", target,
-                           pst_translation_map_get_domain_address(&command), pst_translation_map_get_host_address(&command),
+                           pst_translation_map_get_domain_address(&command),
+                           pst_translation_map_get_host_address(&command),
                            pst_translation_map_get_length_bytes(&command), pst_translation_map_get_writable(&command));
       case PST_COMMAND_VI_ALLOC:
         return fmt::format("VI_ALLOC {} rx {:#x}/{} tx {:#x}/{} evq {:#x}/{} vector {}", target,
@@ -247,12 +249,12 @@ class FakeFunction : public LiveFunction {
         return fmt::format("SOURCE_GRANT {} family {} {:#x}", target, pst_source_grant_get_family(&command),
                            pst_source_grant_get_address_lo(&command));
       case PST_COMMAND_FILTER_INSERT:
-        return fmt::format("FILTER_INSERT {} {} proto {} {:#x}:{} <- {:#x}:{} ethertype {:#x} replicate {}", target,
-                           pst_filter_match_name(pst_filter_insert_get_match(&command)),
-                           pst_filter_insert_get_protocol(&command), pst_filter_insert_get_local_address_lo(&command),
-                           pst_filter_insert_get_local_port(&command), pst_filter_insert_get_remote_address_lo(&command),
-                           pst_filter_insert_get_remote_port(&command), pst_filter_insert_get_ethertype(&command),
-                           pst_filter_insert_get_replicate(&command));
+        return fmt::format(
+            "FILTER_INSERT {} {} proto {} {:#x}:{} <- {:#x}:{} ethertype {:#x} replicate {}", target,
+            pst_filter_match_name(pst_filter_insert_get_match(&command)), pst_filter_insert_get_protocol(&command),
+            pst_filter_insert_get_local_address_lo(&command), pst_filter_insert_get_local_port(&command),
+            pst_filter_insert_get_remote_address_lo(&command), pst_filter_insert_get_remote_port(&command),
+            pst_filter_insert_get_ethertype(&command), pst_filter_insert_get_replicate(&command));
       case PST_COMMAND_FILTER_REMOVE:
         return fmt::format("FILTER_REMOVE {}", target);
       case PST_COMMAND_PORT_CONFIG:

@@ -29,7 +29,9 @@ namespace postern::hostd {
 using std::chrono::milliseconds;
 using Json = nlohmann::json;
 
-inline WireAddress wire_ipv4(uint8_t a, uint8_t b, uint8_t c, uint8_t d) { return to_wire(HostAddress::ipv4(a, b, c, d)); }
+inline WireAddress wire_ipv4(uint8_t a, uint8_t b, uint8_t c, uint8_t d) {
+  return to_wire(HostAddress::ipv4(a, b, c, d));
+}
 
 // Looks until the condition holds. False after the time limit.
 inline bool eventually(const std::function<bool()>& condition, milliseconds limit = milliseconds(3000)) {

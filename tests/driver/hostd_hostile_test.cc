@@ -1,4 +1,5 @@
-// What a client can do to hostd with a raw socket: wrong sizes, wrong descriptors, floods. hostd answers others meanwhile.
+// What a client can do to hostd with a raw socket: wrong sizes, wrong descriptors, floods. hostd answers others
+// meanwhile.
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>

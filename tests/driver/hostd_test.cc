@@ -150,7 +150,8 @@ TEST_F(HostdTest, PinnedConnectionIsCountedAndUnpinned) {
   auto application = client();
   const uint32_t stack_id = application->create_stack()->grant.stack_id;
   const PortGrant port = application->acquire_port(stack_id, IPPROTO_TCP, wire_ipv4(0, 0, 0, 0), 80, true).value();
-  Result<uint32_t> pin = application->pin_connection(stack_id, port.binding_id, wire_ipv4(10, 9, 0, 1), wire_ipv4(10, 9, 0, 2), 4000);
+  Result<uint32_t> pin =
+      application->pin_connection(stack_id, port.binding_id, wire_ipv4(10, 9, 0, 1), wire_ipv4(10, 9, 0, 2), 4000);
   ASSERT_TRUE(pin.ok()) << pin.error().message;
   EXPECT_EQ(status()["stacks"][0]["pins"], 1);
   EXPECT_TRUE(application->unpin_connection(stack_id, *pin).ok());
@@ -269,8 +270,9 @@ TEST_F(HostdTest, DeviceLossEndsStacksAndNewOnesWorkAfterReconnection) {
   pollfd wake{old_stack.fd(kFdWake), POLLIN, 0};
   EXPECT_EQ(poll(&wake, 1, 1000), 1);
   EXPECT_TRUE(eventually([this] { return helper_said("device-lost"); }));
-  EXPECT_EQ(application->acquire_port(old_stack.grant.stack_id, IPPROTO_TCP, wire_ipv4(0, 0, 0, 0), 80, false).error().code,
-            ENETDOWN);
+  EXPECT_EQ(
+      application->acquire_port(old_stack.grant.stack_id, IPPROTO_TCP, wire_ipv4(0, 0, 0, 0), 80, false).error().code,
+      ENETDOWN);
   const auto refused = application->create_stack();
   EXPECT_EQ(refused.error().code, ENETDOWN);
   EXPECT_EQ(status()["device"]["alive"], false);

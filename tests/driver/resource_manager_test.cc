@@ -11,8 +11,8 @@ namespace postern {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 using testing::FakeFunction;
+using ::testing::HasSubstr;
 
 class ResourceManagerTest : public ::testing::Test {
  protected:
@@ -70,15 +70,15 @@ class ResourceManagerTest : public ::testing::Test {
 TEST_F(ResourceManagerTest, StartProbesResetsAndStartsTheAdminQueueInThisOrder) {
   ASSERT_TRUE(manager_->start().ok());
   EXPECT_THAT(function_.log,
-              ElementsAre("config_read 0x0/4", "config_write 0x4/2 0x406",                                  // identity
-                          "bar_read 0:0x0/4", "bar_read 0:0x4/4", "bar_read 0:0x8/8",                       // contract
-                          "reset", "config_write 0x4/2 0x406", "bar_read 0:0x18/4",                         // READY
-                          "bar_read 0:0x10/4", "bar_read 0:0x14/4", "bar_read 0:0x18/4",                    // device
-                          "bar_read 0:0x28/8", "bar_read 0:0x30/4", "bar_read 0:0x34/4",                    //
-                          "dma_map 12288 bytes -> 0x10000000",                                              // rings
-                          "bar_write 0:0x40/8 0x10000000", "bar_write 0:0x48/8 0x10001000",                 //
+              ElementsAre("config_read 0x0/4", "config_write 0x4/2 0x406",                                   // identity
+                          "bar_read 0:0x0/4", "bar_read 0:0x4/4", "bar_read 0:0x8/8",                        // contract
+                          "reset", "config_write 0x4/2 0x406", "bar_read 0:0x18/4",                          // READY
+                          "bar_read 0:0x10/4", "bar_read 0:0x14/4", "bar_read 0:0x18/4",                     // device
+                          "bar_read 0:0x28/8", "bar_read 0:0x30/4", "bar_read 0:0x34/4",                     //
+                          "dma_map 12288 bytes -> 0x10000000",                                               // rings
+                          "bar_write 0:0x40/8 0x10000000", "bar_write 0:0x48/8 0x10001000",                  //
                           "bar_write 0:0x50/4 0x20", "bar_write 0:0x60/4 0xffff", "bar_write 0:0x54/4 0x1",  //
-                          "bar_read 0:0x64/4",                                                              //
+                          "bar_read 0:0x64/4",                                                               //
                           "bar_write 0:0x58/4 0x1", "PORT_CONFIG mtu 1500", "bar_write 0:0x5c/4 0x1"));
   EXPECT_EQ(manager_->device().mac, (std::array<uint8_t, 6>{2, 0, 0, 0, 0, 1}));
   EXPECT_EQ(manager_->device().link_speed_mbps, 10000u);
@@ -273,12 +273,15 @@ TEST_F(ResourceManagerTest, PinnedConnectionOutlivesItsBinding) {
   start();
   const ViGrant vi = make_vi();
   const HostAddress local = HostAddress::ipv4(10, 9, 0, 1);
-  const PortBinding binding = manager_->acquire_port({vi.vi_id, IPPROTO_TCP, HostAddress::ipv4(0, 0, 0, 0), 80, true}).value();
+  const PortBinding binding =
+      manager_->acquire_port({vi.vi_id, IPPROTO_TCP, HostAddress::ipv4(0, 0, 0, 0), 80, true}).value();
   commands();
-  Result<uint32_t> pin = manager_->pin_connection(vi.vi_id, binding.binding_id, local, HostAddress::ipv4(10, 9, 0, 2), 40000);
+  Result<uint32_t> pin =
+      manager_->pin_connection(vi.vi_id, binding.binding_id, local, HostAddress::ipv4(10, 9, 0, 2), 40000);
   ASSERT_TRUE(pin.ok());
-  EXPECT_THAT(commands(), ElementsAre("FILTER_INSERT 3 CONNECTION proto 6 0x100090a:80 <- 0x200090a:40000 ethertype 0x0 "
-                                      "replicate 0"));
+  EXPECT_THAT(commands(),
+              ElementsAre("FILTER_INSERT 3 CONNECTION proto 6 0x100090a:80 <- 0x200090a:40000 ethertype 0x0 "
+                          "replicate 0"));
   ASSERT_TRUE(manager_->release_port(vi.vi_id, binding.binding_id, false).ok());
   ASSERT_TRUE(manager_->unpin_connection(vi.vi_id, *pin).ok());
   EXPECT_THAT(commands(), ElementsAre("FILTER_REMOVE 101", "FILTER_REMOVE 102"));

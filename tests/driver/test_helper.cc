@@ -23,8 +23,8 @@ void note(const std::string& line) {
 }
 
 // True: go on.
-bool handle(HostdClient& client, const HelperMessage& message, uint32_t stack_id, const std::string& mode, bool& orphaned,
-            int& open_endpoints) {
+bool handle(HostdClient& client, const HelperMessage& message, uint32_t stack_id, const std::string& mode,
+            bool& orphaned, int& open_endpoints) {
   switch (message.event) {
     case HelperEvent::kEndpointClosed:
       note("closed " + std::to_string(message.endpoint) + "/" + std::to_string(message.generation));
