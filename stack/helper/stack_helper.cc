@@ -13,6 +13,7 @@
 namespace postern::helper {
 namespace {
 
+constexpr uint64_t kDoneReportPauseNs = 1'000'000'000;
 constexpr int kMaxBatches = 64;  // polls per turn: control events are not kept waiting by a flood of packets
 
 uint64_t monotonic_ns() {
@@ -53,7 +54,8 @@ bool StackHelper::turn() {
     advance();
   }
   attached_.ports().flush();
-  return !orphaned_ || mind_orphan();
+  // Again at the end: events that came while a reply was awaited make no descriptor readable.
+  return (!orphaned_ || mind_orphan()) && take_control_events();
 }
 
 // The state is lost (device gone, VI halted, or the lock's owner died). Peers learn of it as far as the stack still can.
@@ -79,17 +81,16 @@ bool StackHelper::take_control_events() {
     }
     switch (message.event) {
       case hostd::HelperEvent::kEndpointClosed:
-        attached_.stack().close(static_cast<int>(message.endpoint), message.generation);
+        close_endpoint(static_cast<int>(message.endpoint), message.generation);
         break;
       case hostd::HelperEvent::kOrphaned:
         orphaned_ = true;
-        done_reported_ = false;
+        next_done_report_ns_ = 0;
         orphaned_since_ns_ = monotonic_ns();
         lingering_since_ns_ = 0;
         break;
       case hostd::HelperEvent::kAdopted:
         orphaned_ = false;
-        done_reported_ = false;
         break;
       case hostd::HelperEvent::kDeviceLost:
         attached_.mark_dead();
@@ -100,6 +101,25 @@ bool StackHelper::take_control_events() {
         break;  // taken before the loop
     }
   }
+}
+
+// The last descriptor is gone. A listener's connections keep its port, so hostd is told separately that nobody listens.
+void StackHelper::close_endpoint(int endpoint, uint32_t generation) {
+  stack::Stack& stack = attached_.stack();
+  if (stack.generation(endpoint) != generation) {
+    return;  // the application has closed it itself
+  }
+  int listening = 0;
+  socklen_t size = sizeof listening;
+  stack::SocketAddress local;
+  const bool listener = stack.get_option(endpoint, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) >= 0 &&
+                        listening != 0 && stack.local_address(endpoint, &local) >= 0;
+  stack.close(endpoint, generation);
+  attached_.ports().flush();
+  if (listener) {
+    static_cast<void>(attached_.ports().set_listening(stack::Protocol::kTcp, local, false));  // gone with the port: fine
+  }
+  next_done_report_ns_ = 0;
 }
 
 StackHelper::Duty StackHelper::duty() const {
@@ -139,14 +159,16 @@ bool StackHelper::mind_orphan() {
       finished = true;
     }
   }
-  if (!finished || done_reported_) {
+  if (!finished || now_ns < next_done_report_ns_) {
     return true;
   }
-  done_reported_ = true;
   attached_.ports().flush();
-  if (!client_.helper_done(attached_.stack_id()).ok()) {
+  const Status told = client_.helper_done(attached_.stack_id());
+  if (!told.ok() && told.error().code != EBUSY) {
     return false;
   }
+  // EBUSY: descriptors exist that nobody has used yet (passed, or kept over exec); their end is announced.
+  next_done_report_ns_ = now_ns + kDoneReportPauseNs;
   return take_control_events();  // the answer: kShutdown, or kAdopted if somebody came meanwhile
 }
 

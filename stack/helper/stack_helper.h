@@ -41,6 +41,7 @@ class StackHelper {
   enum class Duty { kHelper, kApplicationPolls, kApplicationSleeps };
   [[nodiscard]] Duty duty() const;
   bool take_control_events();
+  void close_endpoint(int endpoint, uint32_t generation);
   void advance();
   bool mind_orphan();
   void close_tokenless();
@@ -54,7 +55,7 @@ class StackHelper {
   int epoll_fd_ = -1;
   bool interrupt_watched_ = false;
   bool orphaned_ = false;
-  bool done_reported_ = false;
+  uint64_t next_done_report_ns_ = 0;
   uint64_t orphaned_since_ns_ = 0;
   uint64_t lingering_since_ns_ = 0;
   int exit_status_ = 0;
