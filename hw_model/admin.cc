@@ -20,8 +20,10 @@ constexpr uint32_t kFetchMax = 8;  // commands per read: one MRRS of 512 bytes
 Admin::Admin(NicBlocks& nic, LifecyclePort& lifecycle)
     : nic_(nic),
       lifecycle_(lifecycle),
-      command_ns_(nic.properties->add({"admin.command_ns", "ns", "Time that the device takes for one admin command.", "assumed: firmware on an embedded processor", 500, 0, 1e9})),
-      reset_ns_(nic.properties->add({"admin.reset_ns", "ns", "From function reset until STATUS.READY.", "assumed", 10000, 0, 1e9})) {}
+      command_ns_(nic.properties->add({"admin.command_ns", "ns", "Time that the device takes for one admin command.",
+                                       "assumed: firmware on an embedded processor", 500, 0, 1e9})),
+      reset_ns_(nic.properties->add(
+          {"admin.reset_ns", "ns", "From function reset until STATUS.READY.", "assumed", 10000, 0, 1e9})) {}
 
 void Admin::configure() {
   command_ps_ = to_ps(command_ns_);
@@ -63,7 +65,8 @@ void Admin::enable(bool on) {
   sq_base_ = registers.get(PST_FUNCTION_ADMIN_SQ_BASE_OFFSET);
   cq_base_ = registers.get(PST_FUNCTION_ADMIN_CQ_BASE_OFFSET);
   entries_ = static_cast<uint32_t>(registers.get(PST_FUNCTION_ADMIN_ENTRIES_OFFSET));
-  const bool bad_size = entries_ < PST_LIMIT_ADMIN_ENTRIES_MIN || entries_ > PST_LIMIT_ADMIN_ENTRIES_MAX || (entries_ & (entries_ - 1)) != 0;
+  const bool bad_size = entries_ < PST_LIMIT_ADMIN_ENTRIES_MIN || entries_ > PST_LIMIT_ADMIN_ENTRIES_MAX ||
+                        (entries_ & (entries_ - 1)) != 0;
   if (bad_size || sq_base_ % PST_LIMIT_PAGE_BYTES != 0 || cq_base_ % PST_LIMIT_PAGE_BYTES != 0) {
     return stop(PST_ERROR_CODE_BAD_PARAMETER);
   }
@@ -94,7 +97,8 @@ void Admin::fetch() {
   const uint32_t slot = sq_fetch_idx_ & (entries_ - 1);
   const uint32_t count = std::min({available, kFetchMax, entries_ - slot});
   fetching_ = true;
-  const uint64_t landing = nic_.pcie_link->post_read(Agenda::now_ps(), sq_base_ + static_cast<uint64_t>(slot) * PST_COMMAND_BYTES, count * PST_COMMAND_BYTES);
+  const uint64_t landing = nic_.pcie_link->post_read(
+      Agenda::now_ps(), sq_base_ + static_cast<uint64_t>(slot) * PST_COMMAND_BYTES, count * PST_COMMAND_BYTES);
   nic_.agenda->at<&Admin::commands_arrived>(landing, this, sq_fetch_idx_, count, run_);
 }
 
@@ -134,11 +138,14 @@ void Admin::complete(uint32_t status, uint32_t result) {
   pst_admin_completion_set_phase(&completion, (completion_idx / entries_) & 1 ? 0 : 1);
   commands_.pop_front();
   ++sq_done_idx_;
-  const uint64_t address = cq_base_ + static_cast<uint64_t>(completion_idx & (entries_ - 1)) * PST_ADMIN_COMPLETION_BYTES;
+  const uint64_t address =
+      cq_base_ + static_cast<uint64_t>(completion_idx & (entries_ - 1)) * PST_ADMIN_COMPLETION_BYTES;
   const uint64_t landing = nic_.pcie_link->post_write(Agenda::now_ps(), address, PST_ADMIN_COMPLETION_BYTES);
-  nic_.agenda->at<&Admin::completion_landed>(landing, this, completion.word[0], completion.word[1], completion_idx, run_);
+  nic_.agenda->at<&Admin::completion_landed>(landing, this, completion.word[0], completion.word[1], completion_idx,
+                                             run_);
   executing_ = false;
-  if (commands_.empty()) nic_.msix->raise(static_cast<uint32_t>(nic_.function_registers->get(PST_FUNCTION_ADMIN_VECTOR_OFFSET)));
+  if (commands_.empty())
+    nic_.msix->raise(static_cast<uint32_t>(nic_.function_registers->get(PST_FUNCTION_ADMIN_VECTOR_OFFSET)));
   step();
   fetch();
 }

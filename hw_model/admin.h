@@ -1,5 +1,6 @@
-// The admin queue: fetches 64-byte commands from host memory, runs them one by one, writes completions in order. Hides the
-// rings and the commands that complete only when DMA in flight has landed (R10). Bad commands get an error code (R12).
+// The admin queue: fetches 64-byte commands from host memory, runs them one by one, writes completions in order. Hides
+// the rings and the commands that complete only when DMA in flight has landed (R10). Bad commands get an error code
+// (R12).
 #pragma once
 
 #include <cstdint>

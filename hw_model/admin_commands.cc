@@ -24,7 +24,8 @@ using Words = std::array<uint64_t, kWords>;
 struct Field {
   unsigned word, shift, width;
 };
-#define POSTERN_FIELD(name) Field{name##_WORD, name##_SHIFT, name##_WIDTH}
+#define POSTERN_FIELD(name) \
+  Field { name##_WORD, name##_SHIFT, name##_WIDTH }
 
 // Bits that a command may set behind its header.
 template <size_t kCount>
@@ -37,26 +38,38 @@ constexpr Words mask_of(const Field (&fields)[kCount]) {
 }
 
 constexpr Words kNoFields{};
-constexpr Words kMapFields = mask_of({POSTERN_FIELD(PST_TRANSLATION_MAP_DOMAIN_ADDRESS), POSTERN_FIELD(PST_TRANSLATION_MAP_HOST_ADDRESS),
-                                      POSTERN_FIELD(PST_TRANSLATION_MAP_LENGTH_BYTES), POSTERN_FIELD(PST_TRANSLATION_MAP_WRITABLE)});
+constexpr Words kMapFields =
+    mask_of({POSTERN_FIELD(PST_TRANSLATION_MAP_DOMAIN_ADDRESS), POSTERN_FIELD(PST_TRANSLATION_MAP_HOST_ADDRESS),
+             POSTERN_FIELD(PST_TRANSLATION_MAP_LENGTH_BYTES), POSTERN_FIELD(PST_TRANSLATION_MAP_WRITABLE)});
 constexpr Words kUnmapFields = mask_of({POSTERN_FIELD(PST_TRANSLATION_UNMAP_DOMAIN_ADDRESS)});
-constexpr Words kViAllocFields = mask_of(
-    {POSTERN_FIELD(PST_VI_ALLOC_RX_RING_ADDRESS), POSTERN_FIELD(PST_VI_ALLOC_TX_RING_ADDRESS), POSTERN_FIELD(PST_VI_ALLOC_EVQ_ADDRESS),
-     POSTERN_FIELD(PST_VI_ALLOC_RX_ENTRIES), POSTERN_FIELD(PST_VI_ALLOC_TX_ENTRIES), POSTERN_FIELD(PST_VI_ALLOC_EVQ_ENTRIES),
-     POSTERN_FIELD(PST_VI_ALLOC_EVQ_POLICY), POSTERN_FIELD(PST_VI_ALLOC_RX_PREFIX), POSTERN_FIELD(PST_VI_ALLOC_MAC_ANY_SOURCE),
-     POSTERN_FIELD(PST_VI_ALLOC_VLAN_STRIP), POSTERN_FIELD(PST_VI_ALLOC_MERGE_COUNT), POSTERN_FIELD(PST_VI_ALLOC_VECTOR),
-     POSTERN_FIELD(PST_VI_ALLOC_WEIGHT), POSTERN_FIELD(PST_VI_ALLOC_HOLDOFF_NS), POSTERN_FIELD(PST_VI_ALLOC_HOLDOFF_EVENTS),
-     POSTERN_FIELD(PST_VI_ALLOC_RATE_LIMIT_MBPS)});
-constexpr Words kGrantFields = mask_of({POSTERN_FIELD(PST_SOURCE_GRANT_FAMILY), POSTERN_FIELD(PST_SOURCE_GRANT_ADDRESS_LO), POSTERN_FIELD(PST_SOURCE_GRANT_ADDRESS_HI)});
-constexpr Words kFilterFields = mask_of(
-    {POSTERN_FIELD(PST_FILTER_INSERT_MATCH), POSTERN_FIELD(PST_FILTER_INSERT_FAMILY), POSTERN_FIELD(PST_FILTER_INSERT_REPLICATE),
-     POSTERN_FIELD(PST_FILTER_INSERT_RSS), POSTERN_FIELD(PST_FILTER_INSERT_PROTOCOL), POSTERN_FIELD(PST_FILTER_INSERT_ETHERTYPE),
-     POSTERN_FIELD(PST_FILTER_INSERT_VLAN_ID), POSTERN_FIELD(PST_FILTER_INSERT_LOCAL_PORT), POSTERN_FIELD(PST_FILTER_INSERT_REMOTE_PORT),
-     POSTERN_FIELD(PST_FILTER_INSERT_RSS_CONTEXT), POSTERN_FIELD(PST_FILTER_INSERT_LOCAL_ADDRESS_LO), POSTERN_FIELD(PST_FILTER_INSERT_LOCAL_ADDRESS_HI),
-     POSTERN_FIELD(PST_FILTER_INSERT_REMOTE_ADDRESS_LO), POSTERN_FIELD(PST_FILTER_INSERT_REMOTE_ADDRESS_HI)});
-constexpr Words kBindFields = mask_of({POSTERN_FIELD(PST_MSIX_BIND_VECTOR), POSTERN_FIELD(PST_MSIX_BIND_TO_VI), POSTERN_FIELD(PST_MSIX_BIND_WAKEUP_VI)});
-constexpr Words kModerationFields = mask_of({POSTERN_FIELD(PST_MODERATION_SET_HOLDOFF_NS), POSTERN_FIELD(PST_MODERATION_SET_HOLDOFF_EVENTS), POSTERN_FIELD(PST_MODERATION_SET_ADAPTIVE)});
-constexpr Words kPortFields = mask_of({POSTERN_FIELD(PST_PORT_CONFIG_MTU_BYTES), POSTERN_FIELD(PST_PORT_CONFIG_PROMISCUOUS), POSTERN_FIELD(PST_PORT_CONFIG_PAUSE), POSTERN_FIELD(PST_PORT_CONFIG_LOOPBACK)});
+constexpr Words kViAllocFields =
+    mask_of({POSTERN_FIELD(PST_VI_ALLOC_RX_RING_ADDRESS), POSTERN_FIELD(PST_VI_ALLOC_TX_RING_ADDRESS),
+             POSTERN_FIELD(PST_VI_ALLOC_EVQ_ADDRESS), POSTERN_FIELD(PST_VI_ALLOC_RX_ENTRIES),
+             POSTERN_FIELD(PST_VI_ALLOC_TX_ENTRIES), POSTERN_FIELD(PST_VI_ALLOC_EVQ_ENTRIES),
+             POSTERN_FIELD(PST_VI_ALLOC_EVQ_POLICY), POSTERN_FIELD(PST_VI_ALLOC_RX_PREFIX),
+             POSTERN_FIELD(PST_VI_ALLOC_MAC_ANY_SOURCE), POSTERN_FIELD(PST_VI_ALLOC_VLAN_STRIP),
+             POSTERN_FIELD(PST_VI_ALLOC_MERGE_COUNT), POSTERN_FIELD(PST_VI_ALLOC_VECTOR),
+             POSTERN_FIELD(PST_VI_ALLOC_WEIGHT), POSTERN_FIELD(PST_VI_ALLOC_HOLDOFF_NS),
+             POSTERN_FIELD(PST_VI_ALLOC_HOLDOFF_EVENTS), POSTERN_FIELD(PST_VI_ALLOC_RATE_LIMIT_MBPS)});
+constexpr Words kGrantFields =
+    mask_of({POSTERN_FIELD(PST_SOURCE_GRANT_FAMILY), POSTERN_FIELD(PST_SOURCE_GRANT_ADDRESS_LO),
+             POSTERN_FIELD(PST_SOURCE_GRANT_ADDRESS_HI)});
+constexpr Words kFilterFields =
+    mask_of({POSTERN_FIELD(PST_FILTER_INSERT_MATCH), POSTERN_FIELD(PST_FILTER_INSERT_FAMILY),
+             POSTERN_FIELD(PST_FILTER_INSERT_REPLICATE), POSTERN_FIELD(PST_FILTER_INSERT_RSS),
+             POSTERN_FIELD(PST_FILTER_INSERT_PROTOCOL), POSTERN_FIELD(PST_FILTER_INSERT_ETHERTYPE),
+             POSTERN_FIELD(PST_FILTER_INSERT_VLAN_ID), POSTERN_FIELD(PST_FILTER_INSERT_LOCAL_PORT),
+             POSTERN_FIELD(PST_FILTER_INSERT_REMOTE_PORT), POSTERN_FIELD(PST_FILTER_INSERT_RSS_CONTEXT),
+             POSTERN_FIELD(PST_FILTER_INSERT_LOCAL_ADDRESS_LO), POSTERN_FIELD(PST_FILTER_INSERT_LOCAL_ADDRESS_HI),
+             POSTERN_FIELD(PST_FILTER_INSERT_REMOTE_ADDRESS_LO), POSTERN_FIELD(PST_FILTER_INSERT_REMOTE_ADDRESS_HI)});
+constexpr Words kBindFields = mask_of(
+    {POSTERN_FIELD(PST_MSIX_BIND_VECTOR), POSTERN_FIELD(PST_MSIX_BIND_TO_VI), POSTERN_FIELD(PST_MSIX_BIND_WAKEUP_VI)});
+constexpr Words kModerationFields =
+    mask_of({POSTERN_FIELD(PST_MODERATION_SET_HOLDOFF_NS), POSTERN_FIELD(PST_MODERATION_SET_HOLDOFF_EVENTS),
+             POSTERN_FIELD(PST_MODERATION_SET_ADAPTIVE)});
+constexpr Words kPortFields =
+    mask_of({POSTERN_FIELD(PST_PORT_CONFIG_MTU_BYTES), POSTERN_FIELD(PST_PORT_CONFIG_PROMISCUOUS),
+             POSTERN_FIELD(PST_PORT_CONFIG_PAUSE), POSTERN_FIELD(PST_PORT_CONFIG_LOOPBACK)});
 constexpr Words kStatisticsFields = mask_of({POSTERN_FIELD(PST_STATISTICS_READ_ADDRESS)});
 #undef POSTERN_FIELD
 
@@ -130,7 +143,8 @@ uint32_t Admin::check(const pst_command& command) {
   Words fields;
   bool has_target = false;
   if (!command_fields(opcode, fields, has_target)) return PST_ERROR_CODE_BAD_OPCODE;
-  if (pst_command_get_flags(&command) != 0 || (!has_target && target(command) != 0)) return PST_ERROR_CODE_BAD_PARAMETER;
+  if (pst_command_get_flags(&command) != 0 || (!has_target && target(command) != 0))
+    return PST_ERROR_CODE_BAD_PARAMETER;
   for (size_t i = 1; i < kWords; ++i) {
     if (command.word[i] & ~fields[i]) return PST_ERROR_CODE_BAD_PARAMETER;
   }
@@ -150,8 +164,10 @@ Admin::Outcome Admin::execute(const pst_command& command) {
       outcome.status = translation.free(target(command));
       return outcome;
     case PST_COMMAND_TRANSLATION_MAP:
-      outcome.status = translation.map(target(command), pst_translation_map_get_domain_address(&command), pst_translation_map_get_host_address(&command),
-                                       pst_translation_map_get_length_bytes(&command), pst_translation_map_get_writable(&command) != 0);
+      outcome.status = translation.map(target(command), pst_translation_map_get_domain_address(&command),
+                                       pst_translation_map_get_host_address(&command),
+                                       pst_translation_map_get_length_bytes(&command),
+                                       pst_translation_map_get_writable(&command) != 0);
       return outcome;
     case PST_COMMAND_TRANSLATION_UNMAP:
       outcome.status = translation.unmap(target(command), pst_translation_unmap_get_domain_address(&command));
@@ -228,7 +244,8 @@ Admin::Outcome Admin::vi_alloc(const pst_command& c) {
   return {PST_ERROR_CODE_OK, vi->id};
 }
 
-// VI_FREE and VI_RESET: nothing of the VI starts from now on; the rest is done when all that is in flight has landed (R10).
+// VI_FREE and VI_RESET: nothing of the VI starts from now on; the rest is done when all that is in flight has landed
+// (R10).
 Admin::Outcome Admin::vi_quiesce(const pst_command& c) {
   Vi* vi = nic_.vi_table->find(target(c));
   if (vi == nullptr) return {PST_ERROR_CODE_NOT_FOUND};
@@ -264,12 +281,14 @@ Admin::Outcome Admin::source_grant(const pst_command& c) {
   grant.address_lo = pst_source_grant_get_address_lo(&c);
   grant.address_hi = pst_source_grant_get_address_hi(&c);
   const unsigned bits = grant.family == PST_ADDRESS_FAMILY_MAC ? 48 : grant.family == PST_ADDRESS_FAMILY_IPV4 ? 32 : 64;
-  if (grant.family > PST_ADDRESS_FAMILY_IPV6 || (bits < 64 && (grant.address_lo >> bits != 0 || grant.address_hi != 0))) {
+  if (grant.family > PST_ADDRESS_FAMILY_IPV6 ||
+      (bits < 64 && (grant.address_lo >> bits != 0 || grant.address_hi != 0))) {
     return {PST_ERROR_CODE_BAD_PARAMETER};
   }
   for (uint32_t i = 0; i < vi->grant_count; ++i) {
     const SourceGrant& known = vi->grants[i];
-    if (known.family == grant.family && known.address_lo == grant.address_lo && known.address_hi == grant.address_hi) return {};
+    if (known.family == grant.family && known.address_lo == grant.address_lo && known.address_hi == grant.address_hi)
+      return {};
   }
   if (vi->grant_count == PST_LIMIT_SOURCE_GRANT_MAX) return {PST_ERROR_CODE_NO_RESOURCE};
   vi->grants[vi->grant_count++] = grant;
@@ -289,7 +308,8 @@ Admin::Outcome Admin::msix_bind(const pst_command& c) {
   if (vi == nullptr) return {PST_ERROR_CODE_NOT_FOUND};
   const bool to_vi = pst_msix_bind_get_to_vi(&c) != 0;
   const uint64_t wake_vi = pst_msix_bind_get_wakeup_vi(&c);
-  if (!valid_vector(pst_msix_bind_get_vector(&c)) || (to_vi && wake_vi == vi->id)) return {PST_ERROR_CODE_BAD_PARAMETER};
+  if (!valid_vector(pst_msix_bind_get_vector(&c)) || (to_vi && wake_vi == vi->id))
+    return {PST_ERROR_CODE_BAD_PARAMETER};
   if (to_vi && nic_.vi_table->find(wake_vi) == nullptr) return {PST_ERROR_CODE_NOT_FOUND};
   vi->vector = static_cast<uint32_t>(pst_msix_bind_get_vector(&c));
   vi->wake_to_vi = to_vi;
@@ -301,7 +321,8 @@ Admin::Outcome Admin::moderation_set(const pst_command& c) {
   Vi* vi = nic_.vi_table->find(target(c));
   if (vi == nullptr) return {PST_ERROR_CODE_NOT_FOUND};
   if (pst_moderation_set_get_adaptive(&c)) return {PST_ERROR_CODE_UNSUPPORTED};
-  nic_.event_queue->set_moderation(*vi, pst_moderation_set_get_holdoff_ns(&c) * 1000, static_cast<uint32_t>(pst_moderation_set_get_holdoff_events(&c)));
+  nic_.event_queue->set_moderation(*vi, pst_moderation_set_get_holdoff_ns(&c) * 1000,
+                                   static_cast<uint32_t>(pst_moderation_set_get_holdoff_events(&c)));
   return {};
 }
 

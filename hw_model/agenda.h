@@ -1,5 +1,6 @@
 // The NIC's agenda: small callbacks at simulated times, in the order of time and then of entry. One SC_METHOD runs them
-// all, so that a packet costs few SystemC notifications and an idle NIC costs none. Hides the heap and the kernel event.
+// all, so that a packet costs few SystemC notifications and an idle NIC costs none. Hides the heap and the kernel
+// event.
 #pragma once
 
 #include <cstdint>

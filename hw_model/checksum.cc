@@ -1,4 +1,5 @@
-// Checksum arithmetic in memory byte order, which the one's complement sum allows (RFC 1071, section 2B). See checksum.h.
+// Checksum arithmetic in memory byte order, which the one's complement sum allows (RFC 1071, section 2B). See
+// checksum.h.
 #include "hw_model/checksum.h"
 
 #include <cstring>

@@ -1,5 +1,5 @@
-// Internet checksums of frames (RFC 1071): verification on receive, insertion on send. Pure functions; shares no code with
-// the stack, so that each checks the other.
+// Internet checksums of frames (RFC 1071): verification on receive, insertion on send. Pure functions; shares no code
+// with the stack, so that each checks the other.
 #pragma once
 
 #include <cstdint>

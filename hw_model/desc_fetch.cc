@@ -20,9 +20,13 @@ constexpr uint32_t kDescsPerPage = PST_LIMIT_PAGE_BYTES / kDescBytes;
 
 DescFetch::DescFetch(NicBlocks& nic)
     : nic_(nic),
-      tx_batch_property_(nic.properties->add({"desc_fetch.tx_batch", "descriptors", "Most TX descriptors per read.", "assumed: one MPS of 256 bytes", 16, 1, 64})),
-      rx_batch_property_(nic.properties->add({"desc_fetch.rx_batch", "descriptors", "Most RX descriptors per read.", "assumed: one MRRS of 512 bytes", 32, 1, 64})),
-      processing_ns_(nic.properties->add({"desc_fetch.processing_ns", "ns", "From a doorbell or free cache space to the read request.", "assumed: 4 cycles at 250 MHz", 16, 0, 1e6})) {}
+      tx_batch_property_(nic.properties->add({"desc_fetch.tx_batch", "descriptors", "Most TX descriptors per read.",
+                                              "assumed: one MPS of 256 bytes", 16, 1, 64})),
+      rx_batch_property_(nic.properties->add({"desc_fetch.rx_batch", "descriptors", "Most RX descriptors per read.",
+                                              "assumed: one MRRS of 512 bytes", 32, 1, 64})),
+      processing_ns_(nic.properties->add({"desc_fetch.processing_ns", "ns",
+                                          "From a doorbell or free cache space to the read request.",
+                                          "assumed: 4 cycles at 250 MHz", 16, 0, 1e6})) {}
 
 void DescFetch::configure() {
   tx_batch_ = static_cast<uint32_t>(tx_batch_property_);
@@ -54,11 +58,13 @@ void DescFetch::fetch(Vi& vi, Cache& cache, const Ring& ring) {
 }
 
 void DescFetch::fetch_tx(Vi& vi) {
-  fetch<&DescFetch::tx_arrived>(vi, vi.tx_cache, {vi.tx_ring_address, vi.tx_entries, vi.tx_producer_idx, tx_batch_, PST_ERROR_SOURCE_TX});
+  fetch<&DescFetch::tx_arrived>(
+      vi, vi.tx_cache, {vi.tx_ring_address, vi.tx_entries, vi.tx_producer_idx, tx_batch_, PST_ERROR_SOURCE_TX});
 }
 
 void DescFetch::fetch_rx(Vi& vi) {
-  fetch<&DescFetch::rx_arrived>(vi, vi.rx_cache, {vi.rx_ring_address, vi.rx_entries, vi.rx_producer_idx, rx_batch_, PST_ERROR_SOURCE_RX});
+  fetch<&DescFetch::rx_arrived>(
+      vi, vi.rx_cache, {vi.rx_ring_address, vi.rx_entries, vi.rx_producer_idx, rx_batch_, PST_ERROR_SOURCE_RX});
 }
 
 template <class Cache>

@@ -1,5 +1,5 @@
-// Fetches descriptors in batches into the per-VI caches, ahead of their use. Hides ring wrap and one fetch in flight per
-// ring. Packet walk: between the doorbell and the payload.
+// Fetches descriptors in batches into the per-VI caches, ahead of their use. Hides ring wrap and one fetch in flight
+// per ring. Packet walk: between the doorbell and the payload.
 #pragma once
 
 #include <array>

@@ -90,7 +90,8 @@ void Doorbell::write_page(uint32_t vi_id, uint32_t offset, unsigned width_bytes,
   if (width_bytes == 8 || !is_64_bit(base)) {
     if (stored == before) return;  // R2: the same write twice is one write
   }
-  if (vi->state == ViState::kRunning || (vi->state == ViState::kHalted && (base == PST_VI_EVQ_CONSUMER_OFFSET || base == PST_VI_EVQ_PRIME_OFFSET))) {
+  if (vi->state == ViState::kRunning ||
+      (vi->state == ViState::kHalted && (base == PST_VI_EVQ_CONSUMER_OFFSET || base == PST_VI_EVQ_PRIME_OFFSET))) {
     ring(*vi, base, stored);
   } else {
     ++nic_.statistics->doorbells_ignored;
@@ -108,12 +109,14 @@ void Doorbell::ring(Vi& vi, uint32_t offset, uint64_t value) {
     case PST_VI_EVQ_PRIME_OFFSET:
       return ring_prime(vi, value);
     case PST_VI_TIMER_OFFSET:
-      return nic_.timer->arm(vi, static_cast<uint32_t>(value), static_cast<uint16_t>(value >> PST_VI_TIMER_SEQUENCE_SHIFT));
+      return nic_.timer->arm(vi, static_cast<uint32_t>(value),
+                             static_cast<uint16_t>(value >> PST_VI_TIMER_SEQUENCE_SHIFT));
     case PST_VI_TX_PUSH_DESCRIPTOR_LO_OFFSET:
     case PST_VI_TX_PUSH_DESCRIPTOR_HI_OFFSET:
       return;  // without TX_PUSH they mean nothing until the doorbell, which is refused
     default:   // PIO_DOORBELL, TX_PUSH_DOORBELL
-      return nic_.vi_table->halt(vi, PST_ERROR_SOURCE_DOORBELL, PST_ERROR_CODE_UNSUPPORTED, static_cast<uint32_t>(value));
+      return nic_.vi_table->halt(vi, PST_ERROR_SOURCE_DOORBELL, PST_ERROR_CODE_UNSUPPORTED,
+                                 static_cast<uint32_t>(value));
   }
 }
 

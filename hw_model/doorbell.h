@@ -1,5 +1,5 @@
-// BAR2: the windows of all VIs. Keeps the last value of each doorbell register (R1), ignores repeated writes (R2), checks
-// indices (R12) and tells the block that a doorbell is for. Packet walk: where a send reaches the device.
+// BAR2: the windows of all VIs. Keeps the last value of each doorbell register (R1), ignores repeated writes (R2),
+// checks indices (R12) and tells the block that a doorbell is for. Packet walk: where a send reaches the device.
 #pragma once
 
 #include <array>

@@ -19,7 +19,9 @@ uint64_t id_and_epoch(const Vi& vi) { return static_cast<uint64_t>(vi.epoch) << 
 
 EventQueue::EventQueue(NicBlocks& nic)
     : nic_(nic),
-      processing_ns_(nic.properties->add({"event_queue.processing_ns", "ns", "From the decision to write an event to its write request.", "assumed: 4 cycles at 250 MHz", 16, 0, 1e6})) {}
+      processing_ns_(nic.properties->add({"event_queue.processing_ns", "ns",
+                                          "From the decision to write an event to its write request.",
+                                          "assumed: 4 cycles at 250 MHz", 16, 0, 1e6})) {}
 
 void EventQueue::configure() { processing_ps_ = to_ps(processing_ns_); }
 
@@ -61,14 +63,16 @@ uint64_t EventQueue::slot_alignment(const Vi& vi, uint32_t event_idx) {
 
 bool EventQueue::slot_address(Vi& vi, uint32_t event_idx, uint64_t& host_address) {
   segments_.clear();
-  if (!nic_.translation->translate(vi.pd, slot_alignment(vi, event_idx), PST_EVENT_BYTES, true, segments_)) return false;
+  if (!nic_.translation->translate(vi.pd, slot_alignment(vi, event_idx), PST_EVENT_BYTES, true, segments_))
+    return false;
   host_address = segments_.front().host_address;  // a slot lies in one page
   return true;
 }
 
 void EventQueue::issue(Vi& vi, pst_event event) {
   const uint32_t event_idx = take_slot(vi, event);
-  const uint64_t landing = nic_.pcie_link->post_write(Agenda::now_ps() + processing_ps_, slot_alignment(vi, event_idx), PST_EVENT_BYTES);
+  const uint64_t landing =
+      nic_.pcie_link->post_write(Agenda::now_ps() + processing_ps_, slot_alignment(vi, event_idx), PST_EVENT_BYTES);
   nic_.agenda->at<&EventQueue::land>(landing, this, event.word[0], event.word[1], id_and_epoch(vi), event_idx);
   issued(vi);
 }
@@ -85,7 +89,8 @@ void EventQueue::land(uint64_t word0, uint64_t word1, uint64_t vi_and_epoch, uin
   // Nobody can be told: the queue itself is out of reach.
   ++nic_.statistics->events_lost;
   if (vi->state == ViState::kRunning) {
-    write_failed(*vi, static_cast<uint32_t>(event_idx), PST_ERROR_SOURCE_EVQ, PST_ERROR_CODE_DMA_FAULT, static_cast<uint32_t>(event_idx));
+    write_failed(*vi, static_cast<uint32_t>(event_idx), PST_ERROR_SOURCE_EVQ, PST_ERROR_CODE_DMA_FAULT,
+                 static_cast<uint32_t>(event_idx));
   }
 }
 

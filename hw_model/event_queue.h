@@ -1,8 +1,8 @@
 // Event queues: slots, phase, credits and policies (R4, R5), primes, moderation and wakeups (R6, R7), and the event
 // writes themselves. Packet walk: where the device tells the host.
 //
-// An event is issued when its write is posted on the link: then it takes its slot and a primed queue wakes its owner. The
-// write lands later; link order makes it land before the interrupt and after its packet's payload (R3).
+// An event is issued when its write is posted on the link: then it takes its slot and a primed queue wakes its owner.
+// The write lands later; link order makes it land before the interrupt and after its packet's payload (R3).
 #pragma once
 
 #include <cstdint>
@@ -23,10 +23,11 @@ class EventQueue {
   explicit EventQueue(NicBlocks& nic);
   void configure();
 
-  // May an event be issued now? Applies the policy of a full queue: kDrop has counted and marked, kHalt has halted the VI.
+  // May an event be issued now? Applies the policy of a full queue: kDrop has counted and marked, kHalt has halted the
+  // VI.
   Admission admit(Vi& vi);
-  // After admit() == kOk: gives the event its slot, phase and mark; returns its index. Then call issued() once its write
-  // has been posted.
+  // After admit() == kOk: gives the event its slot, phase and mark; returns its index. Then call issued() once its
+  // write has been posted.
   uint32_t take_slot(Vi& vi, pst_event& event);
   void issued(Vi& vi);
   // Host address of a slot; false if the queue is not mapped.

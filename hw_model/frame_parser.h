@@ -17,8 +17,8 @@ struct ParsedFrame {
   uint8_t ip_protocol = 0;
   uint32_t l3_offset = 0;
   uint32_t l4_offset = 0;
-  uint32_t l4_bytes = 0;       // L4 header and payload by the IP length, which may be less than the frame holds
-  uint16_t source_port = 0;    // host byte order; only for TCP and UDP
+  uint32_t l4_bytes = 0;     // L4 header and payload by the IP length, which may be less than the frame holds
+  uint16_t source_port = 0;  // host byte order; only for TCP and UDP
   uint16_t destination_port = 0;
 };
 

@@ -53,7 +53,8 @@ void FunctionRegisters::write(uint64_t offset, unsigned width_bytes, uint64_t va
   } else if (offset < PST_BAR_FUNCTION_SIZE) {
     outcome = clock_.write(static_cast<uint32_t>(offset - PST_CLOCK_PAGE_OFFSET), width_bytes, value);
   }
-  if (outcome != contract::AccessOutcome::kOk && outcome != contract::AccessOutcome::kReadOnly) ++nic_.statistics->bad_accesses;
+  if (outcome != contract::AccessOutcome::kOk && outcome != contract::AccessOutcome::kReadOnly)
+    ++nic_.statistics->bad_accesses;
 }
 
 void FunctionRegisters::refresh() {

@@ -1,4 +1,5 @@
-// BAR0: identity, status, reset and admin registers, and the clock page. Hides the register bank; passes writes to admin.
+// BAR0: identity, status, reset and admin registers, and the clock page. Hides the register bank; passes writes to
+// admin.
 #pragma once
 
 #include <array>

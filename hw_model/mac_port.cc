@@ -19,10 +19,16 @@ constexpr double kAddressMax = 281474976710655.0;  // 48 bits
 MacPort::MacPort(NicBlocks& nic, sc_core::sc_port<sim::EthernetIf>& wire, const std::array<uint8_t, 6>& address)
     : nic_(nic),
       wire_(wire),
-      address_property_(nic.properties->add({"mac_port.address", "", "MAC address, byte 0 in bits 7..0.", "set by the simulator", static_cast<double>(load_address(address.data(), 6)), 0, kAddressMax})),
-      rate_mbps_(nic.properties->add({"mac_port.rate_mbps", "Mb/s", "Line rate: 1000, 10000, 25000, 40000 or 100000.", "published: IEEE 802.3", 10000, 10, 400000})),
-      mtu_max_bytes_(nic.properties->add({"mac_port.mtu_max_bytes", "bytes", "Largest MTU that PORT_CONFIG accepts.", "contract: FRAME_BYTES_MAX", 9216, 68, 9216})),
-      processing_ns_(nic.properties->add({"mac_port.processing_ns", "ns", "From a complete frame to its first bit on an idle wire.", "assumed: MAC and PHY", 50, 0, 1e6})) {}
+      address_property_(
+          nic.properties->add({"mac_port.address", "", "MAC address, byte 0 in bits 7..0.", "set by the simulator",
+                               static_cast<double>(load_address(address.data(), 6)), 0, kAddressMax})),
+      rate_mbps_(nic.properties->add({"mac_port.rate_mbps", "Mb/s", "Line rate: 1000, 10000, 25000, 40000 or 100000.",
+                                      "published: IEEE 802.3", 10000, 10, 400000})),
+      mtu_max_bytes_(nic.properties->add({"mac_port.mtu_max_bytes", "bytes", "Largest MTU that PORT_CONFIG accepts.",
+                                          "contract: FRAME_BYTES_MAX", 9216, 68, 9216})),
+      processing_ns_(nic.properties->add({"mac_port.processing_ns", "ns",
+                                          "From a complete frame to its first bit on an idle wire.",
+                                          "assumed: MAC and PHY", 50, 0, 1e6})) {}
 
 void MacPort::configure() {
   address_ = static_cast<uint64_t>(address_property_);
@@ -81,7 +87,8 @@ void MacPort::receive(const sim::FramePtr& frame) {
   const uint64_t now = Agenda::now_ps();
   frame->stamps_ps[static_cast<size_t>(sim::Stage::kWireLastBit)] = now;
   if (frame->bad_fcs) return nic_.statistics->drop(PST_DROP_REASON_RX_BAD_FCS);
-  if (bytes < PST_LIMIT_FRAME_BYTES_MIN || bytes > frame_bytes_max(2)) return nic_.statistics->drop(PST_DROP_REASON_RX_BAD_LENGTH);
+  if (bytes < PST_LIMIT_FRAME_BYTES_MIN || bytes > frame_bytes_max(2))
+    return nic_.statistics->drop(PST_DROP_REASON_RX_BAD_LENGTH);
   const ParsedFrame parsed = parse_frame(frame->bytes.data(), bytes);
   if (bytes > frame_bytes_max(parsed.vlan_count)) return nic_.statistics->drop(PST_DROP_REASON_RX_BAD_LENGTH);
   const uint64_t on_wire_ps = (kPreambleBytes + bytes + kFcsBytes) * ps_per_byte_;

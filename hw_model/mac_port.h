@@ -1,5 +1,6 @@
-// The Ethernet port: real timing of the wire (preamble, FCS, inter-frame gap), link state, length and FCS checks, loopback
-// of frames to the port's own address. Store and forward. Packet walk: the last step out and the first step in.
+// The Ethernet port: real timing of the wire (preamble, FCS, inter-frame gap), link state, length and FCS checks,
+// loopback of frames to the port's own address. Store and forward. Packet walk: the last step out and the first step
+// in.
 #pragma once
 
 #include <array>
@@ -20,7 +21,8 @@ class MacPort : public sim::EthernetIf {
   void configure();
   void reset();
 
-  // Sends the op's frame after those before it and then calls tx_dma.sent(op); an op with a drop reason only keeps its turn.
+  // Sends the op's frame after those before it and then calls tx_dma.sent(op); an op with a drop reason only keeps its
+  // turn.
   void transmit(TxOp* op);
 
   // sim::EthernetIf: a frame's last bit has arrived.

@@ -127,12 +127,23 @@ std::vector<sim::Property> NicModel::properties() const { return owned_->propert
 std::vector<sim::Counter> NicModel::counters() const {
   const PortStatistics& s = owned_->statistics;
   std::vector<sim::Counter> counters{
-      {"tx.frames", s.tx_frames},       {"tx.bytes", s.tx_bytes},           {"tx.packets", s.tx_packets},
-      {"tx.loopback", s.tx_loopback},   {"rx.frames", s.rx_frames},         {"rx.bytes", s.rx_bytes},
-      {"rx.delivered", s.rx_delivered}, {"rx.extra_copies", s.rx_extra_copies}, {"interrupts", s.interrupts},
-      {"events", s.events},             {"events_dropped", s.events_dropped}, {"events_lost", s.events_lost},
-      {"doorbells_ignored", s.doorbells_ignored}, {"bad_accesses", s.bad_accesses}, {"bad_resets", s.bad_resets},
-      {"vi.active", owned_->vi_table.active_count()}, {"filters", owned_->rx_filter.count()},
+      {"tx.frames", s.tx_frames},
+      {"tx.bytes", s.tx_bytes},
+      {"tx.packets", s.tx_packets},
+      {"tx.loopback", s.tx_loopback},
+      {"rx.frames", s.rx_frames},
+      {"rx.bytes", s.rx_bytes},
+      {"rx.delivered", s.rx_delivered},
+      {"rx.extra_copies", s.rx_extra_copies},
+      {"interrupts", s.interrupts},
+      {"events", s.events},
+      {"events_dropped", s.events_dropped},
+      {"events_lost", s.events_lost},
+      {"doorbells_ignored", s.doorbells_ignored},
+      {"bad_accesses", s.bad_accesses},
+      {"bad_resets", s.bad_resets},
+      {"vi.active", owned_->vi_table.active_count()},
+      {"filters", owned_->rx_filter.count()},
   };
   for (size_t reason = 0; reason < s.drops.size(); ++reason) {
     counters.push_back({std::string("drops.") + pst_drop_reason_name(reason), s.drops[reason]});

@@ -1,4 +1,5 @@
-// The SystemC model of the NIC: owns the blocks and wires them to the sockets and ports of sim::NicDevice. Nothing else.
+// The SystemC model of the NIC: owns the blocks and wires them to the sockets and ports of sim::NicDevice. Nothing
+// else.
 #pragma once
 
 #include <array>

@@ -39,8 +39,8 @@ uint32_t dllp_interval_bytes(unsigned generation, unsigned lanes, uint32_t mps_b
 
 double pcie_tlp_rate_gbps(unsigned generation, unsigned lanes, uint32_t mps_bytes) {
   constexpr double kTransferRateGtps[] = {2.5, 5, 8, 16, 32};
-  constexpr double kDllpBytes = 8;                // 2 framing, 6 data link
-  constexpr double kSkipShare = 4.0 / 1538.0;     // SKP ordered set every 1538 symbols
+  constexpr double kDllpBytes = 8;             // 2 framing, 6 data link
+  constexpr double kSkipShare = 4.0 / 1538.0;  // SKP ordered set every 1538 symbols
   const double encoding = generation <= 2 ? 8.0 / 10.0 : 128.0 / 130.0;
   const double raw = kTransferRateGtps[generation - 1] * encoding * lanes;
   const double dllp_share = kDllpBytes / dllp_interval_bytes(generation, lanes, mps_bytes);
@@ -93,7 +93,8 @@ uint64_t PcieTimeline::read_request(uint64_t earliest_ps, uint64_t address, uint
   const uint32_t size = parameters_.split_at_rcb ? parameters_.rcb_bytes : parameters_.mps_bytes;
   const uint32_t first = size - static_cast<uint32_t>(address % parameters_.rcb_bytes);
   const uint64_t completions = bytes <= first ? 1 : 1 + (bytes - first + size - 1) / size;
-  completion_busy_ps_ = std::max(completion_busy_ps_ + host_debt_ps_, ready) + duration_ps(bytes + completions * kCompletionHeaderBytes);
+  completion_busy_ps_ =
+      std::max(completion_busy_ps_ + host_debt_ps_, ready) + duration_ps(bytes + completions * kCompletionHeaderBytes);
   host_debt_ps_ = 0;
   tag = completion_busy_ps_ + parameters_.propagation_ps;
   return tag;
@@ -125,17 +126,35 @@ uint64_t PcieTimeline::host_completion(uint64_t earliest_ps, uint32_t payload_by
 PcieLink::PcieLink(NicBlocks& nic, tlm::tlm_initiator_socket<64>& dma_socket)
     : nic_(nic),
       dma_socket_(dma_socket),
-      generation_(nic.properties->add({"pcie_link.generation", "", "PCIe generation.", "assumed: a 10-100 Gb/s NIC of 2018", 3, 1, 5})),
-      lanes_(nic.properties->add({"pcie_link.lanes", "lanes", "Link width: 1, 2, 4, 8 or 16.", "assumed: as above", 8, 1, 16})),
-      mps_bytes_(nic.properties->add({"pcie_link.mps_bytes", "bytes", "Maximum payload size, a power of two.", "published: pcie-bench, common host setting", 256, 128, 4096})),
-      mrrs_bytes_(nic.properties->add({"pcie_link.mrrs_bytes", "bytes", "Maximum read request size, a power of two.", "published: pcie-bench, common host setting", 512, 128, 4096})),
-      rcb_bytes_(nic.properties->add({"pcie_link.rcb_bytes", "bytes", "Read completion boundary, 64 or 128.", "published: PCIe Base Specification 2.3.1.1", 64, 64, 128})),
-      split_at_rcb_(nic.properties->add({"pcie_link.split_at_rcb", "flag", "1: completions of RCB size; 0: of MPS size.", "published: pcie-bench saw both", 0, 0, 1})),
-      tags_(nic.properties->add({"pcie_link.tags", "reads", "DMA reads outstanding at once.", "published: PCIe Base Specification, 8-bit tags", 256, 1, 1024})),
-      propagation_ns_(nic.properties->add({"pcie_link.propagation_ns", "ns", "One way through both link ends and the wire.", "assumed: so that a 64-byte DMA read takes about 550 ns, the median that pcie-bench reports for a Haswell Xeon", 140, 0, 1e6})),
-      root_complex_ns_(nic.properties->add({"pcie_link.root_complex_ns", "ns", "Through the root complex, each request.", "assumed: see propagation_ns", 100, 0, 1e6})),
-      memory_read_ns_(nic.properties->add({"pcie_link.memory_read_ns", "ns", "Memory or last-level cache read by the root complex.", "assumed: see propagation_ns", 150, 0, 1e6})),
-      memory_write_ns_(nic.properties->add({"pcie_link.memory_write_ns", "ns", "From root complex until a write is visible to the CPU.", "assumed: write into the last-level cache", 50, 0, 1e6})) {
+      generation_(nic.properties->add(
+          {"pcie_link.generation", "", "PCIe generation.", "assumed: a 10-100 Gb/s NIC of 2018", 3, 1, 5})),
+      lanes_(nic.properties->add(
+          {"pcie_link.lanes", "lanes", "Link width: 1, 2, 4, 8 or 16.", "assumed: as above", 8, 1, 16})),
+      mps_bytes_(nic.properties->add({"pcie_link.mps_bytes", "bytes", "Maximum payload size, a power of two.",
+                                      "published: pcie-bench, common host setting", 256, 128, 4096})),
+      mrrs_bytes_(nic.properties->add({"pcie_link.mrrs_bytes", "bytes", "Maximum read request size, a power of two.",
+                                       "published: pcie-bench, common host setting", 512, 128, 4096})),
+      rcb_bytes_(nic.properties->add({"pcie_link.rcb_bytes", "bytes", "Read completion boundary, 64 or 128.",
+                                      "published: PCIe Base Specification 2.3.1.1", 64, 64, 128})),
+      split_at_rcb_(
+          nic.properties->add({"pcie_link.split_at_rcb", "flag", "1: completions of RCB size; 0: of MPS size.",
+                               "published: pcie-bench saw both", 0, 0, 1})),
+      tags_(nic.properties->add({"pcie_link.tags", "reads", "DMA reads outstanding at once.",
+                                 "published: PCIe Base Specification, 8-bit tags", 256, 1, 1024})),
+      propagation_ns_(
+          nic.properties->add({"pcie_link.propagation_ns", "ns", "One way through both link ends and the wire.",
+                               "assumed: so that a 64-byte DMA read takes about 550 ns, the median that pcie-bench "
+                               "reports for a Haswell Xeon",
+                               140, 0, 1e6})),
+      root_complex_ns_(
+          nic.properties->add({"pcie_link.root_complex_ns", "ns", "Through the root complex, each request.",
+                               "assumed: see propagation_ns", 100, 0, 1e6})),
+      memory_read_ns_(
+          nic.properties->add({"pcie_link.memory_read_ns", "ns", "Memory or last-level cache read by the root complex.",
+                               "assumed: see propagation_ns", 150, 0, 1e6})),
+      memory_write_ns_(nic.properties->add({"pcie_link.memory_write_ns", "ns",
+                                            "From root complex until a write is visible to the CPU.",
+                                            "assumed: write into the last-level cache", 50, 0, 1e6})) {
   configure();
 }
 

@@ -1,6 +1,6 @@
-// The PCIe link between host and NIC: what each transfer costs in each direction, and the TLM-2.0 ends of it (BAR target,
-// DMA initiator). Hides TLP splitting, link occupancy, latency and the reused payload objects.
-// Packet walk: doorbell writes come in here; descriptor and payload reads, payload, event and MSI-X writes go out here.
+// The PCIe link between host and NIC: what each transfer costs in each direction, and the TLM-2.0 ends of it (BAR
+// target, DMA initiator). Hides TLP splitting, link occupancy, latency and the reused payload objects. Packet walk:
+// doorbell writes come in here; descriptor and payload reads, payload, event and MSI-X writes go out here.
 //
 // Byte costs follow the published pcie-bench model (Neugebauer et al., SIGCOMM 2018): per-TLP header, framing and data
 // link bytes, splitting by MPS, MRRS and RCB, and link rate less acknowledgement, flow control and SKP overhead.
@@ -54,7 +54,7 @@ class PcieTimeline {
   // No transfer that was planned so far lands after this time.
   [[nodiscard]] uint64_t quiesce_ps() const { return last_landing_ps_; }
 
-  static constexpr uint32_t kRequestHeaderBytes = 24;     // 8 data link and framing, 4 + 12 memory request, 64-bit address
+  static constexpr uint32_t kRequestHeaderBytes = 24;  // 8 data link and framing, 4 + 12 memory request, 64-bit address
   static constexpr uint32_t kCompletionHeaderBytes = 20;  // 8 data link and framing, 4 + 8 completion
 
  private:
@@ -82,8 +82,12 @@ class PcieLink : public tlm::tlm_fw_transport_if<>, public tlm::tlm_bw_transport
   void reset() { timeline_.reset(); }
 
   // Plans a DMA write or read; the caller moves the bytes with memory_write/memory_read at the time returned.
-  uint64_t post_write(uint64_t earliest_ps, uint64_t address, uint32_t bytes) { return timeline_.write(earliest_ps, address, bytes); }
-  uint64_t post_read(uint64_t earliest_ps, uint64_t address, uint32_t bytes) { return timeline_.read(earliest_ps, address, bytes); }
+  uint64_t post_write(uint64_t earliest_ps, uint64_t address, uint32_t bytes) {
+    return timeline_.write(earliest_ps, address, bytes);
+  }
+  uint64_t post_read(uint64_t earliest_ps, uint64_t address, uint32_t bytes) {
+    return timeline_.read(earliest_ps, address, bytes);
+  }
   [[nodiscard]] uint64_t quiesce_ps() const { return timeline_.quiesce_ps(); }
 
   // Moves bytes now. False: the host does not answer at that address.
@@ -92,11 +96,14 @@ class PcieLink : public tlm::tlm_fw_transport_if<>, public tlm::tlm_bw_transport
 
   // BAR side.
   void b_transport(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) override;
-  tlm::tlm_sync_enum nb_transport_fw(tlm::tlm_generic_payload& payload, tlm::tlm_phase& phase, sc_core::sc_time& delay) override;
+  tlm::tlm_sync_enum nb_transport_fw(tlm::tlm_generic_payload& payload, tlm::tlm_phase& phase,
+                                     sc_core::sc_time& delay) override;
   bool get_direct_mem_ptr(tlm::tlm_generic_payload&, tlm::tlm_dmi&) override { return false; }
   unsigned int transport_dbg(tlm::tlm_generic_payload& payload) override;
   // DMA side.
-  tlm::tlm_sync_enum nb_transport_bw(tlm::tlm_generic_payload&, tlm::tlm_phase&, sc_core::sc_time&) override { return tlm::TLM_COMPLETED; }
+  tlm::tlm_sync_enum nb_transport_bw(tlm::tlm_generic_payload&, tlm::tlm_phase&, sc_core::sc_time&) override {
+    return tlm::TLM_COMPLETED;
+  }
   void invalidate_direct_mem_ptr(sc_dt::uint64, sc_dt::uint64) override {}
 
  private:

@@ -12,21 +12,21 @@ class PortStatistics {
  public:
   static constexpr size_t kDropReasons = PST_DROP_REASON_TX_LINK_DOWN + 1;
 
-  uint64_t tx_frames = 0;         // frames that left the port
-  uint64_t tx_bytes = 0;          // their bytes without FCS
-  uint64_t tx_loopback = 0;       // frames that looped back inside the NIC instead
-  uint64_t tx_packets = 0;        // packets taken from descriptor rings
-  uint64_t rx_frames = 0;         // frames that arrived, also those dropped later
+  uint64_t tx_frames = 0;    // frames that left the port
+  uint64_t tx_bytes = 0;     // their bytes without FCS
+  uint64_t tx_loopback = 0;  // frames that looped back inside the NIC instead
+  uint64_t tx_packets = 0;   // packets taken from descriptor rings
+  uint64_t rx_frames = 0;    // frames that arrived, also those dropped later
   uint64_t rx_bytes = 0;
-  uint64_t rx_delivered = 0;      // copies of frames written to host memory and announced
-  uint64_t rx_extra_copies = 0;   // copies beyond the first (replicating filters, sniffers)
-  uint64_t interrupts = 0;        // MSI-X messages sent
-  uint64_t events = 0;            // events written
-  uint64_t events_dropped = 0;    // events dropped by policy DROP
-  uint64_t events_lost = 0;       // events whose queue was not mapped, or wakeups for a VI that does not run
-  uint64_t doorbells_ignored = 0; // writes to windows of VIs that do not run
-  uint64_t bad_accesses = 0;      // BAR accesses of a wrong width or to no register
-  uint64_t bad_resets = 0;        // writes to RESET without the key
+  uint64_t rx_delivered = 0;       // copies of frames written to host memory and announced
+  uint64_t rx_extra_copies = 0;    // copies beyond the first (replicating filters, sniffers)
+  uint64_t interrupts = 0;         // MSI-X messages sent
+  uint64_t events = 0;             // events written
+  uint64_t events_dropped = 0;     // events dropped by policy DROP
+  uint64_t events_lost = 0;        // events whose queue was not mapped, or wakeups for a VI that does not run
+  uint64_t doorbells_ignored = 0;  // writes to windows of VIs that do not run
+  uint64_t bad_accesses = 0;       // BAR accesses of a wrong width or to no register
+  uint64_t bad_resets = 0;         // writes to RESET without the key
   std::array<uint64_t, kDropReasons> drops{};
 
   void drop(unsigned reason) { ++drops[reason]; }

@@ -1,5 +1,5 @@
-// The tunables of the NIC: each has a name, a unit, a meaning, bounds and a source for its default. Blocks register theirs
-// when they are built and read them again in configure(). Hides the table behind sim::NicDevice::set_property.
+// The tunables of the NIC: each has a name, a unit, a meaning, bounds and a source for its default. Blocks register
+// theirs when they are built and read them again in configure(). Hides the table behind sim::NicDevice::set_property.
 #pragma once
 
 #include <deque>
@@ -13,7 +13,8 @@ namespace postern::hw_model {
 
 class PropertySet {
  public:
-  // Registers a tunable (property.value is the default) and returns a reference to its value, stable for the set's life.
+  // Registers a tunable (property.value is the default) and returns a reference to its value, stable for the set's
+  // life.
   const double& add(sim::Property property);
   // False: no such property, or a value outside its bounds.
   bool set(const std::string& name, double value);

@@ -17,13 +17,17 @@ namespace postern::hw_model {
 
 namespace {
 constexpr uint32_t kScatterMax = PST_LIMIT_TX_FRAGMENTS_MAX;  // descriptors that one frame may take, as on send
-constexpr uint32_t kStallShare = 8;                           // part of the port's buffer that one VI's waiting frames may hold
+constexpr uint32_t kStallShare = 8;  // part of the port's buffer that one VI's waiting frames may hold
 }  // namespace
 
 RxDma::RxDma(NicBlocks& nic)
     : nic_(nic),
-      buffer_bytes_property_(nic.properties->add({"rx_dma.buffer_bytes", "bytes", "The port's receive buffer; one VI's waiting frames get an eighth of it.", "assumed: 256 KiB on chip", 262144, 16384, 1 << 24})),
-      processing_ns_(nic.properties->add({"rx_dma.processing_ns", "ns", "From a frame's last bit to its write request: filter lookup and translation.", "assumed: 16 cycles at 250 MHz", 64, 0, 1e6})) {}
+      buffer_bytes_property_(nic.properties->add(
+          {"rx_dma.buffer_bytes", "bytes", "The port's receive buffer; one VI's waiting frames get an eighth of it.",
+           "assumed: 256 KiB on chip", 262144, 16384, 1 << 24})),
+      processing_ns_(nic.properties->add(
+          {"rx_dma.processing_ns", "ns", "From a frame's last bit to its write request: filter lookup and translation.",
+           "assumed: 16 cycles at 250 MHz", 64, 0, 1e6})) {}
 
 void RxDma::configure() {
   buffer_bytes_ = static_cast<uint32_t>(buffer_bytes_property_);
@@ -66,8 +70,8 @@ void RxDma::drop(Vi& vi, RxOp* op, unsigned reason) {
 void RxDma::receive(Vi& vi, SteeredFrame&& steered) {
   const uint32_t bytes = static_cast<uint32_t>(steered.frame->bytes.size());
   const bool waits = vi.rx_waiting_first != nullptr;
-  if (vi.state == ViState::kRunning &&
-      (buffered_bytes_ + bytes > buffer_bytes_ || (waits && vi.rx_waiting_bytes + bytes > buffer_bytes_ / kStallShare))) {
+  if (vi.state == ViState::kRunning && (buffered_bytes_ + bytes > buffer_bytes_ ||
+                                        (waits && vi.rx_waiting_bytes + bytes > buffer_bytes_ / kStallShare))) {
     nic_.statistics->drop(PST_DROP_REASON_RX_BUFFER_FULL);
     ++vi.counters.drops;
     return;
@@ -228,7 +232,8 @@ void RxDma::issue(Vi& vi, RxOp* op, uint32_t desc_count, bool truncated) {
   pst_event common{{event.word[0], event.word[1]}};
   op->event_idx = nic_.event_queue->take_slot(vi, common);
   std::memcpy(&event, &common, sizeof event);
-  const uint64_t landing = nic_.pcie_link->post_write(earliest_ps, EventQueue::slot_alignment(vi, op->event_idx), PST_EVENT_BYTES);
+  const uint64_t landing =
+      nic_.pcie_link->post_write(earliest_ps, EventQueue::slot_alignment(vi, op->event_idx), PST_EVENT_BYTES);
   nic_.agenda->at<&RxDma::landed>(landing, this, reinterpret_cast<uint64_t>(op));
   nic_.event_queue->issued(vi);
   nic_.desc_fetch->fetch_rx(vi);
@@ -281,7 +286,8 @@ void RxDma::landed(uint64_t op_address, uint64_t, uint64_t, uint64_t) {
     const uint32_t event_idx = op->event_idx;
     const uint32_t first_idx = op->first_idx;
     drop(*vi, op, PST_DROP_REASON_RX_DMA_FAULT);
-    nic_.event_queue->write_failed(*vi, event_idx, written ? PST_ERROR_SOURCE_EVQ : PST_ERROR_SOURCE_RX, PST_ERROR_CODE_DMA_FAULT, written ? event_idx : first_idx);
+    nic_.event_queue->write_failed(*vi, event_idx, written ? PST_ERROR_SOURCE_EVQ : PST_ERROR_SOURCE_RX,
+                                   PST_ERROR_CODE_DMA_FAULT, written ? event_idx : first_idx);
     return;
   }
   ++nic_.statistics->rx_delivered;

@@ -20,7 +20,7 @@ struct Vi;
 // A frame as the filter hands it over, once for each VI that gets a copy.
 struct SteeredFrame {
   sim::FramePtr frame;
-  pst_rx_event event{};        // type, checksum results and classes are filled in
+  pst_rx_event event{};  // type, checksum results and classes are filled in
   uint32_t filter_id = 0;
   uint64_t first_bit_ps = 0;
   uint8_t vlan_count = 0;
@@ -41,7 +41,7 @@ struct RxOp {
   uint64_t payload_landing_ps = 0;
   std::array<uint64_t, PST_LIMIT_RX_PREFIX_BYTES / 8> prefix{};
   std::vector<DmaSegment> segments;
-  RxOp* next = nullptr;         // waiting list of the VI
+  RxOp* next = nullptr;  // waiting list of the VI
 };
 
 class RxDma {
@@ -62,8 +62,8 @@ class RxDma {
   struct Plan {
     uint32_t desc_count = 0;
     uint32_t capacity_bytes = 0;
-    bool wait = false;        // more descriptors are on their way
-    bool bad = false;         // the descriptor at bad_idx is malformed
+    bool wait = false;  // more descriptors are on their way
+    bool bad = false;   // the descriptor at bad_idx is malformed
     uint32_t bad_idx = 0;
   };
 

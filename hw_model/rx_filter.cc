@@ -120,9 +120,11 @@ uint32_t RxFilter::insert(const pst_command& command, uint32_t& filter_id) {
   filter.replicate = pst_filter_insert_get_replicate(&command) != 0;
   filter.used = true;
   const int32_t first = find(filter.key);
-  if (first != kNone && !(filter.replicate && filters_[static_cast<size_t>(first)].replicate)) return PST_ERROR_CODE_EXISTS;
+  if (first != kNone && !(filter.replicate && filters_[static_cast<size_t>(first)].replicate))
+    return PST_ERROR_CODE_EXISTS;
   if (filter_count_ == PST_LIMIT_FILTER_COUNT_MAX) return PST_ERROR_CODE_NO_RESOURCE;
-  const int32_t slot = first != kNone ? static_cast<int32_t>(filters_[static_cast<size_t>(first)].slot) : slot_for(filter.key);
+  const int32_t slot =
+      first != kNone ? static_cast<int32_t>(filters_[static_cast<size_t>(first)].slot) : slot_for(filter.key);
   if (slot == kNone) return PST_ERROR_CODE_TABLE_FULL;
   filter.slot = static_cast<uint32_t>(slot);
   if (free_ids_.empty()) {
@@ -166,9 +168,12 @@ void RxFilter::remove_vi(uint32_t vi_id) {
 bool RxFilter::for_this_port(const uint8_t* frame, const ParsedFrame& parsed) const {
   const uint64_t destination = load_address(frame, 6);
   if (destination == nic_.mac_port->address()) return true;
-  if (kind_count_[PST_FILTER_MATCH_MAC] != 0 && find({scalars(PST_FILTER_MATCH_MAC, 0, 0, 0, 0), 0, destination, 0, 0, 0}) != kNone) return true;
+  if (kind_count_[PST_FILTER_MATCH_MAC] != 0 &&
+      find({scalars(PST_FILTER_MATCH_MAC, 0, 0, 0, 0), 0, destination, 0, 0, 0}) != kNone)
+    return true;
   return kind_count_[PST_FILTER_MATCH_MAC_VLAN] != 0 && parsed.vlan_count != 0 &&
-         find({scalars(PST_FILTER_MATCH_MAC_VLAN, 0, 0, 0, parsed.vlan_tci & 0xfffu), 0, destination, 0, 0, 0}) != kNone;
+         find({scalars(PST_FILTER_MATCH_MAC_VLAN, 0, 0, 0, parsed.vlan_tci & 0xfffu), 0, destination, 0, 0, 0}) !=
+             kNone;
 }
 
 int32_t RxFilter::match_transport(const uint8_t* frame, const ParsedFrame& parsed, bool multicast) const {
@@ -216,7 +221,8 @@ int32_t RxFilter::match(const uint8_t* frame, const ParsedFrame& parsed, bool mu
     if (first != kNone) return first;
   }
   if (kind_count_[PST_FILTER_MATCH_MAC_VLAN] != 0 && parsed.vlan_count != 0) {
-    const int32_t first = find({scalars(PST_FILTER_MATCH_MAC_VLAN, 0, 0, 0, parsed.vlan_tci & 0xfffu), 0, destination, 0, 0, 0});
+    const int32_t first =
+        find({scalars(PST_FILTER_MATCH_MAC_VLAN, 0, 0, 0, parsed.vlan_tci & 0xfffu), 0, destination, 0, 0, 0});
     if (first != kNone) return first;
   }
   if (!multicast || kind_count_[PST_FILTER_MATCH_MULTICAST_DEFAULT] == 0) return kNone;
@@ -250,7 +256,8 @@ void RxFilter::receive(const sim::FramePtr& frame, const ParsedFrame& parsed, ui
     for (int32_t id = first; id != kNone; id = filters_[static_cast<size_t>(id)].next) {
       Vi* vi = nic_.vi_table->find(filters_[static_cast<size_t>(id)].vi_id);
       if (copies++ > 0) ++nic_.statistics->rx_extra_copies;
-      nic_.rx_dma->receive(*vi, {frame, event, static_cast<uint32_t>(id), first_bit_ps, parsed.vlan_count, parsed.vlan_tci});
+      nic_.rx_dma->receive(*vi,
+                           {frame, event, static_cast<uint32_t>(id), first_bit_ps, parsed.vlan_count, parsed.vlan_tci});
     }
   }
 }

@@ -1,5 +1,6 @@
-// Receive filters: which VIs get a frame (R9). One open-addressed hash table for all kinds, with the contract's probe limit;
-// a frame is looked up kind by kind in the order of FILTER_MATCH. Packet walk: between the port and the receive DMA.
+// Receive filters: which VIs get a frame (R9). One open-addressed hash table for all kinds, with the contract's probe
+// limit; a frame is looked up kind by kind in the order of FILTER_MATCH. Packet walk: between the port and the receive
+// DMA.
 #pragma once
 
 #include <array>
@@ -56,8 +57,8 @@ class RxFilter {
   pst_rx_event describe(const uint8_t* frame, const ParsedFrame& parsed, bool multicast) const;
 
   NicBlocks& nic_;
-  std::vector<int32_t> slots_;    // filter index, kNone or kRemoved
-  std::vector<Filter> filters_;   // index is the filter id
+  std::vector<int32_t> slots_;   // filter index, kNone or kRemoved
+  std::vector<Filter> filters_;  // index is the filter id
   std::vector<uint32_t> free_ids_;
   std::array<uint32_t, kKinds> kind_count_{};
   uint32_t filter_count_ = 0;

@@ -40,7 +40,8 @@ uint32_t Translation::map(uint32_t pd, uint64_t domain_address, uint64_t host_ad
     }
   }
   if (ranges.size() == PST_LIMIT_TRANSLATION_RANGES_MAX) return PST_ERROR_CODE_NO_RESOURCE;
-  const auto position = std::find_if(ranges.begin(), ranges.end(), [&](const Range& r) { return r.domain_address > domain_address; });
+  const auto position =
+      std::find_if(ranges.begin(), ranges.end(), [&](const Range& r) { return r.domain_address > domain_address; });
   ranges.insert(position, {domain_address, bytes, host_address, writable});
   return PST_ERROR_CODE_OK;
 }
@@ -48,7 +49,8 @@ uint32_t Translation::map(uint32_t pd, uint64_t domain_address, uint64_t host_ad
 uint32_t Translation::unmap(uint32_t pd, uint64_t domain_address) {
   if (!exists(pd)) return PST_ERROR_CODE_NOT_FOUND;
   std::vector<Range>& ranges = domains_[pd].ranges;
-  const auto range = std::find_if(ranges.begin(), ranges.end(), [&](const Range& r) { return r.domain_address == domain_address; });
+  const auto range =
+      std::find_if(ranges.begin(), ranges.end(), [&](const Range& r) { return r.domain_address == domain_address; });
   if (range == ranges.end()) return PST_ERROR_CODE_NOT_FOUND;
   ranges.erase(range);
   return PST_ERROR_CODE_OK;
@@ -61,7 +63,8 @@ const Translation::Range* Translation::find(const Domain& domain, uint64_t domai
   return nullptr;
 }
 
-bool Translation::translate(uint32_t pd, uint64_t domain_address, uint64_t bytes, bool write, std::vector<DmaSegment>& segments) {
+bool Translation::translate(uint32_t pd, uint64_t domain_address, uint64_t bytes, bool write,
+                            std::vector<DmaSegment>& segments) {
   const size_t size_before = segments.size();
   if (!exists(pd) || domain_address + bytes < domain_address) return false;
   const Domain& domain = domains_[pd];

@@ -27,7 +27,8 @@ class Translation {
   uint32_t unmap(uint32_t pd, uint64_t domain_address);
   [[nodiscard]] bool exists(uint32_t pd) const { return pd < domains_.size() && domains_[pd].used; }
 
-  // Appends the host segments of a domain range. False, and nothing appended, if any byte is not mapped (or not writable).
+  // Appends the host segments of a domain range. False, and nothing appended, if any byte is not mapped (or not
+  // writable).
   bool translate(uint32_t pd, uint64_t domain_address, uint64_t bytes, bool write, std::vector<DmaSegment>& segments);
 
  private:

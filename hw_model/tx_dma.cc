@@ -20,9 +20,14 @@ namespace postern::hw_model {
 
 TxDma::TxDma(NicBlocks& nic)
     : nic_(nic),
-      buffer_bytes_property_(nic.properties->add({"tx_dma.buffer_bytes", "bytes", "Payload that may be between its read request and the wire.", "assumed: covers a 700 ns read at 100 Gb/s several times", 65536, 16384, 1 << 24})),
-      completion_batch_property_(nic.properties->add({"tx_dma.completion_batch", "packets", "Packets per TX event when none asks for its own and the queue does not empty.", "assumed", 16, 1, 64})),
-      processing_ns_(nic.properties->add({"tx_dma.processing_ns", "ns", "From descriptor to payload read request.", "assumed: 4 cycles at 250 MHz", 16, 0, 1e6})) {}
+      buffer_bytes_property_(nic.properties->add(
+          {"tx_dma.buffer_bytes", "bytes", "Payload that may be between its read request and the wire.",
+           "assumed: covers a 700 ns read at 100 Gb/s several times", 65536, 16384, 1 << 24})),
+      completion_batch_property_(nic.properties->add(
+          {"tx_dma.completion_batch", "packets",
+           "Packets per TX event when none asks for its own and the queue does not empty.", "assumed", 16, 1, 64})),
+      processing_ns_(nic.properties->add({"tx_dma.processing_ns", "ns", "From descriptor to payload read request.",
+                                          "assumed: 4 cycles at 250 MHz", 16, 0, 1e6})) {}
 
 void TxDma::configure() {
   buffer_bytes_ = static_cast<uint32_t>(buffer_bytes_property_);
@@ -129,7 +134,8 @@ TxDma::Take TxDma::gather(Vi& vi, TxOp& op, uint32_t& error_code) {
   if (pst_tx_desc_get_type(&cache.at(idx)) == PST_TX_DESC_TYPE_OPTION) {
     pst_tx_option_desc option;
     std::memcpy(&option, &cache.at(idx), sizeof option);
-    if (pst_tx_option_desc_get_reserved0(&option) | pst_tx_option_desc_get_reserved1(&option) | pst_tx_option_desc_get_reserved2(&option)) {
+    if (pst_tx_option_desc_get_reserved0(&option) | pst_tx_option_desc_get_reserved1(&option) |
+        pst_tx_option_desc_get_reserved2(&option)) {
       error_code = PST_ERROR_CODE_BAD_DESCRIPTOR;
       return Take::kHalted;
     }
@@ -156,7 +162,9 @@ bool TxDma::translate_fragments(Vi& vi, uint32_t first_idx, TxOp& op) {
   for (uint32_t idx = first_idx; idx != op.end_idx; ++idx) {
     const pst_tx_desc& desc = vi.tx_cache.at(idx);
     if (pst_tx_desc_get_type(&desc) != PST_TX_DESC_TYPE_DATA) continue;
-    if (!nic_.translation->translate(vi.pd, pst_tx_desc_get_address(&desc), pst_tx_desc_get_length_bytes(&desc), false, op.segments)) return false;
+    if (!nic_.translation->translate(vi.pd, pst_tx_desc_get_address(&desc), pst_tx_desc_get_length_bytes(&desc), false,
+                                     op.segments))
+      return false;
   }
   return true;
 }
@@ -167,8 +175,9 @@ uint64_t TxDma::post_reads(Vi& vi, uint32_t first_idx, const TxOp& op) {
   for (uint32_t idx = first_idx; idx != op.end_idx; ++idx) {
     const pst_tx_desc& desc = vi.tx_cache.at(idx);
     if (pst_tx_desc_get_type(&desc) != PST_TX_DESC_TYPE_DATA) continue;
-    landing_ps = std::max(landing_ps, nic_.pcie_link->post_read(earliest_ps, pst_tx_desc_get_address(&desc),
-                                                               static_cast<uint32_t>(pst_tx_desc_get_length_bytes(&desc))));
+    landing_ps =
+        std::max(landing_ps, nic_.pcie_link->post_read(earliest_ps, pst_tx_desc_get_address(&desc),
+                                                       static_cast<uint32_t>(pst_tx_desc_get_length_bytes(&desc))));
   }
   return landing_ps;
 }
@@ -202,7 +211,8 @@ TxDma::Take TxDma::take_packet(Vi& vi) {
   op->vi_id = vi.id;
   op->epoch = vi.epoch;
   ++vi.tx_in_flight_count;
-  last_landing_ps_ = op->drop_reason >= 0 ? std::max(last_landing_ps_, Agenda::now_ps()) : post_reads(vi, first_idx, *op);
+  last_landing_ps_ =
+      op->drop_reason >= 0 ? std::max(last_landing_ps_, Agenda::now_ps()) : post_reads(vi, first_idx, *op);
   vi.tx_cache.head_idx = op->end_idx;
   buffered_bytes_ += op->bytes;
   if (vi.rate_limit_mbps != 0) {

@@ -1,5 +1,5 @@
-// Transmit: takes packets from the descriptor caches in weighted round robin over the VIs, fetches their fragments, checks
-// source addresses (R9), inserts VLAN tags and checksums, hands frames to the port and reports completions.
+// Transmit: takes packets from the descriptor caches in weighted round robin over the VIs, fetches their fragments,
+// checks source addresses (R9), inserts VLAN tags and checksums, hands frames to the port and reports completions.
 // Packet walk: from descriptors to the frame on the wire.
 #pragma once
 
@@ -22,9 +22,9 @@ struct ParsedFrame;
 struct TxOp {
   uint32_t vi_id = 0;
   uint32_t epoch = 0;
-  uint32_t end_idx = 0;        // TX ring index after its last descriptor
-  uint32_t bytes = 0;          // sum of its fragments
-  int drop_reason = -1;        // PST_DROP_REASON_*: the packet completes but does not leave
+  uint32_t end_idx = 0;  // TX ring index after its last descriptor
+  uint32_t bytes = 0;    // sum of its fragments
+  int drop_reason = -1;  // PST_DROP_REASON_*: the packet completes but does not leave
   bool checksum_l3 = false, checksum_l4 = false, timestamp = false, complete = false, vlan_insert = false;
   uint16_t vlan_tci = 0;
   bool loopback = false;
@@ -41,7 +41,8 @@ class TxDma {
 
   // New descriptors are in the VI's cache.
   void descriptors_arrived(Vi& vi);
-  // The last bit of a packet has left, or it has been dropped in its turn. Called by mac_port in the order of transmit().
+  // The last bit of a packet has left, or it has been dropped in its turn. Called by mac_port in the order of
+  // transmit().
   void sent(TxOp* op);
   // The VI stops: takes it off the schedule and counts what its cache still holds.
   void discard(Vi& vi);
@@ -74,9 +75,9 @@ class TxDma {
   uint32_t buffer_bytes_ = 0;
   uint32_t completion_batch_ = 0;
   uint64_t processing_ps_ = 0;
-  std::deque<uint32_t> ready_;     // VIs with descriptors to look at, in turn
-  uint32_t buffered_bytes_ = 0;    // payload between its read request and its last bit
-  uint64_t last_landing_ps_ = 0;   // packets finish in the order in which they were taken
+  std::deque<uint32_t> ready_;    // VIs with descriptors to look at, in turn
+  uint32_t buffered_bytes_ = 0;   // payload between its read request and its last bit
+  uint64_t last_landing_ps_ = 0;  // packets finish in the order in which they were taken
   bool kicking_ = false;
   std::vector<std::unique_ptr<TxOp>> ops_;
   std::vector<TxOp*> free_ops_;

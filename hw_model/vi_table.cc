@@ -14,8 +14,9 @@ namespace postern::hw_model {
 
 ViTable::ViTable(NicBlocks& nic)
     : nic_(nic),
-      vi_count_property_(nic.properties->add({"vi_table.vi_count", "VIs", "Virtual interfaces that the function exposes; read at reset.",
-                                              "contract: VI_COUNT_MAX", PST_LIMIT_VI_COUNT_MAX, 1, PST_LIMIT_VI_COUNT_MAX})) {}
+      vi_count_property_(nic.properties->add(
+          {"vi_table.vi_count", "VIs", "Virtual interfaces that the function exposes; read at reset.",
+           "contract: VI_COUNT_MAX", PST_LIMIT_VI_COUNT_MAX, 1, PST_LIMIT_VI_COUNT_MAX})) {}
 
 void ViTable::configure() {
   if (active_count_ != 0) return;
@@ -126,7 +127,8 @@ void ViTable::halt(Vi& vi, unsigned source, unsigned code, uint32_t index) {
 }
 
 bool ViTable::domain_in_use(uint32_t pd) const {
-  return std::any_of(vis_.begin(), vis_.end(), [pd](const auto& vi) { return vi && vi->state != ViState::kFree && vi->pd == pd; });
+  return std::any_of(vis_.begin(), vis_.end(),
+                     [pd](const auto& vi) { return vi && vi->state != ViState::kFree && vi->pd == pd; });
 }
 
 void ViTable::append_counters(std::vector<sim::Counter>& counters) const {

@@ -1,5 +1,6 @@
 // The context of every virtual interface: rings, indices, event queue, moderation, grants. Hides allocation of VI
-// identifiers and halting; the other blocks keep their per-VI state here, as the hardware keeps it in one context memory.
+// identifiers and halting; the other blocks keep their per-VI state here, as the hardware keeps it in one context
+// memory.
 #pragma once
 
 #include <array>
@@ -46,12 +47,12 @@ struct ViCounters {
   uint64_t events = 0;
   uint64_t events_dropped = 0;
   uint64_t interrupts = 0;
-  uint64_t wakeup_events = 0;      // wakeups sent to another VI's queue
+  uint64_t wakeup_events = 0;  // wakeups sent to another VI's queue
   uint64_t primes = 0;
   uint64_t tx_packets = 0;
   uint64_t rx_packets = 0;
   uint64_t drops = 0;
-  uint64_t evq_depth_max = 0;      // most events unconsumed at once; the rest is the credits' low-water mark
+  uint64_t evq_depth_max = 0;  // most events unconsumed at once; the rest is the credits' low-water mark
 };
 
 struct RxOp;
@@ -82,25 +83,25 @@ struct Vi {
 
   // Transmit ring.
   uint32_t tx_producer_idx = 0;
-  uint32_t tx_completed_idx = 0;   // all before it have been sent or dropped
-  uint32_t tx_reported_idx = 0;    // in the last TX event
+  uint32_t tx_completed_idx = 0;     // all before it have been sent or dropped
+  uint32_t tx_reported_idx = 0;      // in the last TX event
   uint32_t tx_unreported_count = 0;  // packets completed since then
   DescCache<pst_tx_desc, 64> tx_cache;
-  uint32_t tx_in_flight_count = 0; // packets taken and not completed
-  bool tx_queued = false;          // in the scheduler's list
-  bool tx_event_pending = false;   // a TX event waits for space (policy STALL)
-  uint64_t tx_rate_ready_ps = 0;   // rate limit: not before
-  std::array<uint32_t, 16> tx_doorbell_idx{};    // the last doorbells and their times, for the stage stamps
+  uint32_t tx_in_flight_count = 0;             // packets taken and not completed
+  bool tx_queued = false;                      // in the scheduler's list
+  bool tx_event_pending = false;               // a TX event waits for space (policy STALL)
+  uint64_t tx_rate_ready_ps = 0;               // rate limit: not before
+  std::array<uint32_t, 16> tx_doorbell_idx{};  // the last doorbells and their times, for the stage stamps
   std::array<uint64_t, 16> tx_doorbell_ps{};
   uint32_t tx_doorbell_count = 0;
 
   // Event queue.
   uint32_t evq_producer_idx = 0;  // next slot to give out
   uint32_t evq_consumer_idx = 0;
-  bool overflow_mark = false;     // the next event carries the mark
-  bool error_pending = false;     // the error event waits for space
+  bool overflow_mark = false;  // the next event carries the mark
+  bool error_pending = false;  // the error event waits for space
   pst_event error_event{};
-  bool timer_pending = false;     // a timer event waits for space
+  bool timer_pending = false;  // a timer event waits for space
   uint16_t timer_pending_sequence = 0;
   std::vector<uint32_t> wakeups_pending;  // VIs whose wakeup events wait for space
 
@@ -113,7 +114,7 @@ struct Vi {
   uint32_t holdoff_events = 0;
   uint64_t last_wakeup_ps = 0;
   bool woke_before = false;
-  bool holdoff_armed = false;      // a hold-off action is planned
+  bool holdoff_armed = false;  // a hold-off action is planned
   uint32_t holdoff_generation = 0;
 
   uint32_t timer_generation = 0;
@@ -131,7 +132,9 @@ class ViTable {
 
   [[nodiscard]] uint32_t vi_count() const { return vi_count_; }
   // A context that is not free, or null. id may be anything.
-  [[nodiscard]] Vi* find(uint64_t id) { return id < vis_.size() && vis_[id] && vis_[id]->state != ViState::kFree ? vis_[id].get() : nullptr; }
+  [[nodiscard]] Vi* find(uint64_t id) {
+    return id < vis_.size() && vis_[id] && vis_[id]->state != ViState::kFree ? vis_[id].get() : nullptr;
+  }
   [[nodiscard]] Vi* running(uint64_t id) {
     Vi* vi = find(id);
     return vi != nullptr && vi->state == ViState::kRunning ? vi : nullptr;

@@ -11,17 +11,17 @@ namespace postern::sim {
 
 // Stages of one packet's way, in order. A stamp of 0 means: not reached or not known.
 enum class Stage : uint8_t {
-  kSendCall,        // application called send
-  kDoorbellWrite,   // host wrote the TX doorbell
-  kDoorbellArrive,  // doorbell reached the device
-  kDescFetched,     // descriptors are in the device
-  kPayloadFetched,  // payload is in the device
-  kWireFirstBit,    // first bit left the port
-  kWireLastBit,     // last bit arrived at the peer port
-  kRxPayloadWritten,// payload is in host memory
-  kEventWritten,    // event is visible to the host
-  kHostSeen,        // host software read the event
-  kRecvReturn,      // application got the data
+  kSendCall,          // application called send
+  kDoorbellWrite,     // host wrote the TX doorbell
+  kDoorbellArrive,    // doorbell reached the device
+  kDescFetched,       // descriptors are in the device
+  kPayloadFetched,    // payload is in the device
+  kWireFirstBit,      // first bit left the port
+  kWireLastBit,       // last bit arrived at the peer port
+  kRxPayloadWritten,  // payload is in host memory
+  kEventWritten,      // event is visible to the host
+  kHostSeen,          // host software read the event
+  kRecvReturn,        // application got the data
   kCount
 };
 
@@ -31,7 +31,7 @@ struct EthernetFrame {
   // Destination address to end of payload, without FCS. At least 60 bytes on a wire: whoever puts a frame there pads it
   // with zeros (a NIC drops shorter ones as RX_BAD_LENGTH).
   std::vector<uint8_t> bytes;
-  bool bad_fcs = false;         // the wire damaged it
+  bool bad_fcs = false;  // the wire damaged it
   StageStamps stamps_ps{};
 };
 

@@ -16,7 +16,9 @@ namespace postern::sim {
 
 // Address of a BAR access on bar_socket: the BAR's number in the top byte.
 constexpr unsigned kBarShift = 56;
-constexpr uint64_t bar_address(unsigned bar, uint64_t offset) { return (static_cast<uint64_t>(bar) << kBarShift) | offset; }
+constexpr uint64_t bar_address(unsigned bar, uint64_t offset) {
+  return (static_cast<uint64_t>(bar) << kBarShift) | offset;
+}
 
 // Where a NIC puts frames and where it gets them from. deliver() is called at the simulated time at which the frame's
 // last bit arrives. Never blocks.
@@ -53,17 +55,17 @@ class StageObserver {
 
 // A tunable of the device: named, typed, documented, with a unit and a source for its default.
 struct Property {
-  std::string name;     // e.g. "event_queue.holdoff_ns"
+  std::string name;  // e.g. "event_queue.holdoff_ns"
   std::string unit;
   std::string doc;
-  std::string source;   // where the default comes from: measured, published, assumed
+  std::string source;  // where the default comes from: measured, published, assumed
   double value = 0;
-  double minimum = 0;   // bounds of value, both ends included
+  double minimum = 0;  // bounds of value, both ends included
   double maximum = 1e18;
 };
 
 struct Counter {
-  std::string name;     // e.g. "drops.RX_NO_FILTER" or "vi3.events"
+  std::string name;  // e.g. "drops.RX_NO_FILTER" or "vi3.events"
   uint64_t value = 0;
 };
 
@@ -72,8 +74,8 @@ class NicDevice : public sc_core::sc_module {
   // BAR accesses (32 or 64 bit). Writes are posted: b_transport returns at once, callable from any context, the effect
   // comes after the link's latency. Reads call wait() for the round trip: call them from a thread process.
   tlm::tlm_target_socket<64> bar_socket;
-  // DMA: b_transport without wait(); the device calls it at the time at which the bytes move. Address errors come back as
-  // TLM_ADDRESS_ERROR_RESPONSE.
+  // DMA: b_transport without wait(); the device calls it at the time at which the bytes move. Address errors come back
+  // as TLM_ADDRESS_ERROR_RESPONSE.
   tlm::tlm_initiator_socket<64> dma_socket;
   sc_core::sc_port<MsixIf> msix_port;
   sc_core::sc_port<ViLifecycleIf, 1, sc_core::SC_ZERO_OR_MORE_BOUND> lifecycle_port;
@@ -90,7 +92,13 @@ class NicDevice : public sc_core::sc_module {
 
  protected:
   explicit NicDevice(const sc_core::sc_module_name& name)
-      : sc_module(name), bar_socket("bar_socket"), dma_socket("dma_socket"), msix_port("msix_port"), lifecycle_port("lifecycle_port"), wire_port("wire_port"), wire_export("wire_export") {}
+      : sc_module(name),
+        bar_socket("bar_socket"),
+        dma_socket("dma_socket"),
+        msix_port("msix_port"),
+        lifecycle_port("lifecycle_port"),
+        wire_port("wire_port"),
+        wire_export("wire_export") {}
 };
 
 }  // namespace postern::sim

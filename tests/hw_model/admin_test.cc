@@ -72,7 +72,8 @@ TEST(AdminTest, BatchRaisesItsVectorOnce) {
 
 TEST(AdminTest, UnknownOpcodes) {
   Rig rig;
-  for (const unsigned opcode : {0x12u, 0x40u, 0xffu}) EXPECT_EQ(rig.a.status(make_command(opcode)), PST_ERROR_CODE_BAD_OPCODE);
+  for (const unsigned opcode : {0x12u, 0x40u, 0xffu})
+    EXPECT_EQ(rig.a.status(make_command(opcode)), PST_ERROR_CODE_BAD_OPCODE);
 }
 
 TEST(AdminTest, RssIsUnsupportedAndTheFeatureBitSaysSo) {
@@ -99,8 +100,9 @@ TEST(AdminTest, FlagsTargetsAndReservedBitsMustBeZero) {
 
 TEST(AdminTest, TargetsThatDoNotExist) {
   Rig rig;
-  for (const unsigned opcode : {PST_COMMAND_PD_FREE, PST_COMMAND_VI_FREE, PST_COMMAND_VI_RESET, PST_COMMAND_FILTER_REMOVE, PST_COMMAND_TRANSLATION_UNMAP,
-                                PST_COMMAND_SOURCE_GRANT, PST_COMMAND_MSIX_BIND, PST_COMMAND_MODERATION_SET, PST_COMMAND_FILTER_INSERT}) {
+  for (const unsigned opcode : {PST_COMMAND_PD_FREE, PST_COMMAND_VI_FREE, PST_COMMAND_VI_RESET,
+                                PST_COMMAND_FILTER_REMOVE, PST_COMMAND_TRANSLATION_UNMAP, PST_COMMAND_SOURCE_GRANT,
+                                PST_COMMAND_MSIX_BIND, PST_COMMAND_MODERATION_SET, PST_COMMAND_FILTER_INSERT}) {
     EXPECT_EQ(rig.a.status(make_command(opcode, 77)), PST_ERROR_CODE_NOT_FOUND) << opcode;
     EXPECT_EQ(rig.a.status(make_command(opcode, 0xffffffff)), PST_ERROR_CODE_NOT_FOUND) << opcode;
   }
@@ -125,10 +127,11 @@ TEST(AdminTest, ViAllocChecksItsFields) {
   const struct {
     Setter set;
     uint64_t value;
-  } bad[] = {{pst_vi_alloc_set_rx_entries, 64},      {pst_vi_alloc_set_rx_entries, 8192},   {pst_vi_alloc_set_tx_entries, 0},
-             {pst_vi_alloc_set_tx_entries, 200},     {pst_vi_alloc_set_evq_entries, 64},    {pst_vi_alloc_set_rx_ring_address, 16},
-             {pst_vi_alloc_set_evq_address, 0x2010}, {pst_vi_alloc_set_evq_policy, 3},      {pst_vi_alloc_set_vector, 1024},
-             {pst_vi_alloc_set_vector, 0xfffe}};
+  } bad[] = {{pst_vi_alloc_set_rx_entries, 64},      {pst_vi_alloc_set_rx_entries, 8192},
+             {pst_vi_alloc_set_tx_entries, 0},       {pst_vi_alloc_set_tx_entries, 200},
+             {pst_vi_alloc_set_evq_entries, 64},     {pst_vi_alloc_set_rx_ring_address, 16},
+             {pst_vi_alloc_set_evq_address, 0x2010}, {pst_vi_alloc_set_evq_policy, 3},
+             {pst_vi_alloc_set_vector, 1024},        {pst_vi_alloc_set_vector, 0xfffe}};
   for (const auto& field : bad) {
     pst_command c = Rig::vi_alloc(domain);
     field.set(&c, field.value);
@@ -173,10 +176,15 @@ TEST(AdminTest, MalformedFilters) {
   Rig rig;
   TestVi vi(rig.a, 0);
   EXPECT_EQ(vi.add_filter(8), PST_ERROR_CODE_BAD_PARAMETER);
-  EXPECT_EQ(vi.add_filter(PST_FILTER_MATCH_LISTENER, [](pst_command& c) { pst_filter_insert_set_family(&c, 3); }), PST_ERROR_CODE_BAD_PARAMETER);
-  EXPECT_EQ(vi.add_filter(PST_FILTER_MATCH_LISTENER, [](pst_command& c) { pst_filter_insert_set_family(&c, PST_ADDRESS_FAMILY_MAC); }), PST_ERROR_CODE_BAD_PARAMETER);
-  EXPECT_EQ(vi.add_filter(PST_FILTER_MATCH_LISTENER, [](pst_command& c) { pst_filter_insert_set_protocol(&c, 1); }), PST_ERROR_CODE_BAD_PARAMETER);
-  EXPECT_EQ(vi.add_filter(PST_FILTER_MATCH_LISTENER, [](pst_command& c) { pst_filter_insert_set_rss(&c, 1); }), PST_ERROR_CODE_UNSUPPORTED);
+  EXPECT_EQ(vi.add_filter(PST_FILTER_MATCH_LISTENER, [](pst_command& c) { pst_filter_insert_set_family(&c, 3); }),
+            PST_ERROR_CODE_BAD_PARAMETER);
+  EXPECT_EQ(vi.add_filter(PST_FILTER_MATCH_LISTENER,
+                          [](pst_command& c) { pst_filter_insert_set_family(&c, PST_ADDRESS_FAMILY_MAC); }),
+            PST_ERROR_CODE_BAD_PARAMETER);
+  EXPECT_EQ(vi.add_filter(PST_FILTER_MATCH_LISTENER, [](pst_command& c) { pst_filter_insert_set_protocol(&c, 1); }),
+            PST_ERROR_CODE_BAD_PARAMETER);
+  EXPECT_EQ(vi.add_filter(PST_FILTER_MATCH_LISTENER, [](pst_command& c) { pst_filter_insert_set_rss(&c, 1); }),
+            PST_ERROR_CODE_UNSUPPORTED);
 }
 
 TEST(AdminTest, MalformedBindModerationPortAndStatistics) {
@@ -261,7 +269,8 @@ void stop_with_traffic(unsigned opcode) {
   const auto to_a = udp_frame(spec);
   for (uint64_t delay_ns = 0; delay_ns < 2000; delay_ns += 97) {
     TestVi vi(a, 0);
-    vi.add_filter(PST_FILTER_MATCH_MAC, [](pst_command& c) { pst_filter_insert_set_local_address_lo(&c, 0x0a00004e5002ull); });
+    vi.add_filter(PST_FILTER_MATCH_MAC,
+                  [](pst_command& c) { pst_filter_insert_set_local_address_lo(&c, 0x0a00004e5002ull); });
     vi.post_rx(128);
     for (int i = 0; i < 100; ++i) vi.queue_tx(to_a);
     vi.ring_tx();
@@ -277,7 +286,8 @@ void stop_with_traffic(unsigned opcode) {
     }
     a.write32(PST_FUNCTION_ADMIN_CONSUMER_OFFSET, idx + 1);
     a.record_dma = true;
-    const std::vector<uint8_t> before(a.memory.begin() + static_cast<long>(vi.base), a.memory.begin() + static_cast<long>(vi.base + kViAreaBytes));
+    const std::vector<uint8_t> before(a.memory.begin() + static_cast<long>(vi.base),
+                                      a.memory.begin() + static_cast<long>(vi.base + kViAreaBytes));
     for (int i = 0; i < 50; ++i) {
       arrive(a, to_a);
       if (opcode == PST_COMMAND_VI_FREE) vi.ring_tx();

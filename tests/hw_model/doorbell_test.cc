@@ -11,7 +11,9 @@ struct Rig {
     a.enable_admin();
     vi = std::make_unique<TestVi>(a, 0);
   }
-  uint64_t read(uint32_t offset, unsigned width_bytes) { return a.bar_read(PST_BAR_VI, vi->id * PST_VI_WINDOW_STRIDE + offset, width_bytes); }
+  uint64_t read(uint32_t offset, unsigned width_bytes) {
+    return a.bar_read(PST_BAR_VI, vi->id * PST_VI_WINDOW_STRIDE + offset, width_bytes);
+  }
   void expect_bad_doorbell(uint32_t index) {
     run_ns(3000);
     const auto events = vi->events();

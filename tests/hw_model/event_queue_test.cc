@@ -14,7 +14,9 @@ struct Rig {
     a.enable_admin();
     vi = std::make_unique<TestVi>(a, 0, options);
     EXPECT_EQ(vi->alloc_status, PST_ERROR_CODE_OK);
-    EXPECT_EQ(vi->add_filter(PST_FILTER_MATCH_MAC, [](pst_command& c) { pst_filter_insert_set_local_address_lo(&c, 0x0a00004e5002ull); }), PST_ERROR_CODE_OK);
+    EXPECT_EQ(vi->add_filter(PST_FILTER_MATCH_MAC,
+                             [](pst_command& c) { pst_filter_insert_set_local_address_lo(&c, 0x0a00004e5002ull); }),
+              PST_ERROR_CODE_OK);
     vi->post_rx(options.rx_entries);
     run_ns(2000);
     UdpSpec spec;

@@ -90,7 +90,8 @@ TEST(MacPortTest, LinkDownDropsOnBothSides) {
 
 TEST(MacPortTest, LoopbackTurnsFramesForThePortsOwnAddressRound) {
   Rig rig;
-  rig.vi->add_filter(PST_FILTER_MATCH_MAC, [](pst_command& c) { pst_filter_insert_set_local_address_lo(&c, 0x0a00004e5002ull); });
+  rig.vi->add_filter(PST_FILTER_MATCH_MAC,
+                     [](pst_command& c) { pst_filter_insert_set_local_address_lo(&c, 0x0a00004e5002ull); });
   rig.vi->post_rx(8);
   UdpSpec spec;
   spec.destination = kMacA;
@@ -115,7 +116,8 @@ TEST(MacPortTest, MtuLimitsBothDirections) {
   pst_command c = make_command(PST_COMMAND_PORT_CONFIG);
   pst_port_config_set_mtu_bytes(&c, 9000);
   ASSERT_EQ(rig.a.status(c), PST_ERROR_CODE_OK);
-  rig.vi->add_filter(PST_FILTER_MATCH_MAC, [](pst_command& f) { pst_filter_insert_set_local_address_lo(&f, 0x0a00004e5002ull); });
+  rig.vi->add_filter(PST_FILTER_MATCH_MAC,
+                     [](pst_command& f) { pst_filter_insert_set_local_address_lo(&f, 0x0a00004e5002ull); });
   rig.vi->post_rx(64);
   run_ns(3000);
   UdpSpec spec;

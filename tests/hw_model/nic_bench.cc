@@ -6,11 +6,14 @@
 namespace postern::hw_model::test {
 
 FreshKernel::FreshKernel() {
-  sc_core::sc_curr_simcontext = new sc_core::sc_simcontext();  // the old one is abandoned: modules of an earlier test live in it
+  sc_core::sc_curr_simcontext =
+      new sc_core::sc_simcontext();  // the old one is abandoned: modules of an earlier test live in it
   sc_core::sc_default_global_context = sc_core::sc_curr_simcontext;
 }
 
-void run_ns(uint64_t duration_ns) { sc_core::sc_start(sc_core::sc_time(static_cast<double>(duration_ns), sc_core::SC_NS)); }
+void run_ns(uint64_t duration_ns) {
+  sc_core::sc_start(sc_core::sc_time(static_cast<double>(duration_ns), sc_core::SC_NS));
+}
 uint64_t now_ps() { return sc_core::sc_time_stamp().value(); }
 
 Node::Node(const sc_core::sc_module_name& module_name, const std::array<uint8_t, 6>& mac, size_t memory_bytes)
@@ -147,7 +150,8 @@ pst_command make_command(unsigned opcode, uint32_t target) {
   return command;
 }
 
-TestVi::TestVi(Node& node_in, uint32_t area, const ViOptions& options_in) : node(node_in), options(options_in), base(kViArea + area * kViAreaBytes) {
+TestVi::TestVi(Node& node_in, uint32_t area, const ViOptions& options_in)
+    : node(node_in), options(options_in), base(kViArea + area * kViAreaBytes) {
   std::memset(node.memory.data() + base, 0, kViAreaBytes);
   const pst_admin_completion allocated = node.command(make_command(PST_COMMAND_PD_ALLOC));
   pd = static_cast<uint32_t>(pst_admin_completion_get_result(&allocated));

@@ -1,5 +1,5 @@
-// Test bench for the NIC model over its real sockets: host memory as a TLM target, BAR accesses, an MSI-X sink and a wire
-// end that records or forwards. Test bodies are procedural: they write, let time pass, and look.
+// Test bench for the NIC model over its real sockets: host memory as a TLM target, BAR accesses, an MSI-X sink and a
+// wire end that records or forwards. Test bodies are procedural: they write, let time pass, and look.
 #pragma once
 
 #include <cstdint>
@@ -46,7 +46,12 @@ struct DmaAccess {
 };
 
 // One NIC with its host.
-class Node : public sc_core::sc_module, public sim::MsixIf, public sim::ViLifecycleIf, public sim::EthernetIf, public tlm::tlm_fw_transport_if<>, public tlm::tlm_bw_transport_if<> {
+class Node : public sc_core::sc_module,
+             public sim::MsixIf,
+             public sim::ViLifecycleIf,
+             public sim::EthernetIf,
+             public tlm::tlm_fw_transport_if<>,
+             public tlm::tlm_bw_transport_if<> {
  public:
   Node(const sc_core::sc_module_name& module_name, const std::array<uint8_t, 6>& mac, size_t memory_bytes = 32u << 20);
 
@@ -63,11 +68,15 @@ class Node : public sc_core::sc_module, public sim::MsixIf, public sim::ViLifecy
   pst_admin_completion command(pst_command command);
   uint32_t submit(pst_command command);  // returns its index; completion() looks
   std::optional<pst_admin_completion> completion(uint32_t idx);
-  uint32_t status(const pst_command& c) { return static_cast<uint32_t>(pst_admin_completion_get_status(completion_of(c))); }
+  uint32_t status(const pst_command& c) {
+    return static_cast<uint32_t>(pst_admin_completion_get_status(completion_of(c)));
+  }
 
   // --- memory
   template <class T>
-  T& at(uint64_t address) { return *reinterpret_cast<T*>(memory.data() + address); }
+  T& at(uint64_t address) {
+    return *reinterpret_cast<T*>(memory.data() + address);
+  }
 
   uint64_t counter(const std::string& name) const;
   uint64_t drops_total(const std::string& prefix) const;  // sum of drops.<prefix>*
@@ -78,10 +87,14 @@ class Node : public sc_core::sc_module, public sim::MsixIf, public sim::ViLifecy
   void deliver(const sim::FramePtr& frame) override;
   void set_link(bool) override {}
   void b_transport(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) override;
-  tlm::tlm_sync_enum nb_transport_fw(tlm::tlm_generic_payload&, tlm::tlm_phase&, sc_core::sc_time&) override { return tlm::TLM_COMPLETED; }
+  tlm::tlm_sync_enum nb_transport_fw(tlm::tlm_generic_payload&, tlm::tlm_phase&, sc_core::sc_time&) override {
+    return tlm::TLM_COMPLETED;
+  }
   bool get_direct_mem_ptr(tlm::tlm_generic_payload&, tlm::tlm_dmi&) override { return false; }
   unsigned int transport_dbg(tlm::tlm_generic_payload&) override { return 0; }
-  tlm::tlm_sync_enum nb_transport_bw(tlm::tlm_generic_payload&, tlm::tlm_phase&, sc_core::sc_time&) override { return tlm::TLM_COMPLETED; }
+  tlm::tlm_sync_enum nb_transport_bw(tlm::tlm_generic_payload&, tlm::tlm_phase&, sc_core::sc_time&) override {
+    return tlm::TLM_COMPLETED;
+  }
   void invalidate_direct_mem_ptr(sc_dt::uint64, sc_dt::uint64) override {}
 
   NicModel nic;
@@ -89,11 +102,11 @@ class Node : public sc_core::sc_module, public sim::MsixIf, public sim::ViLifecy
   tlm::tlm_initiator_socket<64> cpu_socket;
   std::vector<uint8_t> memory;
   std::vector<Interrupt> interrupts;
-  std::vector<WireFrame> wire;       // frames that left
+  std::vector<WireFrame> wire;  // frames that left
   std::vector<uint32_t> started, stopped;
   bool record_dma = false;
   std::vector<DmaAccess> dma;
-  Node* peer = nullptr;              // gets the frames that leave
+  Node* peer = nullptr;  // gets the frames that leave
   bool record_wire = true;
   uint64_t last_frame_ps = 0;
   uint64_t frame_count = 0;
@@ -136,7 +149,7 @@ class TestVi {
   TestVi(Node& node, uint32_t area, const ViOptions& options = {});
 
   void doorbell(uint32_t offset, uint64_t value, unsigned width_bytes = 4);
-  void post_rx(uint32_t count, uint32_t bytes = 2048);    // buffers in ring order, 2 KiB apart; rings the doorbell
+  void post_rx(uint32_t count, uint32_t bytes = 2048);  // buffers in ring order, 2 KiB apart; rings the doorbell
   void write_rx_desc(uint32_t idx, uint64_t address, uint32_t bytes);
   // One packet in one fragment; does not ring the doorbell.
   void queue_tx(const std::vector<uint8_t>& bytes, void (*adjust)(pst_tx_desc&) = nullptr);
@@ -147,13 +160,14 @@ class TestVi {
     ring_tx();
   }
   bool has_event() const;
-  std::optional<pst_event> next_event();            // consumes it (does not return space)
-  std::vector<pst_event> events();                  // all that are there
+  std::optional<pst_event> next_event();  // consumes it (does not return space)
+  std::vector<pst_event> events();        // all that are there
   void return_space() { doorbell(PST_VI_EVQ_CONSUMER_OFFSET, evq_idx); }
   void prime() { doorbell(PST_VI_EVQ_PRIME_OFFSET, prime_value(), 8); }
   uint64_t prime_value() { return evq_idx | static_cast<uint64_t>(++sequence) << 32; }
   uint8_t* rx_buffer(uint32_t idx) { return node.memory.data() + base + kRxBuffers + 2048ull * (idx % 256); }
-  uint32_t add_filter(unsigned match, void (*adjust)(pst_command&) = nullptr);  // returns the status; last_filter is the id
+  uint32_t add_filter(unsigned match,
+                      void (*adjust)(pst_command&) = nullptr);  // returns the status; last_filter is the id
 
   Node& node;
   ViOptions options;

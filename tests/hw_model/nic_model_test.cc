@@ -1,7 +1,7 @@
 // The whole model over its sockets: a packet from one VI to another, and what reset leaves.
-#include "tests/hw_model/nic_bench.h"
-
 #include <gtest/gtest.h>
+
+#include "tests/hw_model/nic_bench.h"
 
 namespace postern::hw_model::test {
 namespace {
@@ -29,7 +29,9 @@ TEST(NicModelTest, PacketTravelsFromOneViToAnother) {
   TestVi receiver(b, 0);
   ASSERT_EQ(sender.alloc_status, PST_ERROR_CODE_OK);
   ASSERT_EQ(receiver.alloc_status, PST_ERROR_CODE_OK);
-  ASSERT_EQ(receiver.add_filter(PST_FILTER_MATCH_LISTENER_ANY, [](pst_command& c) { pst_filter_insert_set_local_port(&c, 2000); }), PST_ERROR_CODE_OK);
+  ASSERT_EQ(receiver.add_filter(PST_FILTER_MATCH_LISTENER_ANY,
+                                [](pst_command& c) { pst_filter_insert_set_local_port(&c, 2000); }),
+            PST_ERROR_CODE_OK);
   receiver.post_rx(32);
   run_ns(2000);
   UdpSpec spec;
@@ -66,14 +68,17 @@ TEST(NicModelTest, StagesAreStampedInOrder) {
   b.enable_admin();
   TestVi sender(a, 0);
   TestVi receiver(b, 0);
-  ASSERT_EQ(receiver.add_filter(PST_FILTER_MATCH_MAC, [](pst_command& c) { pst_filter_insert_set_local_address_lo(&c, 0x0b00004e5002ull); }), PST_ERROR_CODE_OK);
+  ASSERT_EQ(receiver.add_filter(PST_FILTER_MATCH_MAC,
+                                [](pst_command& c) { pst_filter_insert_set_local_address_lo(&c, 0x0b00004e5002ull); }),
+            PST_ERROR_CODE_OK);
   receiver.post_rx(4);
   sender.send(udp_frame());
   run_ns(10000);
   ASSERT_EQ(a.wire.size(), 1u);
   const auto& stamps = a.wire[0].frame->stamps_ps;
   uint64_t before = 0;
-  for (auto stage = sim::Stage::kDoorbellArrive; stage <= sim::Stage::kEventWritten; stage = static_cast<sim::Stage>(static_cast<int>(stage) + 1)) {
+  for (auto stage = sim::Stage::kDoorbellArrive; stage <= sim::Stage::kEventWritten;
+       stage = static_cast<sim::Stage>(static_cast<int>(stage) + 1)) {
     EXPECT_GT(stamps[static_cast<size_t>(stage)], before) << static_cast<int>(stage);
     before = stamps[static_cast<size_t>(stage)];
   }

@@ -128,10 +128,10 @@ TEST(PcieLinkTest, WritesArriveInOrderAndReadsPushThem) {
 TEST(PcieLinkTest, MalformedBarAccessesAreCountedAndReadZero) {
   FreshKernel kernel;
   Node a("a", kMacA);
-  a.bar_write(PST_BAR_FUNCTION, 0x800, 1, 4);      // no register
-  a.bar_write(PST_BAR_VI, 0x30, 1, 4);             // no doorbell
-  a.bar_write(1, 0, 1, 4);                         // no such BAR
-  a.bar_write(PST_BAR_VI, 0x02, 1, 4);             // not aligned
+  a.bar_write(PST_BAR_FUNCTION, 0x800, 1, 4);  // no register
+  a.bar_write(PST_BAR_VI, 0x30, 1, 4);         // no doorbell
+  a.bar_write(1, 0, 1, 4);                     // no such BAR
+  a.bar_write(PST_BAR_VI, 0x02, 1, 4);         // not aligned
   run_ns(1000);
   EXPECT_EQ(a.counter("bad_accesses"), 4u);
   EXPECT_EQ(a.bar_read(PST_BAR_FUNCTION, 0x800, 4), 0u);

@@ -10,7 +10,9 @@ struct Rig {
   explicit Rig(const ViOptions& options = {}) : a("a", kMacA) {
     a.enable_admin();
     vi = std::make_unique<TestVi>(a, 0, options);
-    EXPECT_EQ(vi->add_filter(PST_FILTER_MATCH_MAC, [](pst_command& c) { pst_filter_insert_set_local_address_lo(&c, 0x0a00004e5002ull); }), PST_ERROR_CODE_OK);
+    EXPECT_EQ(vi->add_filter(PST_FILTER_MATCH_MAC,
+                             [](pst_command& c) { pst_filter_insert_set_local_address_lo(&c, 0x0a00004e5002ull); }),
+              PST_ERROR_CODE_OK);
   }
   static std::vector<uint8_t> frame(size_t bytes) {
     UdpSpec spec;
@@ -133,10 +135,11 @@ TEST(RxDmaTest, FrameWaitsForDescriptorsThatAreBeingFetched) {
 TEST(RxDmaTest, UnmappedBufferHaltsThatViAloneAndMovesNoByte) {
   Rig rig;
   TestVi other(rig.a, 1);
-  ASSERT_EQ(other.add_filter(PST_FILTER_MATCH_LISTENER, [](pst_command& c) {
-              pst_filter_insert_set_local_port(&c, 4000);
-              pst_filter_insert_set_local_address_lo(&c, 0x0100090a);
-            }),
+  ASSERT_EQ(other.add_filter(PST_FILTER_MATCH_LISTENER,
+                             [](pst_command& c) {
+                               pst_filter_insert_set_local_port(&c, 4000);
+                               pst_filter_insert_set_local_address_lo(&c, 0x0100090a);
+                             }),
             PST_ERROR_CODE_OK);
   other.post_rx(4);
   rig.vi->write_rx_desc(0, kRxBuffers, 100);

@@ -123,12 +123,14 @@ TEST(RxFilterTest, UnicastForOthersIsNotDelivered) {
 
 TEST(RxFilterTest, ReplicatingFiltersGiveEachViACopy) {
   Rig rig;
-  for (uint32_t i = 0; i < 3; ++i) ASSERT_EQ(rig.vi(i).add_filter(PST_FILTER_MATCH_ETHERTYPE, arp_replicate), PST_ERROR_CODE_OK);
+  for (uint32_t i = 0; i < 3; ++i)
+    ASSERT_EQ(rig.vi(i).add_filter(PST_FILTER_MATCH_ETHERTYPE, arp_replicate), PST_ERROR_CODE_OK);
   const auto arp = arp_frame(kMacB, kIpB, kIpA);
   EXPECT_EQ(rig.receive(arp), (Ids{0, 1, 2}));
   for (uint32_t i = 0; i < 3; ++i) EXPECT_EQ(std::memcmp(rig.vi(i).rx_buffer(0), arp.data(), arp.size()), 0);
   EXPECT_EQ(rig.a.counter("rx.extra_copies"), 2u);
-  EXPECT_EQ(rig.a.counter("rx.frames") + rig.a.counter("rx.extra_copies"), rig.a.counter("rx.delivered") + rig.a.drops_total("RX"));
+  EXPECT_EQ(rig.a.counter("rx.frames") + rig.a.counter("rx.extra_copies"),
+            rig.a.counter("rx.delivered") + rig.a.drops_total("RX"));
 }
 
 TEST(RxFilterTest, ManyReplicasShareOneSlotOfTheTable) {
@@ -142,10 +144,12 @@ TEST(RxFilterTest, SecondFilterOfTheSameKeyNeedsReplicateOnBoth) {
   Rig rig;
   ASSERT_EQ(rig.vi(0).add_filter(PST_FILTER_MATCH_LISTENER, listener), PST_ERROR_CODE_OK);
   EXPECT_EQ(rig.vi(1).add_filter(PST_FILTER_MATCH_LISTENER, listener), PST_ERROR_CODE_EXISTS);
-  EXPECT_EQ(rig.vi(1).add_filter(PST_FILTER_MATCH_LISTENER, [](pst_command& c) {
-    listener(c);
-    pst_filter_insert_set_replicate(&c, 1);
-  }), PST_ERROR_CODE_EXISTS);
+  EXPECT_EQ(rig.vi(1).add_filter(PST_FILTER_MATCH_LISTENER,
+                                 [](pst_command& c) {
+                                   listener(c);
+                                   pst_filter_insert_set_replicate(&c, 1);
+                                 }),
+            PST_ERROR_CODE_EXISTS);
 }
 
 TEST(RxFilterTest, MulticastDefaultTakesWhatNothingElseMatches) {
@@ -160,10 +164,12 @@ TEST(RxFilterTest, MulticastDefaultTakesWhatNothingElseMatches) {
 
 TEST(RxFilterTest, VlanFilterNeedsTheTag) {
   Rig rig;
-  ASSERT_EQ(rig.vi(0).add_filter(PST_FILTER_MATCH_MAC_VLAN, [](pst_command& c) {
-    own_mac(c);
-    pst_filter_insert_set_vlan_id(&c, 100);
-  }), PST_ERROR_CODE_OK);
+  ASSERT_EQ(rig.vi(0).add_filter(PST_FILTER_MATCH_MAC_VLAN,
+                                 [](pst_command& c) {
+                                   own_mac(c);
+                                   pst_filter_insert_set_vlan_id(&c, 100);
+                                 }),
+            PST_ERROR_CODE_OK);
   auto frame = udp_frame(Rig::to_a());
   EXPECT_TRUE(rig.receive(frame).empty());
   frame.insert(frame.begin() + 12, {0x81, 0x00, 0x20, 0x64});
@@ -189,12 +195,14 @@ TEST(RxFilterTest, SniffGetsACopyAndPromiscuityWidensIt) {
 
 TEST(RxFilterTest, Ipv6ConnectionMatches) {
   Rig rig;
-  ASSERT_EQ(rig.vi(0).add_filter(PST_FILTER_MATCH_LISTENER, [](pst_command& c) {
-    pst_filter_insert_set_family(&c, PST_ADDRESS_FAMILY_IPV6);
-    pst_filter_insert_set_local_port(&c, 2000);
-    pst_filter_insert_set_local_address_lo(&c, 0x00000000000080fe);
-    pst_filter_insert_set_local_address_hi(&c, 0x0100000000000000);
-  }), PST_ERROR_CODE_OK);
+  ASSERT_EQ(rig.vi(0).add_filter(PST_FILTER_MATCH_LISTENER,
+                                 [](pst_command& c) {
+                                   pst_filter_insert_set_family(&c, PST_ADDRESS_FAMILY_IPV6);
+                                   pst_filter_insert_set_local_port(&c, 2000);
+                                   pst_filter_insert_set_local_address_lo(&c, 0x00000000000080fe);
+                                   pst_filter_insert_set_local_address_hi(&c, 0x0100000000000000);
+                                 }),
+            PST_ERROR_CODE_OK);
   std::vector<uint8_t> frame(62);
   std::copy(kMacA.begin(), kMacA.end(), frame.begin());
   std::copy(kMacB.begin(), kMacB.end(), frame.begin() + 6);

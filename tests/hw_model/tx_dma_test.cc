@@ -1,4 +1,5 @@
-// Transmit: scatter-gather, checksums, VLAN, source check (R9), completions, errors of descriptors (R12) and their drops.
+// Transmit: scatter-gather, checksums, VLAN, source check (R9), completions, errors of descriptors (R12) and their
+// drops.
 #include <gtest/gtest.h>
 
 #include <set>
@@ -221,7 +222,8 @@ TEST(TxDmaTest, TimestampIsTheTimeOfTheFirstBit) {
   ASSERT_EQ(events.size(), 1u);
   const pst_tx_event tx{{events[0].word[0], events[0].word[1]}};
   EXPECT_EQ(pst_tx_event_get_timestamp_valid(&tx), 1u);
-  EXPECT_EQ(pst_tx_event_get_timestamp_ns(&tx), rig.a.wire[0].frame->stamps_ps[static_cast<size_t>(sim::Stage::kWireFirstBit)] / 1000);
+  EXPECT_EQ(pst_tx_event_get_timestamp_ns(&tx),
+            rig.a.wire[0].frame->stamps_ps[static_cast<size_t>(sim::Stage::kWireFirstBit)] / 1000);
 }
 
 TEST(TxDmaTest, ZeroLengthFragmentHaltsTheVi) {

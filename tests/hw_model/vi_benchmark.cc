@@ -1,4 +1,5 @@
-// Micro-benchmark of the model alone: two NICs back to back, a VI each, no stack. Prints packets per second of wall time.
+// Micro-benchmark of the model alone: two NICs back to back, a VI each, no stack. Prints packets per second of wall
+// time.
 //   vi_benchmark [packets] [frame bytes] [idle VIs] [name=value ...]   properties of both NICs
 #include <chrono>
 #include <cstdio>
@@ -32,7 +33,8 @@ int run(int argc, char** argv) {
     const std::string setting = argv[i];
     const size_t equals = setting.find('=');
     const double value = equals == std::string::npos ? 0 : std::atof(setting.c_str() + equals + 1);
-    if (!a.nic.set_property(setting.substr(0, equals), value) || !b.nic.set_property(setting.substr(0, equals), value)) {
+    if (!a.nic.set_property(setting.substr(0, equals), value) ||
+        !b.nic.set_property(setting.substr(0, equals), value)) {
       std::fprintf(stderr, "vi_benchmark: %s: no such property, or a value outside its bounds\n", argv[i]);
       return 1;
     }
@@ -44,7 +46,8 @@ int run(int argc, char** argv) {
   sender_vi = std::make_unique<TestVi>(a, 0, options());
   receiver_vi = std::make_unique<TestVi>(b, 0, options());
   for (uint32_t i = 0; i < idle_vis; ++i) TestVi idle_a(a, 1, options()), idle_b(b, 1, options());
-  receiver_vi->add_filter(PST_FILTER_MATCH_LISTENER_ANY, [](pst_command& c) { pst_filter_insert_set_local_port(&c, 2000); });
+  receiver_vi->add_filter(PST_FILTER_MATCH_LISTENER_ANY,
+                          [](pst_command& c) { pst_filter_insert_set_local_port(&c, 2000); });
   receiver_vi->post_rx(kRing);
   run_ns(5000);
 
@@ -83,9 +86,11 @@ int run(int argc, char** argv) {
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const double simulated_s = static_cast<double>(now_ps() - start_ps) * 1e-12;
-  std::printf("%llu packets of %zu bytes in %.3f s: %.0f packets per wall second; simulated %.6f s, %.3f Mpps, %.3f Gb/s\n",
-              static_cast<unsigned long long>(received), frame_bytes, seconds, static_cast<double>(received) / seconds, simulated_s,
-              static_cast<double>(received) / simulated_s * 1e-6, static_cast<double>(received) * static_cast<double>(frame_bytes) * 8 / simulated_s * 1e-9);
+  std::printf(
+      "%llu packets of %zu bytes in %.3f s: %.0f packets per wall second; simulated %.6f s, %.3f Mpps, %.3f Gb/s\n",
+      static_cast<unsigned long long>(received), frame_bytes, seconds, static_cast<double>(received) / seconds,
+      simulated_s, static_cast<double>(received) / simulated_s * 1e-6,
+      static_cast<double>(received) * static_cast<double>(frame_bytes) * 8 / simulated_s * 1e-9);
   return received == packets ? 0 : 1;
 }
 
