@@ -34,6 +34,11 @@ class HostCpu {
   // the deadline: false. Take seen_count before the last look at the range. Costs simulated time only, no host time per
   // look.
   [[nodiscard]] virtual bool wait_write(uint64_t seen_count, uint64_t deadline_ps, uint64_t period_ps) = 0;
+  // Grows with each interrupt message of any vector, and with wake().
+  [[nodiscard]] virtual uint64_t interrupt_count() const = 0;
+  // Sleeps until interrupt_count() is no longer seen_count: true; or until the deadline: false. Take seen_count before
+  // priming. Unlike InterruptLine::wait it consumes nothing, so several threads can wait for the same message.
+  [[nodiscard]] virtual bool wait_interrupt(uint64_t seen_count, uint64_t deadline_ps) = 0;
   // Ends every wait of this host's threads, interrupt lines included.
   virtual void wake() = 0;
 

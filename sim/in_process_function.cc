@@ -114,6 +114,8 @@ InProcessFunction::InProcessFunction(const sc_core::sc_module_name& name, NicDev
       next_dma_address_(kFirstDmaAddress) {
   watch_or_deadline_ |= watch_event_;
   watch_or_deadline_ |= deadline_event_;
+  interrupt_or_deadline_ |= interrupt_event_;
+  interrupt_or_deadline_ |= deadline_event_;
   dma_target_.bind(static_cast<tlm::tlm_fw_transport_if<>&>(*this));
   bar_initiator_.bind(no_backward_path_);
   bar_initiator_.bind(nic.bar_socket);
@@ -198,9 +200,21 @@ void InProcessFunction::note_device_write(uint64_t dma_address, uint64_t size_by
   }
 }
 
+bool InProcessFunction::wait_interrupt(uint64_t seen_count, uint64_t deadline_ps) {
+  sync();
+  deadline_ps = std::min(deadline_ps, now_ps() + kLongestWaitPs);
+  while (interrupt_count_ == seen_count && now_ps() < deadline_ps) {
+    arm_deadline(deadline_ps);
+    sc_core::wait(interrupt_or_deadline_);
+  }
+  return interrupt_count_ != seen_count;
+}
+
 void InProcessFunction::wake() {
   write_count_++;
   watch_event_.notify(sc_core::SC_ZERO_TIME);
+  interrupt_count_++;
+  interrupt_event_.notify(sc_core::SC_ZERO_TIME);
   for (auto& [number, vector] : vectors_) {
     signal(*vector);
   }
@@ -418,6 +432,8 @@ void InProcessFunction::raise(uint32_t vector) {
 void InProcessFunction::signal(Vector& vector) {
   vector.pending = true;
   vector.message_count++;
+  interrupt_count_++;
+  interrupt_event_.notify(sc_core::SC_ZERO_TIME);
   vector.event.notify(sc_core::SC_ZERO_TIME);
 }
 

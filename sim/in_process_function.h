@@ -52,6 +52,8 @@ class InProcessFunction : public sc_core::sc_module,
   void watch(uint64_t dma_address, size_t size_bytes) override;
   [[nodiscard]] uint64_t write_count() const override { return write_count_; }
   [[nodiscard]] bool wait_write(uint64_t seen_count, uint64_t deadline_ps, uint64_t period_ps) override;
+  [[nodiscard]] uint64_t interrupt_count() const override { return interrupt_count_; }
+  [[nodiscard]] bool wait_interrupt(uint64_t seen_count, uint64_t deadline_ps) override;
   void wake() override;
   [[nodiscard]] const CpuCosts& costs() const override { return costs_; }
 
@@ -86,7 +88,7 @@ class InProcessFunction : public sc_core::sc_module,
   [[nodiscard]] uint64_t now_ns() const override { return now_ps() / 1000; }
   // MsixIf, ViLifecycleIf.
   void raise(uint32_t vector) override;
-  static void signal(Vector& vector);
+  void signal(Vector& vector);
   void vi_started(uint32_t vi_id) override;
   void vi_stopped(uint32_t) override {}
   // DMA target.
@@ -130,6 +132,9 @@ class InProcessFunction : public sc_core::sc_module,
   uint64_t watch_period_ps_ = 1;  // of the thread that began to spin last
   unsigned spinning_count_ = 0;
   uint64_t write_count_ = 0;
+  uint64_t interrupt_count_ = 0;
+  sc_core::sc_event interrupt_event_;
+  sc_core::sc_event_or_list interrupt_or_deadline_;
   sc_core::sc_event watch_event_;
   // One notification serves the deadlines of all waits: a timeout per wait would stay in the kernel's queue until its
   // time and slow down everything. It may come early; waits look at the time again.

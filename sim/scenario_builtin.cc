@@ -50,7 +50,7 @@ const std::vector<BuiltinScenario>& builtin_scenarios() {
   static const std::vector<BuiltinScenario> scenarios = {
       {"pingpong", "UDP and TCP round trips of 64 bytes between two hosts on a 10 Gb/s link",
        "[[workload]]\nkind = \"udp_pingpong\"\nfrom = \"a\"\nto = \"b\"\n"
-       "[[workload]]\nkind = \"tcp_pingpong\"\nfrom = \"a\"\nto = \"b\"\nport = 7001\nstart_us = 20000\n"},
+       "[[workload]]\nkind = \"tcp_pingpong\"\nfrom = \"a\"\nto = \"b\"\nport = 28001\nstart_us = 20000\n"},
       {"udp_pingpong", "UDP round trips of 64 bytes between two hosts",
        "[[workload]]\nkind = \"udp_pingpong\"\nfrom = \"a\"\nto = \"b\"\n"},
       {"tcp_pingpong", "TCP round trips of 64 bytes between two hosts",
@@ -67,8 +67,8 @@ const std::vector<BuiltinScenario>& builtin_scenarios() {
            "[[workload]]\nkind = \"tcp_transfer\"\nfrom = \"a\"\nto = \"b\"\ntotal_bytes = 1_048_576\n"},
       {"demo", "UDP and TCP ping-pong and a TCP stream, one after the other",
        "[[workload]]\nkind = \"udp_pingpong\"\nfrom = \"a\"\nto = \"b\"\n"
-       "[[workload]]\nkind = \"tcp_pingpong\"\nfrom = \"a\"\nto = \"b\"\nport = 7001\nstart_us = 20000\n"
-       "[[workload]]\nkind = \"tcp_stream\"\nfrom = \"a\"\nto = \"b\"\nport = 7002\nstart_us = 40000\n"},
+       "[[workload]]\nkind = \"tcp_pingpong\"\nfrom = \"a\"\nto = \"b\"\nport = 28001\nstart_us = 20000\n"
+       "[[workload]]\nkind = \"tcp_stream\"\nfrom = \"a\"\nto = \"b\"\nport = 28002\nstart_us = 40000\n"},
   };
   return scenarios;
 }

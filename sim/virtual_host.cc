@@ -147,7 +147,7 @@ Status VirtualHost::make_stack() {
 void VirtualHost::serve() {
   for (;;) {
     if (active_threads_ > 0) {
-      (void)interrupt_->wait(kServePeriodNs);
+      (void)cpu_.wait_interrupt(cpu_.interrupt_count(), (now_ns() + kServePeriodNs) * 1000);
     } else {
       sleep(now_ns() + kServePeriodNs, [this] { return active_threads_ > 0; });
     }
@@ -342,15 +342,16 @@ bool VirtualHost::wait_until(const std::function<bool()>& ready, uint64_t deadli
 }
 
 void VirtualHost::sleep(uint64_t deadline_ns, const std::function<bool()>& ready) {
+  const uint64_t seen_count = cpu_.interrupt_count();
   stack_->begin_sleep();
   if (!ready() && !stack_->must_not_sleep()) {
     cpu_.spend_ns(cpu_.costs().sleep_entry_ns);
     const uint64_t now = now_ns();
     const uint64_t limit_ns = std::min({deadline_ns, std::max(stack_->next_deadline_ns(), now + 1), now + kSleepMaxNs});
     waiting_threads_++;
-    const WaitOutcome outcome = interrupt_->wait(limit_ns > now ? limit_ns - now : 0);
+    const bool woken = cpu_.wait_interrupt(seen_count, limit_ns * 1000);
     waiting_threads_--;
-    if (outcome == WaitOutcome::kSignalled) {
+    if (woken) {
       cpu_.spend_ns(cpu_.costs().interrupt_wakeup_ns);
     }
   }

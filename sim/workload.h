@@ -21,10 +21,10 @@ enum class WorkloadKind { kUdpPingpong, kTcpPingpong, kUdpStream, kTcpStream, kM
 
 struct WorkloadSpec {
   WorkloadKind kind = WorkloadKind::kUdpPingpong;
-  std::string name;               // in the report; made from kind and position if empty
-  std::vector<std::string> from;  // hosts that send (clients); one, but for many_to_one
-  std::string to;                 // host that receives (server)
-  uint16_t port = 7000;
+  std::string name;                       // in the report; made from kind and position if empty
+  std::vector<std::string> from;          // hosts that send (clients); one, but for many_to_one
+  std::string to;                         // host that receives (server)
+  uint16_t port = 28000;                  // one that tshark has no dissector for
   uint64_t size_bytes = 64;               // of a message, datagram or write
   uint64_t count = 1000;                  // round trips or datagrams
   uint64_t total_bytes = 10'000'000;      // of a TCP stream or transfer, per sender

@@ -1,4 +1,5 @@
-// UDP workloads: ping-pong and one-way stream. A datagram begins with its sequence number; the rest is known payload.
+// UDP workloads: ping-pong and one-way stream. A datagram begins with eight letters, so that packet analysers do not
+// take it for a protocol of theirs, and its sequence number; the rest is known payload.
 #include <poll.h>
 
 #include <cerrno>
@@ -15,14 +16,17 @@ constexpr uint64_t kQuietNs = 5'000'000;           // the receiver's patience af
 constexpr uint64_t kPollEverySends = 16;           // a sending loop looks at its event queue this often
 constexpr size_t kDatagramMaxBytes = 1472;
 
-// Fills in a datagram of the spec's size.
-void fill(std::vector<uint8_t>& datagram, uint64_t sequence) {
-  std::memcpy(datagram.data(), &sequence, sizeof sequence);
+constexpr char kGreeting[] = "POSTERN ";
+constexpr size_t kSequenceOffset = 8;
+constexpr size_t kPayloadOffset = 16;
+
+void set_sequence(std::vector<uint8_t>& datagram, uint64_t sequence) {
+  std::memcpy(datagram.data() + kSequenceOffset, &sequence, sizeof sequence);
 }
 
 uint64_t sequence_of(const std::vector<uint8_t>& datagram) {
   uint64_t sequence = 0;
-  std::memcpy(&sequence, datagram.data(), sizeof sequence);
+  std::memcpy(&sequence, datagram.data() + kSequenceOffset, sizeof sequence);
   return sequence;
 }
 
@@ -30,6 +34,7 @@ std::vector<uint8_t> make_datagram(const WorkloadState& state) {
   const Payload payload(state.context.seed);
   std::vector<uint8_t> datagram(state.spec.size_bytes);
   std::memcpy(datagram.data(), payload.at(0), datagram.size());
+  std::memcpy(datagram.data(), kGreeting, kSequenceOffset);
   return datagram;
 }
 
@@ -107,7 +112,7 @@ std::string round_trip(WorkloadState& state, VirtualHost& host, int endpoint, st
                        uint64_t sequence) {
   std::vector<uint8_t> answer(kDatagramMaxBytes);
   for (;;) {
-    fill(datagram, sequence);
+    set_sequence(datagram, sequence);
     if (std::string error = send_datagram(state, host, endpoint, datagram); !error.empty()) {
       return error;
     }
@@ -181,7 +186,8 @@ std::string receive_stream(WorkloadState& state, VirtualHost& host) {
     } else if (received < 0) {
       error = failure(host, "recv", static_cast<int>(received));
     } else if (received != static_cast<int64_t>(expected.size()) ||
-               std::memcmp(datagram.data() + 8, expected.data() + 8, expected.size() - 8) != 0) {
+               std::memcmp(datagram.data() + kPayloadOffset, expected.data() + kPayloadOffset,
+                           expected.size() - kPayloadOffset) != 0) {
       error = failure(host, "a datagram differs from what was sent", EBADMSG);
     } else if (const uint64_t sequence = sequence_of(datagram); sequence == kHelloSequence) {
       counts["hello_datagrams"]++;
@@ -207,7 +213,7 @@ std::string receive_stream(WorkloadState& state, VirtualHost& host) {
 
 // Resolves addresses: sends until the receiver has one.
 std::string say_hello(WorkloadState& state, VirtualHost& host, int endpoint, std::vector<uint8_t>& datagram) {
-  fill(datagram, kHelloSequence);
+  set_sequence(datagram, kHelloSequence);
   auto& hello_count = state.result.counts["hello_datagrams"];
   while (hello_count == 0) {
     if (std::string error = send_datagram(state, host, endpoint, datagram); !error.empty()) {
@@ -235,7 +241,7 @@ std::string send_stream(WorkloadState& state, VirtualHost& host) {
   uint64_t sent_count = 0;
   std::string error;
   while (error.empty() && sent_count < state.spec.count && host.now_ns() < end_ns && !state.failed) {
-    fill(datagram, sent_count);
+    set_sequence(datagram, sent_count);
     error = send_datagram(state, host, endpoint, datagram);
     sent_count++;
     if (state.spec.interval_ns > 0) {

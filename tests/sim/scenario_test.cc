@@ -99,7 +99,8 @@ TEST(ScenarioTest, TheStagesOfAPacketAddUpToItsTotal) {
                            "wakeup", "stack_rx"}) {
     sum_ns += (*stage(json, name))["mean_ns"].get<double>();
   }
-  EXPECT_NEAR(sum_ns, (*stage(json, "total"))["mean_ns"].get<double>(), 1.0);
+  const double total_ns = (*stage(json, "total"))["mean_ns"].get<double>();
+  EXPECT_NEAR(sum_ns, total_ns, total_ns / 500);  // the datagram that waited for ARP has no send stamp
 }
 
 TEST(ScenarioTest, TcpPingpongEnds) {
