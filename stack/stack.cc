@@ -190,7 +190,15 @@ int Stack::Impl::enter() {
       return -EAGAIN;
   }
   core.now_ns = clock->now_ns();
+  if (state().started == 0) start();
   return 0;
+}
+
+void Stack::Impl::start() {
+  state().started = 1;
+  core.timers.start(core.now_ns);
+  core.netif->refill(core.pool);
+  if (core.config->host_stack != 0) arp_announce(core);
 }
 
 void Stack::Impl::leave() {
@@ -214,6 +222,7 @@ void Stack::Impl::leave() {
 
 void Stack::Impl::leave_running(uint32_t node) {
   core.now_ns = clock->now_ns();
+  if (state().started == 0) start();
   run_deferred(node, core.deferred[node].ops.exchange(0, std::memory_order_acq_rel));
   leave();
 }
@@ -284,12 +293,6 @@ void Stack::Impl::run_timers() {
 size_t Stack::Impl::poll_locked() {
   StackStats& stats = core.stats();
   ++stats.polls_count;
-  if (state().announced == 0) {
-    state().announced = 1;
-    core.timers.start(core.now_ns);
-    core.netif->refill(core.pool);
-    if (core.config->host_stack != 0) arp_announce(core);
-  }
   size_t work_total = 0;
   for (unsigned batch = 0; batch < kBatchesPerPoll; ++batch) {
     RxFrame frames[kFramesPerBatch];
@@ -329,6 +332,7 @@ size_t Stack::poll() {
   impl.contended_polls.store(0, std::memory_order_relaxed);
   impl.core.now_ns = impl.clock->now_ns();
   if (!impl.helper) impl.state().application_poll_ns.store(impl.core.now_ns, std::memory_order_relaxed);
+  if (impl.state().started == 0) impl.start();
   const size_t work = impl.poll_locked();
   impl.leave();
   return work;

@@ -28,6 +28,8 @@ struct Stack::Impl {
 
   // Takes the lock for an operation whose result is needed. 0 or -errno.
   [[nodiscard]] int enter();
+  // Once in the stack's life: the first who takes the lock starts the clock, fills the RX ring, announces the address.
+  void start();
   // Sends what became due, rings doorbells, runs deferred work, gives the lock back, wakes sleepers.
   void leave();
   // After lock_or_defer() said kAcquired for a node: runs that node's work, then leaves.

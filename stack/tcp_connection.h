@@ -149,7 +149,8 @@ struct TcpConnection {
   uint8_t fin_seen = 0;
   AckState ack = AckState::kNone;
   uint8_t quick_acks = 0;  // so many more segments are acknowledged at once
-  uint8_t probes = 0;      // persist or keepalive probes in a row
+  uint8_t probes = 0;            // persist probes in a row
+  uint8_t keepalive_probes = 0;  // unanswered ones in a row
   uint64_t last_heard_ns = 0;
   uint64_t last_challenge_ns = 0;
   uint64_t time_wait_since_ns = 0;

@@ -405,6 +405,7 @@ void connection_input(Core& core, Endpoint& endpoint, TcpSegment& segment) {
     return;
   }
   tcp.last_heard_ns = core.now_ns;
+  tcp.keepalive_probes = 0;
   record_timestamp(core, tcp, segment);
   if ((flags & kTcpRst) != 0) {
     reset_input(core, endpoint, segment);

@@ -4,7 +4,6 @@
 #include <cerrno>
 
 #include "stack/core.h"
-#include "stack/endpoint_table.h"
 #include "stack/tcp_internal.h"
 
 namespace postern::stack {
@@ -83,15 +82,15 @@ void keepalive_timeout(Core& core, Endpoint& endpoint) {
   const uint64_t interval_ns = uint64_t{endpoint.keepalive_interval_s} * 1'000'000'000;
   const bool data_outstanding = tcp.snd_una != tcp.snd_nxt || tcp.unsent_packet != kNoPacket;
   const uint64_t silent_ns = core.now_ns - tcp.last_heard_ns;
-  if (data_outstanding || silent_ns < idle_ns) {  // the retransmission timer watches, or we heard something
+  if (data_outstanding || (silent_ns < idle_ns && tcp.keepalive_probes == 0)) {  // the retransmission timer watches, or we heard something
     tcp.timers.keepalive_ns = data_outstanding ? core.now_ns + idle_ns : tcp.last_heard_ns + idle_ns;
     return;
   }
-  if (tcp.probes >= endpoint.keepalive_probe_count) {
+  if (tcp.keepalive_probes >= endpoint.keepalive_probe_count) {
     tcp_abort(core, endpoint, tcp.soft_error != 0 ? tcp.soft_error : ETIMEDOUT);
     return;
   }
-  ++tcp.probes;
+  ++tcp.keepalive_probes;
   tcp_send_probe(core, endpoint);
   tcp.timers.keepalive_ns = core.now_ns + interval_ns;
 }
@@ -139,7 +138,7 @@ void tcp_timers_expired(Core& core, Endpoint& endpoint) {
     return true;
   };
   if (take(timers.close_ns)) {
-    endpoint_free(core, endpoint);
+    tcp_drop(core, endpoint, 0);
     return;
   }
   if (take(timers.delayed_ack_ns) && endpoint.tcp.ack == AckState::kDelayed) {

@@ -79,10 +79,8 @@ unsigned TimerWheel::advance(uint64_t now_ns, Expire&& expire) {
       ++expired_count;
     }
   }
-  if (state_->tick < target) {
-    state_->tick = target;
-    publish();
-  }
+  if (state_->tick < target) state_->tick = target;
+  publish();
   return expired_count;
 }
 
