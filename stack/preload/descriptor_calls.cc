@@ -227,6 +227,9 @@ int getsockopt(int fd, int level, int name, void* value, socklen_t* length) {
     std::memcpy(value, &domain, *length);
     return 0;
   }
+  if (level != SOL_SOCKET && level != IPPROTO_IP && level != (endpoint.stream ? IPPROTO_TCP : IPPROTO_UDP)) {
+    return finish(-EOPNOTSUPP);
+  }
   const int result = stack->get_option(endpoint.endpoint, level, name, value, length);
   return finish(result < 0 ? result : 0);
 }
@@ -248,6 +251,9 @@ int setsockopt(int fd, int level, int name, const void* value, socklen_t length)
   }
   if (value == nullptr && length != 0) {
     return finish(-EFAULT);
+  }
+  if (level != SOL_SOCKET && level != IPPROTO_IP && level != (endpoint.stream ? IPPROTO_TCP : IPPROTO_UDP)) {
+    return finish(-ENOPROTOOPT);
   }
   const int result = stack->set_option(endpoint.endpoint, level, name, value, length);
   return finish(result < 0 ? result : 0);

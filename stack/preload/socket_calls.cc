@@ -79,7 +79,11 @@ int connect_endpoint(EndpointFd& endpoint, const stack::SocketAddress& remote) {
   int pending = 0;
   socklen_t size = sizeof pending;
   const int result = stack->get_option(id, SOL_SOCKET, SO_ERROR, &pending, &size);
-  return result < 0 ? result : -pending;
+  if (result < 0 || pending != 0) {
+    return result < 0 ? result : -pending;
+  }
+  static_cast<void>(stack->connect(id, remote));  // takes the success, so that the next call says EISCONN
+  return 0;
 }
 
 // Gives an accepted connection its descriptor. Returns the number or -errno (the connection is closed then).

@@ -52,7 +52,9 @@ size_t skip_bytes(const iovec* parts, size_t count, size_t done, iovec* out) {
   return used;
 }
 
+// Linux says EPIPE, with the signal, also for a stream that was never connected (sk_stream_wait_connect).
 int64_t with_sigpipe(int64_t result, int flags) {
+  result = result == -ENOTCONN ? -EPIPE : result;
   if (result == -EPIPE && (flags & MSG_NOSIGNAL) == 0) {
     ::pthread_kill(::pthread_self(), SIGPIPE);  // to the thread that wrote, as the kernel does
   }

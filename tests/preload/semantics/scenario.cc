@@ -26,7 +26,7 @@ std::string poll_bits(unsigned bits) {
   std::string text;
   for (const auto& entry : kNames) {
     if ((bits & entry.bit) != 0) {
-      text += (text.empty() ? "" : "|") + std::string(entry.name);
+      text.append(text.empty() ? "" : "|").append(entry.name);
     }
   }
   return text.empty() ? "0" : text;
@@ -81,7 +81,11 @@ void Context::line(const std::string& what, const std::string& value) const {
 
 int64_t Context::result(const char* what, int64_t value) const {
   const int saved_errno = errno;
-  line(what, value < 0 ? "-1 " + errno_name(saved_errno) : std::to_string(value));
+  std::string text = std::to_string(value < 0 ? -1 : value);
+  if (value < 0) {
+    text.append(" ").append(errno_name(saved_errno));
+  }
+  line(what, text);
   errno = saved_errno;
   return value;
 }

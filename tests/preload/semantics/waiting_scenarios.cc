@@ -112,7 +112,7 @@ void show_events(Context& c, int epoll_fd, int timeout_ms) {
   const int count = ::epoll_wait(epoll_fd, events, 8, timeout_ms);
   std::string text = std::to_string(count);
   for (int i = 0; i < count; ++i) {
-    text += " " + std::to_string(events[i].data.u64) + ":" + poll_bits(events[i].events);
+    text.append(" ").append(std::to_string(events[i].data.u64)).append(":").append(poll_bits(events[i].events));
   }
   c.line("epoll_wait", text);
 }
@@ -330,7 +330,7 @@ void threads(Context& c) {
     });
     std::string sent;
     for (int i = 0; i < kRounds; ++i) {
-      const std::string text = std::to_string(i) + ",";
+      const std::string text = std::to_string(i).append(",");
       write_all(fd, text.data(), text.size());
       sent += text;
     }
