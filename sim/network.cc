@@ -53,7 +53,7 @@ Network::Network(const Topology& topology, uint64_t seed_offset) : topology_(top
     config.rate_gbps = spec.rate_gbps;
     config.delay_ns = spec.delay_ns;
     config.impairments = spec.impairments;
-    config.seed = spec.seed + seed_offset;
+    config.seed = mix_hash(spec.seed + seed_offset, links_.size() + 1);  // links of equal seed differ
     links_.push_back(std::make_unique<EthernetLink>(("link_" + spec.ends[0] + "_" + spec.ends[1]).c_str(), config));
     for (unsigned side = 0; side < 2; ++side) {
       const auto found = switch_by_name.find(spec.ends[side]);

@@ -56,8 +56,7 @@ class ScenarioRun {
 
   Status boot() {
     for (size_t i = 0; i < simulation_->host_count(); ++i) {
-      VirtualHost::Options options;
-      options.spin_ns = scenario_.spin_ns;
+      VirtualHost::Options options = scenario_.host;
       options.stack.seed = scenario_.seed * 1'000'003 + i + 1;
       hosts_.push_back(std::make_unique<VirtualHost>(*simulation_, i, options));
       VirtualHost* host = hosts_.back().get();

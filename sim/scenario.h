@@ -10,6 +10,7 @@
 #include "driver/result.h"
 #include "sim/cpu_costs.h"
 #include "sim/topology.h"
+#include "sim/virtual_host.h"
 #include "sim/workload.h"
 
 namespace postern::sim {
@@ -20,7 +21,7 @@ struct Scenario {
   Topology topology;
   uint64_t seed = 1;
   uint64_t limit_ns = 600'000'000'000;  // simulated time after which unfinished workloads have failed
-  uint64_t spin_ns = 20'000;            // see VirtualHost::Options
+  VirtualHost::Options host;            // of every host: spinning, rings, event queue, stack
   CpuCosts costs;
   std::vector<WorkloadSpec> workloads;
 };

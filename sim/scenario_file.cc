@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "contract/gen/pst_contract.h"
 #include "sim/scenario.h"
 #include "sim/topology_toml.h"
 
@@ -120,6 +121,31 @@ void read_cpu(const toml::table& table, CpuCosts& costs, TomlErrors& errors) {
   reader.finish();
 }
 
+// A ring size: a power of two within the contract's limits.
+uint32_t read_entries(TomlReader& reader, const char* key, uint32_t fallback, uint64_t min, uint64_t max) {
+  const uint64_t entries = reader.integer(key, fallback, min, max);
+  if ((entries & (entries - 1)) != 0) {
+    reader.fail(key, fmt::format("expected a power of two from {} to {}, found {}", min, max, entries));
+  }
+  return static_cast<uint32_t>(entries);
+}
+
+void read_vi(const toml::table& table, VirtualHost::Options& host, TomlErrors& errors) {
+  TomlReader reader(table, "vi", errors);
+  ViGeometry& geometry = host.geometry;
+  geometry.rx_entries =
+      read_entries(reader, "rx_entries", geometry.rx_entries, PST_LIMIT_RING_ENTRIES_MIN, PST_LIMIT_RING_ENTRIES_MAX);
+  geometry.tx_entries =
+      read_entries(reader, "tx_entries", geometry.tx_entries, PST_LIMIT_RING_ENTRIES_MIN, PST_LIMIT_RING_ENTRIES_MAX);
+  geometry.evq_entries =
+      read_entries(reader, "evq_entries", geometry.evq_entries, PST_LIMIT_EVQ_ENTRIES_MIN, PST_LIMIT_EVQ_ENTRIES_MAX);
+  const std::string policy = reader.word("evq_policy", "stall", {"stall", "drop", "halt"});
+  host.evq_policy = policy == "drop" ? EvqPolicy::kDrop : policy == "halt" ? EvqPolicy::kHalt : EvqPolicy::kStall;
+  host.holdoff_ns = static_cast<uint32_t>(reader.integer("holdoff_ns", 0, 0, UINT32_MAX));
+  host.holdoff_events = static_cast<uint16_t>(reader.integer("holdoff_events", 0, 0, UINT16_MAX));
+  reader.finish();
+}
+
 bool has_topology(TomlReader& root) {
   bool any = false;
   for (const char* key : {"host", "link", "switch", "tap"}) {
@@ -157,7 +183,7 @@ Result<Scenario> parse_scenario(const std::string& text, const std::string& sour
   scenario.name = root.text("name", source_name);
   scenario.seed = root.integer("seed", scenario.seed, 0, INT64_MAX);
   scenario.limit_ns = root.integer("limit_ms", scenario.limit_ns / 1'000'000, 1, 24 * kHourNs / 1'000'000) * 1'000'000;
-  scenario.spin_ns = root.integer("spin_us", scenario.spin_ns / 1000, 0, kHourNs / 1000) * 1000;
+  scenario.host.spin_ns = root.integer("spin_us", scenario.host.spin_ns / 1000, 0, kHourNs / 1000) * 1000;
   if (has_topology(root)) {
     scenario.topology = read_topology_tables(root, errors);
   } else {
@@ -165,6 +191,9 @@ Result<Scenario> parse_scenario(const std::string& text, const std::string& sour
   }
   if (const toml::table* cpu = root.sub_table("cpu")) {
     read_cpu(*cpu, scenario.costs, errors);
+  }
+  if (const toml::table* vi = root.sub_table("vi")) {
+    read_vi(*vi, scenario.host, errors);
   }
   const std::vector<const toml::table*> workloads = root.tables("workload");
   for (size_t i = 0; i < workloads.size(); ++i) {

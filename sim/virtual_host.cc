@@ -108,6 +108,7 @@ Status VirtualHost::make_stack() {
   vi_options.host_stack = true;
   vi_options.evq_policy = options_.evq_policy;
   vi_options.holdoff_ns = options_.holdoff_ns;
+  vi_options.holdoff_events = options_.holdoff_events;
   Result<ViGrant> grant = resources_.create_vi(region_, config.vi.layout, vi_options);
   if (!grant) {
     return grant.error();

@@ -23,8 +23,9 @@ class VirtualHost : private stack::PortAuthority, private stack::Waker {
     uint64_t spin_ns = 20'000;  // how long a waiter looks at the event queue before it primes and sleeps
     ViGeometry geometry;
     EvqPolicy evq_policy = EvqPolicy::kStall;
-    uint32_t holdoff_ns = 0;   // of the event queue's wakeups (R7)
-    stack::StackConfig stack;  // identity and VI are filled in
+    uint32_t holdoff_ns = 0;      // of the event queue's wakeups (R7)
+    uint16_t holdoff_events = 0;  // likewise
+    stack::StackConfig stack;     // identity and VI are filled in
   };
 
   VirtualHost(Simulation& simulation, size_t host_idx, const Options& options);
