@@ -21,8 +21,8 @@ class DeviceSession {
   static constexpr int kBackoffFirstMs = 50;
   static constexpr int kBackoffMostMs = 1000;
 
-  DeviceSession(Connector connector, ResourceManager::Config config)
-      : connector_(std::move(connector)), config_(std::move(config)) {}
+  DeviceSession(Connector connector, const ResourceManager::Config& config)
+      : connector_(std::move(connector)), config_(config) {}
   ~DeviceSession() { close(); }
 
   // Connects and starts the function. On an error try again after backoff_ms().

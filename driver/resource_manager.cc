@@ -34,11 +34,7 @@ uint64_t contract_family(const HostAddress& address) {
 }  // namespace
 
 ResourceManager::ResourceManager(PciFunction& function, DmaAllocator& allocator, const Config& config)
-    : function_(function),
-      allocator_(allocator),
-      config_(config),
-      admin_(function, allocator, config.admin),
-      ports_(config.ports) {}
+    : function_(function), config_(config), admin_(function, allocator, config.admin), ports_(config.ports) {}
 
 ResourceManager::~ResourceManager() { stop(); }
 

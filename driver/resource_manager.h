@@ -135,7 +135,6 @@ class ResourceManager {
   [[nodiscard]] Status remove_filter(uint32_t filter_id);
 
   PciFunction& function_;
-  DmaAllocator& allocator_;
   Config config_;
   DeviceInfo device_;
   AdminQueue admin_;
