@@ -35,7 +35,10 @@ class MacPort : public sim::EthernetIf {
   [[nodiscard]] uint32_t rate_mbps() const { return static_cast<uint32_t>(rate_mbps_); }
   [[nodiscard]] uint32_t mtu_max_bytes() const { return static_cast<uint32_t>(mtu_max_bytes_); }
   // Longest frame without FCS that may pass, with vlan_count tags in it.
-  [[nodiscard]] uint32_t frame_bytes_max(unsigned vlan_count) const { return mtu_bytes_ + 14 + 4 * vlan_count; }
+  [[nodiscard]] uint32_t frame_bytes_max(unsigned vlan_count) const {
+    const uint32_t bytes = mtu_bytes_ + 14 + 4 * vlan_count;
+    return bytes < PST_LIMIT_FRAME_BYTES_MAX ? bytes : PST_LIMIT_FRAME_BYTES_MAX;
+  }
 
   // PORT_CONFIG.
   void set_mtu(uint32_t mtu_bytes) { mtu_bytes_ = mtu_bytes; }

@@ -12,6 +12,8 @@ FreshKernel::FreshKernel() {
 }
 
 void run_ns(uint64_t duration_ns) {
+  if (duration_ns == 0) return;
+
   sc_core::sc_start(sc_core::sc_time(static_cast<double>(duration_ns), sc_core::SC_NS));
 }
 uint64_t now_ps() { return sc_core::sc_time_stamp().value(); }

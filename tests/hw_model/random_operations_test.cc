@@ -1,0 +1,205 @@
+// Random operations of several VIs, good and bad, with frames coming in all the while. Whatever happens, events are
+// written only into free slots, in order and with the right phase, frames and packets are accounted for, and the device
+// stays usable.
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "tests/hw_model/nic_bench.h"
+
+namespace postern::hw_model::test {
+namespace {
+
+constexpr uint32_t kVis = 4;
+
+class Soak {
+ public:
+  explicit Soak(uint64_t seed) : random_(seed), a_("a", kMacA) {
+    a_.record_dma = true;
+    a_.record_wire = false;
+    a_.enable_admin();
+    for (uint32_t i = 0; i < kVis; ++i) allocate(i);
+  }
+
+  void run(uint32_t operations) {
+    for (uint32_t i = 0; i < operations && !testing::Test::HasFatalFailure(); ++i) {
+      operate();
+      run_ns(pick(4) == 0 ? pick(3000) : pick(60));
+      check_dma();
+    }
+    for (uint32_t i = 0; i < kVis; ++i) release(i);
+    run_ns(10000);
+    EXPECT_EQ(a_.counter("rx.frames") + a_.counter("rx.extra_copies"),
+              a_.counter("rx.delivered") + a_.drops_total("RX"));
+    EXPECT_EQ(a_.counter("tx.packets"), a_.counter("tx.frames") + a_.counter("tx.loopback") + a_.drops_total("TX"));
+    EXPECT_EQ(a_.counter("vi.active"), 0u);
+    EXPECT_EQ(a_.counter("filters"), 0u);
+    run_ns(5'000'000'000);  // timers that were armed for up to 4.3 s
+    EXPECT_FALSE(sc_core::sc_pending_activity());
+  }
+
+  uint64_t events_seen = 0;
+  uint64_t errors_seen = 0;
+
+ private:
+  uint32_t pick(uint32_t below) { return static_cast<uint32_t>(random_() % below); }
+
+  void allocate(uint32_t i) {
+    ViOptions options;
+    options.policy = pick(3);
+    options.evq_entries = 128;
+    options.rx_prefix = pick(2) != 0;
+    options.any_source = pick(2) != 0;
+    options.vlan_strip = pick(2) != 0;
+    options.vector = i;
+    options.holdoff_ns = pick(3) * 1000;
+    options.holdoff_events = pick(5);
+    options.weight = pick(4);
+    options.rate_limit_mbps = pick(4) == 0 ? 2000 : 0;
+    vis_[i] = std::make_unique<TestVi>(a_, i, options);
+    written_[i] = 0;
+    returned_[i] = 0;
+    static uint16_t port;
+    port = static_cast<uint16_t>(2000 + i);
+    ASSERT_EQ(vis_[i]->add_filter(PST_FILTER_MATCH_LISTENER_ANY,
+                                  [](pst_command& c) { pst_filter_insert_set_local_port(&c, port); }),
+              0u);
+    ASSERT_EQ(vis_[i]->add_filter(PST_FILTER_MATCH_MULTICAST_DEFAULT,
+                                  [](pst_command& c) { pst_filter_insert_set_replicate(&c, 1); }),
+              0u);
+  }
+
+  void release(uint32_t i) {
+    ASSERT_EQ(a_.status(make_command(PST_COMMAND_VI_FREE, vis_[i]->id)), PST_ERROR_CODE_OK);
+    ASSERT_EQ(a_.status(make_command(PST_COMMAND_PD_FREE, vis_[i]->pd)), PST_ERROR_CODE_OK);
+    check_dma();
+  }
+
+  void incoming() {
+    UdpSpec spec;
+    spec.destination = kMacA;
+    if (pick(10) == 0) spec.destination = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    if (pick(20) == 0) spec.destination = kMacB;
+    spec.destination_port = static_cast<uint16_t>(2000 + pick(kVis + 1));
+    spec.frame_bytes = 60 + pick(1480);
+    auto bytes = udp_frame(spec);
+    if (pick(10) == 0) bytes.insert(bytes.begin() + 12, {0x81, 0x00, 0x00, 0x07});
+    for (uint32_t n = 1 + pick(20); n > 0; --n) arrive(a_, bytes, pick(30) == 0);
+  }
+
+  void transmit(TestVi& vi) {
+    for (uint32_t n = 1 + pick(20); n > 0; --n) {
+      pst_tx_desc desc{};
+      pst_tx_desc_set_address(&desc, pick(300) == 0 ? kViAreaBytes : kTxBuffers + pick(65536));
+      pst_tx_desc_set_length_bytes(&desc, pick(300) == 0 ? 0 : 14 + pick(1520));
+      pst_tx_desc_set_end_of_packet(&desc, pick(4) != 0);
+      pst_tx_desc_set_checksum_l3(&desc, pick(2));
+      pst_tx_desc_set_checksum_l4(&desc, pick(2));
+      pst_tx_desc_set_timestamp(&desc, pick(10) == 0);
+      pst_tx_desc_set_complete(&desc, pick(5) == 0);
+      if (pick(500) == 0) desc.word[1] = random_();
+      vi.queue_desc(desc);
+    }
+    vi.ring_tx();
+  }
+
+  void consume(uint32_t i) {
+    TestVi& vi = *vis_[i];
+    for (uint32_t n = pick(100); n > 0; --n) {
+      const auto event = vi.next_event();
+      if (!event) break;
+      ++events_seen;
+      if (pst_event_get_type(&*event) == PST_EVENT_TYPE_ERROR) ++errors_seen;
+    }
+    returned_[i] = vi.evq_idx;
+    if (pick(2)) {
+      vi.return_space();
+    } else {
+      vi.prime();
+    }
+  }
+
+  void operate() {
+    const uint32_t i = pick(kVis);
+    TestVi& vi = *vis_[i];
+    switch (pick(40)) {
+      case 0:
+        release(i);
+        allocate(i);
+        break;
+      case 1:
+        if (pick(4) == 0) vi.doorbell(8 * pick(12), random_(), pick(2) ? 4 : 8);
+        break;
+      case 2:
+        vi.doorbell(PST_VI_TIMER_OFFSET, pick(5000) | 7ull << 32, 8);
+        break;
+      case 3:
+        a_.nic.wire_export->set_link(pick(3) != 0);
+        break;
+      case 4:
+      case 5:
+      case 6:
+      case 7:
+        vi.post_rx(pick(40), 100 + pick(1900));
+        break;
+      case 8:
+      case 9:
+      case 10:
+      case 11:
+      case 12:
+      case 13:
+        transmit(vi);
+        break;
+      case 14:
+      case 15:
+      case 16:
+      case 17:
+      case 18:
+      case 19:
+      case 20:
+      case 21:
+        incoming();
+        break;
+      default:
+        consume(i);
+    }
+  }
+
+  // R4 and R5 from the memory's point of view: event writes come in ring order, into slots that have been returned.
+  void check_dma() {
+    for (const DmaAccess& access : a_.dma) {
+      if (!access.write || access.bytes != PST_EVENT_BYTES || access.address < kViArea) continue;
+      const uint64_t offset = (access.address - kViArea) % kViAreaBytes;
+      const uint64_t i = (access.address - kViArea) / kViAreaBytes;
+      if (i >= kVis || offset < kEvq || offset >= kEvq + 128 * PST_EVENT_BYTES) continue;
+      ASSERT_EQ((offset - kEvq) / PST_EVENT_BYTES, written_[i] % 128) << "VI " << i << ": events out of order";
+      ++written_[i];
+      ASSERT_LE(written_[i] - returned_[i], 128u) << "VI " << i << ": an unconsumed event was overwritten";
+    }
+    a_.dma.clear();
+  }
+
+  std::mt19937_64 random_;
+  FreshKernel kernel_;
+  Node a_;
+  std::unique_ptr<TestVi> vis_[kVis];
+  uint32_t written_[kVis]{};
+  uint32_t returned_[kVis]{};
+};
+
+TEST(RandomOperationsTest, RulesHoldAndAccountsAddUp) {
+  uint64_t events = 0, errors = 0;
+  for (uint64_t seed = 1; seed <= 8; ++seed) {
+    SCOPED_TRACE(seed);
+    Soak soak(seed);
+    soak.run(4000);
+    if (HasFailure()) break;
+    events += soak.events_seen;
+    errors += soak.errors_seen;
+  }
+  EXPECT_GT(events, 10000u);
+  EXPECT_GT(errors, 20u);
+}
+
+}  // namespace
+}  // namespace postern::hw_model::test
