@@ -101,7 +101,7 @@ void icmp_input(Core& core, const Ipv4Packet& packet) {
 
 void icmp_send_port_unreachable(Core& core, const Ipv4Packet& packet) {
   if (packet.to_broadcast || packet.header.source.is_unspecified() || packet.header.source.is_multicast()) return;
-  const uint32_t reply = core.pool.allocate_above_reserve();
+  const uint32_t reply = core.pool.allocate_for_send();
   if (reply == kNoPacket) {
     ++core.stats().drop_no_buffer;
     return;

@@ -65,8 +65,9 @@ class PacketPool {
 
   // A packet with one reference and cleared fields; kNoPacket if none is left.
   [[nodiscard]] uint32_t allocate();
-  // As allocate(), but leaves the reserve to receive, acknowledge and retransmit.
-  [[nodiscard]] uint32_t allocate_above_reserve() { return above_reserve() ? allocate() : kNoPacket; }
+  // As allocate(), for what an application wants to send. Leaves a quarter of the pool: an eighth that received data may
+  // still use, so that two hosts full of unsent data do not wait for each other, and an eighth for control segments.
+  [[nodiscard]] uint32_t allocate_for_send() { return available() > 2 * reserve_count_ ? allocate() : kNoPacket; }
   void retain(uint32_t packet) {
     assert(packets_[packet].refs > 0);
     ++packets_[packet].refs;
@@ -88,6 +89,7 @@ class PacketPool {
   [[nodiscard]] uint32_t available() const {
     return state_->free_count.load(std::memory_order_relaxed) + state_->inbox_count.load(std::memory_order_relaxed);
   }
+  // May received data be kept? Otherwise it is dropped, counted, and comes again.
   [[nodiscard]] bool above_reserve() const { return available() > reserve_count_; }
   [[nodiscard]] uint32_t packet_count() const { return packet_count_; }
 

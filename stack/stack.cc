@@ -259,6 +259,7 @@ void Stack::Impl::housekeeping() {
   ipv4_reassembly_expire(core);
   for (uint32_t index = 0; index < core.config->endpoint_count; ++index) {
     if (core.endpoints[index].kind.load(std::memory_order_relaxed) == EndpointKind::kFree) continue;
+    if (!core.pool.above_reserve()) tcp_prune_out_of_order(core, core.endpoints[index].tcp);
     // Not cleared: if a live contender is linking the node, it will be run (again, to no effect) from the list.
     const uint32_t ops = core.deferred[index].ops.load(std::memory_order_acquire);
     if (ops != 0) run_deferred(index, ops);

@@ -37,7 +37,7 @@ struct Stack::Impl {
   void run_deferred(uint32_t node, uint32_t ops);
   void run_timers();
   void expire_timer(uint32_t node);
-  // Every half second while there are endpoints: work of dead contenders, old fragments.
+  // Every half second while there are endpoints: work of dead contenders, old fragments, want of buffers.
   void housekeeping();
   void mark_down(uint32_t flag);
   void close_endpoint(Endpoint& endpoint);

@@ -34,7 +34,7 @@ size_t append_to_last(Core& core, TcpConnection& tcp, IovCursor& cursor, size_t 
 }
 
 size_t append_new_packet(Core& core, TcpConnection& tcp, IovCursor& cursor, size_t bytes) {
-  const uint32_t index = core.pool.allocate_above_reserve();
+  const uint32_t index = core.pool.allocate_for_send();
   if (index == kNoPacket) return 0;
   Packet& packet = core.pool.packet(index);
   packet.seq = tcp.snd_end;

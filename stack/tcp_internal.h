@@ -74,6 +74,8 @@ void tcp_clear_packet_flags(TcpConnection& tcp, Packet& packet);
 void tcp_receive_payload(Core& core, Endpoint& endpoint, TcpSegment& segment);
 // Up to `room` ranges of the reassembly queue, the newest first.
 uint8_t tcp_sack_ranges(const Core& core, const TcpConnection& tcp, SackRange* ranges, uint8_t room);
+// Gives the reassembly queue up for want of buffers, counted; the peer sends it again (RFC 2018 section 8 allows it).
+void tcp_prune_out_of_order(Core& core, TcpConnection& tcp);
 void tcp_release_out_of_order(Core& core, TcpConnection& tcp);
 
 }  // namespace postern::stack

@@ -116,6 +116,8 @@ void schedule_ack(Core& core, Endpoint& endpoint, bool filled_gap) {
 void tcp_receive_payload(Core& core, Endpoint& endpoint, TcpSegment& segment) {
   TcpConnection& tcp = endpoint.tcp;
   if (segment.payload_bytes == 0) return;
+  // What fills the gap matters more than what lies behind it: without this the gap might never be filled.
+  if (segment.seq == tcp.rcv_nxt && !core.pool.above_reserve()) tcp_prune_out_of_order(core, tcp);
   if (!queue_has_room(core, endpoint) || tcp.out_of_order_count >= kOutOfOrderPacketsMax) {
     // Not acknowledged, so it comes again; by then somebody may have read.
     ++core.stats().drop_no_buffer;
@@ -171,6 +173,11 @@ uint8_t tcp_sack_ranges(const Core& core, const TcpConnection& tcp, SackRange* r
   // The newest has been delivered meanwhile: move the others up.
   for (uint8_t i = 1; i < count; ++i) ranges[i - 1] = ranges[i];
   return static_cast<uint8_t>(count - 1);
+}
+
+void tcp_prune_out_of_order(Core& core, TcpConnection& tcp) {
+  core.stats().drop_no_buffer += tcp.out_of_order_count;
+  tcp_release_out_of_order(core, tcp);
 }
 
 void tcp_release_out_of_order(Core& core, TcpConnection& tcp) {

@@ -99,7 +99,7 @@ int64_t send_fragmented(Core& core, Endpoint& endpoint, IovCursor& cursor, uint3
   if (count > kFragmentsMax) return -EMSGSIZE;
   uint64_t sum = ipv4_pseudo_sum(send.source, send.destination, kIpProtocolUdp, static_cast<uint16_t>(total_bytes));
   for (uint32_t i = 0; i < count; ++i) {
-    packets[i] = core.pool.allocate_above_reserve();
+    packets[i] = core.pool.allocate_for_send();
     if (packets[i] == kNoPacket) {
       while (i-- > 0) core.pool.release(packets[i]);
       ++core.stats().drop_no_buffer;
@@ -171,7 +171,7 @@ int64_t udp_send(Core& core, Endpoint& endpoint, const iovec* iov, size_t iov_co
   if (payload_bytes + kUdpHeaderBytes + kIpv4HeaderBytes > core.config->mtu_bytes) {
     return send_fragmented(core, endpoint, cursor, static_cast<uint32_t>(payload_bytes), to);
   }
-  const uint32_t packet = core.pool.allocate_above_reserve();
+  const uint32_t packet = core.pool.allocate_for_send();
   if (packet == kNoPacket) {
     ++core.stats().drop_no_buffer;
     return -EAGAIN;
