@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -173,6 +174,59 @@ TEST(ScenarioTest, AWorkloadThatCannotEndFailsWithAReason) {
   ASSERT_TRUE(outcome.ok());
   EXPECT_FALSE(outcome.value().ok);
   EXPECT_NE(outcome.value().results[0].error.find("Connection timed out"), std::string::npos);
+}
+
+// Lines that a shell command prints.
+size_t lines_of(const std::string& command) {
+  std::FILE* pipe = popen(command.c_str(), "r");
+  size_t lines = 0;
+  for (int c; (c = std::fgetc(pipe)) != EOF;) {
+    lines += c == '\n' ? 1 : 0;
+  }
+  pclose(pipe);
+  return lines;
+}
+
+TEST(ScenarioTest, SlowTsharkReadsTheCapturesWithoutAMalformedPacket) {
+  if (std::system("command -v tshark >/dev/null 2>&1") != 0) {
+    GTEST_SKIP() << "tshark is not installed";
+  }
+  const std::string directory = ::testing::TempDir();
+  const Result<ScenarioOutcome> outcome = execute_scenario(
+      scenario_of(
+          "[[workload]]\nkind = \"udp_pingpong\"\nfrom = \"a\"\nto = \"b\"\n"
+          "[[workload]]\nkind = \"tcp_stream\"\nfrom = \"a\"\nto = \"b\"\nport = 28001\ntotal_bytes = 1_000_000\n"),
+      directory, false);
+  ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+  for (const char* name : {"/a.pcap", "/b.pcap"}) {
+    const std::string read = "tshark -r " + directory + name;
+    EXPECT_GT(lines_of(read + " 2>/dev/null"), 2700u);
+    EXPECT_EQ(lines_of(read + " -Y '_ws.malformed || _ws.expert.severity == error' 2>/dev/null"), 0u);
+    std::remove((directory + name).c_str());
+  }
+}
+
+TEST(ScenarioTest, WorkloadsOfBothDirectionsShareTheHosts) {
+  const Json json = run_here(
+      scenario_of("[[workload]]\nkind = \"udp_pingpong\"\nfrom = \"a\"\nto = \"b\"\ncount = 100\n"
+                  "[[workload]]\nkind = \"tcp_stream\"\nfrom = \"b\"\nto = \"a\"\ntotal_bytes = 1_000_000\n"
+                  "[[workload]]\nkind = \"tcp_pingpong\"\nfrom = \"a\"\nto = \"b\"\ncount = 100\nport = 28001\n"));
+  for (const Json& workload : json["workloads"]) {
+    EXPECT_TRUE(workload["ok"]) << workload;
+  }
+}
+
+TEST(ScenarioTest, AFullEventQueueUnderPolicyDropCountsEachDatagramOnce) {
+  const Json json =
+      run_here(scenario_of("[vi]\nevq_entries = 128\nevq_policy = \"drop\"\n[cpu]\nrecv_call_ns = 2000\n"
+                           "[[workload]]\nkind = \"udp_stream\"\nfrom = \"a\"\nto = \"b\"\ncount = 5000\n"));
+  const Json& counts = json["workloads"][0]["counts"];
+  uint64_t dropped = 0;
+  for (const auto& [reason, count] : json["drops"].items()) {
+    dropped += count.get<uint64_t>();
+  }
+  EXPECT_GT(dropped, 0u);
+  EXPECT_EQ(counts["received_datagrams"].get<uint64_t>() + dropped, 5000u) << json["drops"];
 }
 
 // --- transfers under impairment: a few seeds fast, two hundred slow -------------------------------------------------
