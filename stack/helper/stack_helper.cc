@@ -13,7 +13,7 @@
 namespace postern::helper {
 namespace {
 
-constexpr uint64_t kDoneReportPauseNs = 1'000'000'000;
+constexpr uint64_t kDoneReportPauseNs = 100'000'000;
 constexpr int kMaxBatches = 64;  // polls per turn: control events are not kept waiting by a flood of packets
 
 uint64_t monotonic_ns() {
@@ -192,7 +192,7 @@ void StackHelper::sleep(Duty duty) {
   stack::Stack& stack = attached_.stack();
   stack.begin_sleep();
   if (!stack.must_not_sleep()) {
-    uint64_t timeout_ns = times_.longest_sleep_ns;
+    uint64_t timeout_ns = orphaned_ ? times_.orphan_sleep_ns : times_.longest_sleep_ns;
     const uint64_t deadline_ns = stack.next_deadline_ns();
     const uint64_t now_ns = attached_.device_now_ns();
     if (deadline_ns != UINT64_MAX) {

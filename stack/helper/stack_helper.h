@@ -18,7 +18,8 @@ struct HelperTimes {
   uint64_t watch_busy_ns = 10'000'000;                 // how often to look whether the application still polls
   uint64_t watch_sleeper_ns = 50'000'000;              // the same while one of its threads sleeps
   uint64_t longest_sleep_ns = 100'000'000;
-  uint64_t linger_ns = 500'000'000;                    // orphan with everything acknowledged
+  uint64_t linger_ns = 250'000'000;                    // orphan with everything acknowledged
+  uint64_t orphan_sleep_ns = 25'000'000;               // longest sleep of an orphan's helper
   uint64_t drain_ns = 60'000'000'000;                  // orphan with unacknowledged data
   uint64_t tokenless_ns = 2'000'000'000;               // orphan: endpoints that never got a descriptor
 };
