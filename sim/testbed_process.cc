@@ -144,12 +144,11 @@ Result<ProcessId> process_spawn(const ProcessSpec& spec) {
     return Error{error, fmt::format("cannot start {}: {}; is the build or installation complete?", spec.arguments[0],
                                     strerror(error))};
   }
-  const auto start = process_start_ticks(pid);
-  if (!start) {
-    waitpid(pid, nullptr, WNOHANG);
+  ProcessStat stat;  // there even if the process has ended already: it is our child
+  if (!read_stat(pid, stat)) {
     return Error{ECHILD, fmt::format("{} ended at once; see {}", spec.arguments[0], spec.log_path)};
   }
-  return ProcessId{pid, start.value()};
+  return ProcessId{pid, stat.start_ticks};
 }
 
 int process_end(const std::vector<ProcessId>& ids, milliseconds patience) {
