@@ -215,9 +215,8 @@ void Stack::Impl::leave() {
     settle();
   });
   if (!wake) return;
-  // Pairs with the increment in begin_sleep(): either the sleeper sees what is ready, or we see the sleeper.
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (state().sleepers.load(std::memory_order_relaxed) != 0 && waker != nullptr) waker->wake();
+  // Both sides modify `sleepers`: either begin_sleep() comes later and sees what is ready, or we see the sleeper.
+  if (state().sleepers.fetch_add(0, std::memory_order_acq_rel) != 0 && waker != nullptr) waker->wake();
 }
 
 void Stack::Impl::leave_running(uint32_t node) {
@@ -343,8 +342,7 @@ uint64_t Stack::next_deadline_ns() const { return impl_->core.timers.next_deadli
 
 void Stack::begin_sleep() {
   Impl& impl = *impl_;
-  impl.state().sleepers.fetch_add(1, std::memory_order_seq_cst);
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  impl.state().sleepers.fetch_add(1, std::memory_order_acq_rel);  // pairs with leave()
   if (impl.down()) return;
   const uint32_t stack_node = impl.core.config->endpoint_count;
   if (impl.state().lock.lock_or_defer(impl.core.deferred, stack_node, kOpPrime) == LockResult::kAcquired) {
