@@ -28,6 +28,8 @@ constexpr size_t kHelperOutgoingMax = 2 * kMaxTokensPerStack + 64;
 constexpr int kMessagesPerTurn = 32;  // of one connection, so that a flood leaves room for the others
 constexpr milliseconds kHostStackPauseMost{5000};
 constexpr milliseconds kDevicePollInterval{1000};
+constexpr milliseconds kBusyDevicePatience{2000};
+constexpr uint32_t kClientLinesPerSecond = 10;
 
 ResourceManager::Config manager_config(const HostdConfig& config) {
   ResourceManager::Config manager;
@@ -71,6 +73,17 @@ Hostd::~Hostd() { stop_everything(); }
 
 void Hostd::log(const std::string& line) const { fmt::print(stderr, "hostd {}: {}\n", config_.stack.host, line); }
 
+void Hostd::log_of_client(const std::string& line) {
+  const SteadyTime now = Clock::now();
+  if (now - client_lines_since_ >= std::chrono::seconds(1)) {
+    client_lines_since_ = now;
+    client_lines_count_ = 0;
+  }
+  if (++client_lines_count_ <= kClientLinesPerSecond) {
+    log(line);
+  }
+}
+
 void Hostd::request_stop() {
   stop_.store(true, std::memory_order_release);
   const uint64_t one = 1;
@@ -82,16 +95,10 @@ void Hostd::request_stop() {
 
 Status Hostd::start() {
   raise_descriptor_limit();
-  const auto deadline = Clock::now() + config_.device_wait;
-  Status status = open_device();
-  while (!status && Clock::now() < deadline && !stop_.load(std::memory_order_acquire)) {
-    if (status.error().code != ENOENT && status.error().code != ECONNREFUSED) {
-      return status;  // something answers, but not as it should: waiting does not help
-    }
-    std::this_thread::sleep_for(milliseconds(device_.backoff_ms()));
-    status = open_device();
+  if (Status status = claim_socket(); !status) {
+    return status;
   }
-  if (!status) {
+  if (Status status = await_device(); !status) {
     return status;
   }
   if (config_.host_stack) {
@@ -106,27 +113,55 @@ Status Hostd::start() {
   return listen();
 }
 
-Status Hostd::listen() {
+// Before the device is touched, so that a second hostd does not disturb the first one's.
+Status Hostd::claim_socket() {
   Result<sockaddr_un> address = socket_address(config_.socket_path);
   if (!address) {
     return address.error();
   }
-  const auto* raw = reinterpret_cast<const sockaddr*>(&*address);
-  listener_.reset(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const UniqueFd probe(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!listener_.valid() || !probe.valid()) {
+  if (!probe.valid()) {
     return Error{errno, fmt::format("cannot make a socket: {}", std::strerror(errno))};
   }
-  if (connect(probe.get(), raw, sizeof *address) == 0 || errno == EAGAIN) {
+  if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) == 0 || errno == EAGAIN) {
     return Error{EADDRINUSE, fmt::format("another hostd serves '{}': stop it (postern down) or use another --socket",
                                          config_.socket_path)};
   }
   if (errno == ECONNREFUSED) {
     unlink(config_.socket_path.c_str());  // left by a hostd that was killed
   }
+  return {};
+}
+
+Status Hostd::await_device() {
+  const auto begun = Clock::now();
+  for (;;) {
+    const Status status = open_device();
+    if (status.ok() || stop_.load(std::memory_order_acquire)) {
+      return status;
+    }
+    // ENODEV: the simulator may not have noticed yet that the hostd before this one is gone. Any other answer will not
+    // change by waiting.
+    const bool absent = status.error().code == ENOENT || status.error().code == ECONNREFUSED;
+    const auto patience = absent                          ? config_.device_wait
+                          : status.error().code == ENODEV ? std::min(config_.device_wait, kBusyDevicePatience)
+                                                          : milliseconds(0);
+    if (Clock::now() - begun >= patience) {
+      return status;
+    }
+    std::this_thread::sleep_for(milliseconds(device_.backoff_ms()));
+  }
+}
+
+Status Hostd::listen() {
+  Result<sockaddr_un> address = socket_address(config_.socket_path);
+  if (!address) {
+    return address.error();
+  }
+  listener_.reset(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   // As root, hostd serves all users of the simulated host; otherwise only its own.
   const mode_t old_mask = umask(geteuid() == 0 ? 0111 : 0177);
-  const bool bound = bind(listener_.get(), raw, sizeof *address) == 0;
+  const bool bound = bind(listener_.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) == 0;
   const int bind_errno = errno;
   umask(old_mask);
   if (!bound) {
@@ -312,7 +347,7 @@ void Hostd::shed_connection() {
   UniqueFd refused(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   refused.reset();
   spare_fd_ = UniqueFd::duplicate_of(stop_event_.get());
-  log("out of descriptors: a connection was refused; raise the limit of open files");
+  log_of_client("out of descriptors: a connection was refused; raise the limit of open files");
 }
 
 Connection* Hostd::add_connection(UniqueFd socket, const ucred& peer, size_t outgoing_max) {
@@ -347,7 +382,7 @@ void Hostd::handle_connection(uint64_t connection_id, uint32_t epoll_events) {
     } else {
       closing_.insert(connection_id);
       if (!incoming.drained) {
-        log(fmt::format("connection of process {} closed: {}", connection.credentials.pid, incoming.reason));
+        log_of_client(fmt::format("connection of process {} closed: {}", connection.credentials.pid, incoming.reason));
       }
     }
     for (const int fd : incoming.fds) {

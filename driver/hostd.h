@@ -64,6 +64,8 @@ class Hostd {
   };
 
   // hostd.cc: life cycle
+  [[nodiscard]] Status claim_socket();
+  [[nodiscard]] Status await_device();
   [[nodiscard]] Status listen();
   [[nodiscard]] Status open_device();
   void watch_device();
@@ -114,8 +116,12 @@ class Hostd {
   [[nodiscard]] std::string status_text();
 
   void log(const std::string& line) const;
+  // A line that clients can cause at will: at most kClientLinesPerSecond are written.
+  void log_of_client(const std::string& line);
 
   HostdConfig config_;
+  SteadyTime client_lines_since_{};
+  uint32_t client_lines_count_ = 0;  // in the second that began then
   EventLoop loop_;
   DeviceSession device_;
   TokenRegistry tokens_;

@@ -1,5 +1,6 @@
 // hostd in process: grants, tokens, last close, attach, ports, orphans, helpers, device loss, orderly end.
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -335,6 +336,43 @@ TEST_F(HostdTest, SecondHostdOnTheSameSocketIsRefusedAndAStaleSocketIsTaken) {
   stale.reset();
   start();
   EXPECT_EQ(stack_count(), 0u);
+}
+
+TEST_F(HostdTest, StartWaitsForADeviceThatComesLateAndGivesUpOnAWrongOne) {
+  config_.device_wait = milliseconds(2000);
+  device_refuses_ = true;
+  std::thread late([this] {
+    std::this_thread::sleep_for(milliseconds(120));
+    device_refuses_ = false;
+  });
+  start();
+  late.join();
+  EXPECT_EQ(status()["device"]["alive"], true);
+  stop();
+  Hostd wrong(config_, [] {
+    auto function = std::make_unique<testing::FakeFunction>();
+    function->registers[PST_FUNCTION_CONTRACT_HASH_OFFSET] = 1;
+    return std::unique_ptr<LiveFunction>(std::move(function));
+  });
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_EQ(wrong.start().error().code, EPROTO);
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, milliseconds(1000));
+}
+
+TEST_F(HostdTest, DescriptorsRunOutWithoutHarmToThoseWhoAreServed) {
+  start();
+  auto application = client();
+  const uint32_t stack_id = application->create_stack()->grant.stack_id;
+  rlimit old_limit{};
+  getrlimit(RLIMIT_NOFILE, &old_limit);
+  const rlimit tight{static_cast<rlim_t>(UniqueFd::duplicate_of(0).get()) + 3, old_limit.rlim_max};
+  setrlimit(RLIMIT_NOFILE, &tight);
+  for (uint32_t i = 0; i < 8; ++i) {
+    (void)application->create_token(stack_id, i, 1);  // beyond the limit an error, never a hang
+  }
+  setrlimit(RLIMIT_NOFILE, &old_limit);
+  EXPECT_TRUE(application->create_token(stack_id, 100, 1).ok());
+  EXPECT_TRUE(client()->connect().ok());
 }
 
 TEST_F(HostdTest, ForkedChildReconnectsAndAttachesByItsToken) {
