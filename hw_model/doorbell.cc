@@ -149,7 +149,7 @@ void Doorbell::ring_prime(Vi& vi, uint64_t value) {
   const uint32_t consumer_idx = static_cast<uint32_t>(value);
   const uint64_t sequence = (value & PST_VI_EVQ_PRIME_SEQUENCE_MASK) >> PST_VI_EVQ_PRIME_SEQUENCE_SHIFT;
   if (sequence == 0 || !nic_.event_queue->consume(vi, consumer_idx)) return bad(vi, consumer_idx);
-  nic_.event_queue->prime(vi);
+  nic_.event_queue->prime(vi, consumer_idx);
 }
 
 const uint64_t* Doorbell::cell(uint64_t offset, unsigned width_bytes) const {

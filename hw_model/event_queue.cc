@@ -100,6 +100,7 @@ void EventQueue::write_failed(Vi& vi, uint32_t event_idx, unsigned source, unsig
   ++vi.epoch;
   vi.evq_producer_idx = event_idx;
   if (static_cast<int32_t>(vi.evq_consumer_idx - event_idx) > 0) vi.evq_consumer_idx = event_idx;
+  if (static_cast<int32_t>(vi.prime_idx - event_idx) > 0) vi.prime_idx = event_idx;
   vi.tx_unreported_count = 0;
   vi.tx_reported_idx = vi.tx_completed_idx;
   nic_.vi_table->halt(vi, source, code, ring_idx);
@@ -168,8 +169,9 @@ void EventQueue::post_wakeup(Vi& target, uint32_t source_vi) {
 }
 
 bool EventQueue::consume(Vi& vi, uint32_t consumer_idx) {
-  if (consumer_idx - vi.evq_consumer_idx > depth(vi)) return false;
-  if (consumer_idx == vi.evq_consumer_idx) return true;
+  const auto ahead = static_cast<int32_t>(consumer_idx - vi.evq_consumer_idx);
+  if (ahead <= 0) return static_cast<uint32_t>(-ahead) <= vi.evq_entries;  // stale: see the header
+  if (static_cast<uint32_t>(ahead) > depth(vi)) return false;
   vi.evq_consumer_idx = consumer_idx;
   space_returned(vi);
   return true;
@@ -190,15 +192,16 @@ void EventQueue::space_returned(Vi& vi) {
   if (vi.rx_waiting_first != nullptr) nic_.rx_dma->resume(vi);
 }
 
-void EventQueue::prime(Vi& vi) {
+void EventQueue::prime(Vi& vi, uint32_t consumer_idx) {
   ++vi.counters.primes;
   vi.primed = true;
+  vi.prime_idx = consumer_idx;
   consider_wakeup(vi);
 }
 
 // Fires the wakeup of a primed queue, or plans it, according to the moderation.
 void EventQueue::consider_wakeup(Vi& vi) {
-  const uint32_t pending_count = depth(vi);
+  const uint32_t pending_count = vi.evq_producer_idx - vi.prime_idx;
   if (!vi.primed || pending_count == 0) return;
   const uint64_t now = Agenda::now_ps();
   uint64_t due_ps = now;
@@ -227,7 +230,7 @@ void EventQueue::holdoff_over(uint64_t vi_id, uint64_t epoch, uint64_t generatio
   Vi* vi = nic_.vi_table->find(vi_id);
   if (vi == nullptr || vi->epoch != epoch || vi->holdoff_generation != generation) return;
   vi->holdoff_armed = false;
-  if (vi->primed && depth(*vi) > 0) wake(*vi);
+  if (vi->primed) wake(*vi);
 }
 
 void EventQueue::wake(Vi& vi) {

@@ -42,10 +42,12 @@ class EventQueue {
   // Reports what has been sent before the VI halts, if there is space.
   void flush_tx(Vi& vi);
 
-  // Returns space up to consumer_idx. False: the index went back or beyond what was issued.
+  // Returns space up to consumer_idx. False: the index lies beyond what was issued, or more than a ring behind. An
+  // index that is merely behind is stale and returns nothing: EVQ_CONSUMER and EVQ_PRIME carry the same quantity, and a
+  // device that polls a doorbell page may see the two in either order (R2).
   bool consume(Vi& vi, uint32_t consumer_idx);
-  // Asks for one wakeup (R6).
-  void prime(Vi& vi);
+  // Asks for one wakeup when an event beyond consumer_idx exists (R6), after consume() has taken the index.
+  void prime(Vi& vi, uint32_t consumer_idx);
 
   // MODERATION_SET: changes hold-off time and count; a wakeup that waits is judged anew.
   void set_moderation(Vi& vi, uint64_t holdoff_ps, uint32_t holdoff_events);

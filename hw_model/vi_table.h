@@ -110,6 +110,7 @@ struct Vi {
   bool wake_to_vi = false;
   uint32_t wake_vi = 0;
   bool primed = false;
+  uint32_t prime_idx = 0;  // consumer index of the last prime
   uint64_t holdoff_ps = 0;
   uint32_t holdoff_events = 0;
   uint64_t last_wakeup_ps = 0;

@@ -279,6 +279,36 @@ TEST(EventQueueTest, ConsumerIndexBeyondTheProducerHaltsTheVi) {
   EXPECT_EQ(pst_error_event_get_code(&error), PST_ERROR_CODE_BAD_DOORBELL);
 }
 
+// What a device that polls a doorbell page may see: the two registers in the other order than they were written.
+TEST(EventQueueTest, ConsumerIndexBehindAPrimesIsStaleAndHarmless) {
+  Rig rig(with(PST_EVQ_POLICY_STALL));
+  rig.receive(4);
+  rig.vi->doorbell(PST_VI_EVQ_PRIME_OFFSET, 4 | 1ull << 32, 8);
+  rig.vi->doorbell(PST_VI_EVQ_CONSUMER_OFFSET, 3);
+  run_ns(3000);
+  EXPECT_TRUE(rig.a.interrupts.empty());
+  EXPECT_EQ(rig.vi->events().size(), 4u);  // no error event
+  rig.receive(1);
+  EXPECT_EQ(rig.a.interrupts.size(), 1u);
+}
+
+TEST(EventQueueTest, PrimeBehindTheConsumerIndexFiresAtOnce) {
+  Rig rig(with(PST_EVQ_POLICY_STALL));
+  rig.receive(4);
+  rig.vi->doorbell(PST_VI_EVQ_CONSUMER_OFFSET, 4);
+  rig.vi->doorbell(PST_VI_EVQ_PRIME_OFFSET, 2 | 1ull << 32, 8);
+  run_ns(3000);
+  EXPECT_EQ(rig.a.interrupts.size(), 1u);
+  EXPECT_EQ(rig.vi->events().size(), 4u);
+}
+
+TEST(EventQueueTest, ConsumerIndexMoreThanARingBehindHaltsTheVi) {
+  Rig rig(with(PST_EVQ_POLICY_STALL));
+  rig.vi->doorbell(PST_VI_EVQ_CONSUMER_OFFSET, static_cast<uint32_t>(-129));
+  run_ns(2000);
+  ASSERT_EQ(rig.vi->events().size(), 1u);
+}
+
 TEST(EventQueueTest, PrimeWithoutASequenceHaltsTheVi) {
   Rig rig(with(PST_EVQ_POLICY_STALL));
   rig.receive(1);
