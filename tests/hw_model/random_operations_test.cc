@@ -38,6 +38,14 @@ class Soak {
     EXPECT_FALSE(sc_core::sc_pending_activity());
   }
 
+  // All counters and the time: equal for equal seeds.
+  std::string fingerprint() const {
+    std::string text = std::to_string(now_ps());
+    for (const sim::Counter& counter : a_.nic.counters())
+      text += " " + counter.name + "=" + std::to_string(counter.value);
+    return text;
+  }
+
   uint64_t events_seen = 0;
   uint64_t errors_seen = 0;
 
@@ -187,18 +195,28 @@ class Soak {
   uint32_t returned_[kVis]{};
 };
 
+TEST(RandomOperationsTest, EqualSeedsGiveEqualRuns) {
+  std::string first;
+  for (int round = 0; round < 2; ++round) {
+    Soak soak(42);
+    soak.run(1500);
+    if (round == 0) first = soak.fingerprint();
+    EXPECT_EQ(soak.fingerprint(), first);
+  }
+}
+
 TEST(RandomOperationsTest, RulesHoldAndAccountsAddUp) {
   uint64_t events = 0, errors = 0;
-  for (uint64_t seed = 1; seed <= 8; ++seed) {
+  for (uint64_t seed = 1; seed <= 5; ++seed) {
     SCOPED_TRACE(seed);
     Soak soak(seed);
-    soak.run(4000);
+    soak.run(3000);
     if (HasFailure()) break;
     events += soak.events_seen;
     errors += soak.errors_seen;
   }
-  EXPECT_GT(events, 10000u);
-  EXPECT_GT(errors, 20u);
+  EXPECT_GT(events, 5000u);
+  EXPECT_GT(errors, 10u);
 }
 
 }  // namespace

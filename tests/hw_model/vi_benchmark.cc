@@ -65,7 +65,9 @@ int run(int argc, char** argv) {
   uint64_t queued = 0;
   const uint64_t start_ps = now_ps();
   const auto start = std::chrono::steady_clock::now();
-  while (received < packets && now_ps() - start_ps < 100'000'000'000'000ull) {
+  uint64_t progress_ps = start_ps;
+  while (received < packets &&
+         now_ps() - progress_ps < 10'000'000'000ull) {  // 10 ms without a packet: some were dropped
     while (const auto event = sender_vi->next_event()) {
       const pst_tx_event tx{{event->word[0], event->word[1]}};
       completed = static_cast<uint32_t>(pst_tx_event_get_tx_consumer_idx(&tx));
@@ -79,18 +81,24 @@ int run(int argc, char** argv) {
     while (receiver_vi->next_event()) ++seen;
     received += seen;
     if (seen != 0) {
+      progress_ps = now_ps();
       receiver_vi->return_space();
       receiver_vi->post_rx(seen);
     }
     run_ns(4000);
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  const double simulated_s = static_cast<double>(now_ps() - start_ps) * 1e-12;
+  const double simulated_s = static_cast<double>(progress_ps - start_ps) * 1e-12;
   std::printf(
       "%llu packets of %zu bytes in %.3f s: %.0f packets per wall second; simulated %.6f s, %.3f Mpps, %.3f Gb/s\n",
       static_cast<unsigned long long>(received), frame_bytes, seconds, static_cast<double>(received) / seconds,
       simulated_s, static_cast<double>(received) / simulated_s * 1e-6,
       static_cast<double>(received) * static_cast<double>(frame_bytes) * 8 / simulated_s * 1e-9);
+  for (const sim::Counter& counter : b.nic.counters()) {
+    if (counter.name.rfind("drops.", 0) == 0 && counter.value != 0) {
+      std::printf("  receiver %s: %llu\n", counter.name.c_str(), static_cast<unsigned long long>(counter.value));
+    }
+  }
   return received == packets ? 0 : 1;
 }
 
