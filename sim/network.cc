@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 
 namespace postern::sim {
 namespace {
@@ -108,6 +109,10 @@ Status Network::open_captures(const std::string& directory, bool all) {
     if (all || tap.pcap) {
       names.push_back(tap.name);
     }
+  }
+  if (!names.empty()) {
+    std::error_code ignored;  // opening the files says what is wrong
+    std::filesystem::create_directories(directory, ignored);
   }
   for (const std::string& name : names) {
     Result<std::unique_ptr<PcapWriter>> writer = PcapWriter::create(directory + "/" + name + ".pcap");

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "driver/resource_manager.h"
@@ -97,7 +98,9 @@ class VirtualHost : private stack::PortAuthority, private stack::Waker {
     stack::Protocol protocol;
     uint32_t address;
     uint16_t port;
-    auto operator<=>(const PortKey&) const = default;
+    friend bool operator<(const PortKey& a, const PortKey& b) {
+      return std::tie(a.protocol, a.address, a.port) < std::tie(b.protocol, b.address, b.port);
+    }
   };
 
   // stack::PortAuthority and stack::Waker.
