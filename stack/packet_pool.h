@@ -65,8 +65,9 @@ class PacketPool {
 
   // A packet with one reference and cleared fields; kNoPacket if none is left.
   [[nodiscard]] uint32_t allocate();
-  // As allocate(), for what an application wants to send. Leaves a quarter of the pool: an eighth that received data may
-  // still use, so that two hosts full of unsent data do not wait for each other, and an eighth for control segments.
+  // As allocate(), for what an application wants to send. Leaves a quarter of the pool: an eighth that received data
+  // may still use, so that two hosts full of unsent data do not wait for each other, and an eighth for control
+  // segments.
   [[nodiscard]] uint32_t allocate_for_send() { return available() > 2 * reserve_count_ ? allocate() : kNoPacket; }
   void retain(uint32_t packet) {
     assert(packets_[packet].refs > 0);

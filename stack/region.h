@@ -87,7 +87,7 @@ struct StackState {
   uint32_t time_wait_head = kNoEndpoint;       // oldest TIME_WAIT connection
   uint32_t time_wait_tail = kNoEndpoint;
   uint64_t netif_primed = 0;  // a prime is outstanding
-  uint8_t started = 0;  // see Stack::Impl::start
+  uint8_t started = 0;        // see Stack::Impl::start
 };
 
 }  // namespace postern::stack

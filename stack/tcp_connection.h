@@ -102,7 +102,7 @@ struct TcpConnection {
   uint16_t mss_bytes = 536;           // payload of a full segment that we send, options deducted
   uint16_t peer_mss_bytes = 536;      // from the peer's SYN
   uint8_t snd_wscale = 0;
-  uint8_t rcv_wscale = 0;
+  Relaxed<uint8_t> rcv_wscale{0};
   uint8_t timestamps_on = 0;
   uint8_t sack_on = 0;
   uint8_t fin_queued = 0;
@@ -148,7 +148,7 @@ struct TcpConnection {
   uint32_t fin_seq = 0;              // of a FIN that came out of order
   uint8_t fin_seen = 0;
   AckState ack = AckState::kNone;
-  uint8_t quick_acks = 0;  // so many more segments are acknowledged at once
+  uint8_t quick_acks = 0;        // so many more segments are acknowledged at once
   uint8_t probes = 0;            // persist probes in a row
   uint8_t keepalive_probes = 0;  // unanswered ones in a row
   uint64_t last_heard_ns = 0;

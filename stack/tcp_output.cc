@@ -297,7 +297,7 @@ bool tcp_window_update_due(const Endpoint& endpoint) {
   const TcpState state = tcp.state;
   if (state != TcpState::kEstablished && state != TcpState::kFinWait1 && state != TcpState::kFinWait2) return false;
   const uint32_t current = tcp.rcv_adv - tcp.rcv_nxt;
-  const uint32_t free_bytes = tcp_receive_window(endpoint);
+  const uint32_t free_bytes = std::min(tcp_receive_window(endpoint), 65535u << tcp.rcv_wscale);
   const uint32_t useful =
       std::min(endpoint.receive_buffer_bytes.load(std::memory_order_relaxed) / 2, uint32_t{tcp.rcv_mss_bytes});
   // Linux's rule: only if the window at least doubles.

@@ -82,7 +82,8 @@ void keepalive_timeout(Core& core, Endpoint& endpoint) {
   const uint64_t interval_ns = uint64_t{endpoint.keepalive_interval_s} * 1'000'000'000;
   const bool data_outstanding = tcp.snd_una != tcp.snd_nxt || tcp.unsent_packet != kNoPacket;
   const uint64_t silent_ns = core.now_ns - tcp.last_heard_ns;
-  if (data_outstanding || (silent_ns < idle_ns && tcp.keepalive_probes == 0)) {  // the retransmission timer watches, or we heard something
+  if (data_outstanding ||
+      (silent_ns < idle_ns && tcp.keepalive_probes == 0)) {  // the retransmission timer watches, or we heard something
     tcp.timers.keepalive_ns = data_outstanding ? core.now_ns + idle_ns : tcp.last_heard_ns + idle_ns;
     return;
   }

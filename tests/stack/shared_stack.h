@@ -139,7 +139,8 @@ inline std::string loop_transfer(Stack& stack, uint16_t port, uint32_t bytes) {
   const int listener = stack.open(SocketType::kStream);
   if (listener < 0 || stack.bind(listener, address) != 0 || stack.listen(listener, 1) != 0) return "listen";
   const int client = stack.open(SocketType::kStream);
-  if (const int result = stack.connect(client, address); result != -EINPROGRESS) return "connect " + std::to_string(result);
+  if (const int result = stack.connect(client, address); result != -EINPROGRESS)
+    return "connect " + std::to_string(result);
   int server = -EAGAIN;
   while (server == -EAGAIN && !late()) {
     stack.poll();

@@ -1,4 +1,5 @@
-// The lock with deferred work: mutual exclusion, no work lost or left over, waiters, threads on one stack. Runs under tsan.
+// The lock with deferred work: mutual exclusion, no work lost or left over, waiters, threads on one stack. Runs under
+// tsan.
 #include "stack/stack_lock.h"
 
 #include <gtest/gtest.h>
@@ -53,7 +54,7 @@ TEST(StackLockTest, ThreadsLoseNoDeferredWork) {
   constexpr uint32_t kRounds = 20'000;
   DeferredNode nodes[kThreads];
   std::atomic<uint32_t> asked[kThreads] = {};
-  uint64_t unprotected = 0;          // under the lock
+  uint64_t unprotected = 0;           // under the lock
   uint64_t last_seen[kThreads] = {};  // under the lock
   const auto run = [&](uint32_t node, uint32_t) { last_seen[node] = asked[node].load(); };
   std::vector<std::thread> threads;

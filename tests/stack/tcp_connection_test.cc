@@ -4,7 +4,19 @@
 namespace postern::stack::test {
 namespace {
 
-enum LinuxState { kEstablished = 1, kSynSent, kSynRecv, kFinWait1, kFinWait2, kTimeWait, kClose, kCloseWait, kLastAck, kListen, kClosing };
+enum LinuxState {
+  kEstablished = 1,
+  kSynSent,
+  kSynRecv,
+  kFinWait1,
+  kFinWait2,
+  kTimeWait,
+  kClose,
+  kCloseWait,
+  kLastAck,
+  kListen,
+  kClosing
+};
 
 TEST(TcpConnectionTest, HandshakeThenDataBothWays) {
   Network net;

@@ -4,7 +4,9 @@
 namespace postern::stack::test {
 namespace {
 
-uint8_t pattern(uint64_t seed, uint64_t at) { return static_cast<uint8_t>((at * 0x9e3779b97f4a7c15u + seed * 7919) >> 29); }
+uint8_t pattern(uint64_t seed, uint64_t at) {
+  return static_cast<uint8_t>((at * 0x9e3779b97f4a7c15u + seed * 7919) >> 29);
+}
 
 struct Direction {
   Host* from;
@@ -90,7 +92,8 @@ TEST(TcpLossyTest, CleanWireNeedsNoRetransmission) {
 
 TEST(TcpLossyTest, TwentyTransfersOverABadWireArriveIntact) {
   uint64_t slowest = 0;
-  for (uint64_t seed = 1; seed <= 20; ++seed) slowest = std::max(slowest, transfer(seed, kMiB, false, kBadWire).time_ns);
+  for (uint64_t seed = 1; seed <= 20; ++seed)
+    slowest = std::max(slowest, transfer(seed, kMiB, false, kBadWire).time_ns);
   EXPECT_LT(slowest, 60 * kSecond);
 }
 
@@ -106,9 +109,8 @@ TEST(TcpLossyTest, WithoutSackNewRenoRecovers) {
 
 TEST(TcpLossyTest, WithoutAnyOptions) {
   for (uint64_t seed = 300; seed < 304; ++seed) {
-    transfer(seed, kMiB / 4, false, kBadWire, [](StackConfig& config) {
-      config.tcp_sack = config.tcp_timestamps = config.tcp_window_scaling = 0;
-    });
+    transfer(seed, kMiB / 4, false, kBadWire,
+             [](StackConfig& config) { config.tcp_sack = config.tcp_timestamps = config.tcp_window_scaling = 0; });
   }
 }
 

@@ -1,5 +1,5 @@
-// A network for stack tests, in one process and in virtual time: hosts with a stack each, connected by an in-memory wire that
-// loses, duplicates, reorders and delays frames by a seed. Nothing here is used outside tests.
+// A network for stack tests, in one process and in virtual time: hosts with a stack each, connected by an in-memory
+// wire that loses, duplicates, reorders and delays frames by a seed. Nothing here is used outside tests.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -147,7 +147,8 @@ inline StackConfig test_config(unsigned host) {
 }
 
 struct Host {
-  Host(TestClock& clock, const StackConfig& host_config) : config(host_config), region(Stack::region_bytes(host_config)) {
+  Host(TestClock& clock, const StackConfig& host_config)
+      : config(host_config), region(Stack::region_bytes(host_config)) {
     EXPECT_TRUE(Stack::format(region.base(), region.bytes(), config).ok());
     StackParts parts;
     parts.region = region.base();
@@ -171,7 +172,7 @@ struct Host {
 struct WireFaults {
   double loss = 0;
   double duplicate = 0;
-  double reorder = 0;          // share of frames that are held back
+  double reorder = 0;  // share of frames that are held back
   uint64_t reorder_ns = 300'000;
 };
 
@@ -219,10 +220,10 @@ class Network {
 
   TestClock clock;
   WireFaults to_a, to_b;
-  uint64_t delay_ns = 10'000;                      // one way
-  double bits_per_ns = 10;                         // rate of each direction
-  size_t queue_limit_bytes = 16 << 20;             // of each direction; more is lost
-  std::function<bool(const Frame&)> filter;        // false: the wire swallows the frame
+  uint64_t delay_ns = 10'000;                       // one way
+  double bits_per_ns = 10;                          // rate of each direction
+  size_t queue_limit_bytes = 16 << 20;              // of each direction; more is lost
+  std::function<bool(const Frame&)> filter;         // false: the wire swallows the frame
   std::vector<std::pair<uint64_t, Frame>> capture;  // everything sent, if capturing
   bool capturing = false;
 
@@ -249,7 +250,9 @@ class Network {
       *free_at = std::max(*free_at, clock.now);
       if ((*free_at - clock.now) * bits_per_ns / 8 > static_cast<double>(queue_limit_bytes)) return;
       *free_at += static_cast<uint64_t>(static_cast<double>(bytes.size() + 24) * 8 / bits_per_ns);
-      const auto chance = [this](double share) { return share > 0 && std::uniform_real_distribution<>(0, 1)(random_) < share; };
+      const auto chance = [this](double share) {
+        return share > 0 && std::uniform_real_distribution<>(0, 1)(random_) < share;
+      };
       if (chance(faults.loss)) return;
       uint64_t arrival = *free_at + delay_ns;
       if (chance(faults.reorder)) arrival += faults.reorder_ns;
@@ -267,7 +270,8 @@ class Network {
   Host a, b;
 };
 
-// --- short forms of socket calls ------------------------------------------------------------------------------------------
+// --- short forms of socket calls
+// ------------------------------------------------------------------------------------------
 
 inline int64_t send_bytes(Host& host, int endpoint, const void* data, size_t size, int flags = 0,
                           const SocketAddress* to = nullptr) {
@@ -298,9 +302,7 @@ inline int get_int(Host& host, int endpoint, int level, int name) {
 inline int set_int(Host& host, int endpoint, int level, int name, int value) {
   return host.stack->set_option(endpoint, level, name, &value, sizeof value);
 }
-inline bool ready(Host& host, int endpoint, uint32_t mask) {
-  return (host.stack->readiness(endpoint) & mask) == mask;
-}
+inline bool ready(Host& host, int endpoint, uint32_t mask) { return (host.stack->readiness(endpoint) & mask) == mask; }
 inline int tcp_state(Host& host, int endpoint) {
   tcp_info info{};
   socklen_t length = sizeof info;
