@@ -53,8 +53,20 @@ void signal_process(const ProcessId& id, int signal_number) {
   close(fd);
 }
 
-// Members of a session that began no earlier than its leader. A session id stays taken while it has members.
+// The program is one of ours.
+bool runs_postern(pid_t pid) {
+  char path[4096];
+  const ssize_t size = readlink(fmt::format("/proc/{}/exe", pid).c_str(), path, sizeof path);
+  const std::string target(path, size > 0 ? static_cast<size_t>(size) : 0);
+  return target.find("/postern", target.rfind('/') == std::string::npos ? 0 : target.rfind('/')) != std::string::npos;
+}
+
+// What is left of the session that a process led. A session id stays taken while it has members; if the leader is gone
+// and its id has gone to a foreign process, the session is foreign too.
 std::vector<ProcessId> session_members(const ProcessId& leader) {
+  ProcessStat present;
+  const bool leader_present = read_stat(leader.pid, present);
+  if (leader_present && present.start_ticks != leader.start_ticks) return {};
   std::vector<ProcessId> members;
   DIR* directory = opendir("/proc");
   if (directory == nullptr) return members;
@@ -62,9 +74,8 @@ std::vector<ProcessId> session_members(const ProcessId& leader) {
     const auto pid = static_cast<pid_t>(std::strtol(entry->d_name, nullptr, 10));
     ProcessStat stat;
     if (pid <= 1 || pid == leader.pid || pid == getpid() || !read_stat(pid, stat)) continue;
-    if (stat.session == leader.pid && stat.start_ticks >= leader.start_ticks && stat.state != 'Z') {
-      members.push_back({pid, stat.start_ticks});
-    }
+    const bool member = stat.session == leader.pid && stat.start_ticks >= leader.start_ticks && stat.state != 'Z';
+    if (member && (leader_present || runs_postern(pid))) members.push_back({pid, stat.start_ticks});
   }
   closedir(directory);
   return members;

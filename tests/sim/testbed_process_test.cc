@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <fstream>
+#include <filesystem>
 #include <thread>
 
 namespace postern::sim {
@@ -51,20 +51,42 @@ TEST(TestbedProcessTest, KillsWhatIgnoresTheRequestToEnd) {
   EXPECT_FALSE(process_alive(*id));
 }
 
-TEST(TestbedProcessTest, EndsTheChildrenThatALeaderLeftBehind) {
+// Starts `program 61` in the background of a shell, kills the shell, and returns the child.
+ProcessId orphan_of_a_killed_leader(const std::string& program, ProcessId& leader) {
   int ready[2];
-  ASSERT_EQ(pipe(ready), 0);
-  ProcessSpec spec = shell("sleep 61 >/dev/null 2>&1 & echo $! >&3; exec 3>&-; sleep 62");
+  if (pipe(ready) != 0) return {};
+  ProcessSpec spec = shell(program + " 61 >/dev/null 2>&1 3>&- & echo $! >&3; exec 3>&-; exec sleep 62");
   spec.inherited_fd = ready[1];
   Result<ProcessId> id = process_spawn(spec);
   close(ready[1]);
-  ASSERT_TRUE(id.ok());
+  if (!id) return {};
+  leader = *id;
   const pid_t child = std::stoi(process_wait_line(ready[0], -1, milliseconds(2000)).value());
+  close(ready[0]);
   const ProcessId child_id{child, process_start_ticks(child).value()};
-  kill(id->pid, SIGKILL);
-  waitpid(id->pid, nullptr, 0);
-  process_end({*id}, milliseconds(1000));
-  EXPECT_FALSE(process_alive(child_id));
+  std::this_thread::sleep_for(milliseconds(50));  // the shell has executed the program
+  kill(leader.pid, SIGKILL);
+  waitpid(leader.pid, nullptr, 0);
+  return child_id;
+}
+
+TEST(TestbedProcessTest, EndsTheHelpersThatALeaderLeftBehind) {
+  const std::string program = "/tmp/postern-sleep-" + std::to_string(getpid());
+  std::filesystem::copy_file("/bin/sleep", program, std::filesystem::copy_options::overwrite_existing);
+  ProcessId leader;
+  const ProcessId child = orphan_of_a_killed_leader(program, leader);
+  EXPECT_TRUE(process_alive(child));
+  process_end({leader}, milliseconds(1000));
+  EXPECT_FALSE(process_alive(child));
+  std::filesystem::remove(program);
+}
+
+TEST(TestbedProcessTest, LeavesOtherProgramsOfASessionWhoseLeaderIsGone) {
+  ProcessId leader;
+  const ProcessId child = orphan_of_a_killed_leader("/bin/sleep", leader);
+  process_end({leader}, milliseconds(100));
+  EXPECT_TRUE(process_alive(child));
+  process_end({child}, milliseconds(1000));
 }
 
 TEST(TestbedProcessTest, AMissingProgramIsAnErrorThatNamesIt) {
