@@ -196,6 +196,10 @@ void EventQueue::prime(Vi& vi, uint32_t consumer_idx) {
   ++vi.counters.primes;
   vi.primed = true;
   vi.prime_idx = consumer_idx;
+  if (vi.evq_producer_idx == consumer_idx) {  // what a waiting wakeup was for has been consumed
+    vi.holdoff_armed = false;
+    ++vi.holdoff_generation;
+  }
   consider_wakeup(vi);
 }
 

@@ -269,6 +269,23 @@ TEST(EventQueueTest, HoldOffCountFiresAtTheTimeWhenTheCountIsNotReached) {
   EXPECT_GE(rig.a.interrupts[0].time_ps - start_ps, 50'000'000u);
 }
 
+TEST(EventQueueTest, PrimeThatHasConsumedEverythingCancelsAWaitingWakeup) {
+  ViOptions options = with(PST_EVQ_POLICY_STALL);
+  options.holdoff_ns = 20000;
+  options.holdoff_events = 4;
+  Rig rig(options);
+  rig.vi->prime();
+  run_ns(1000);
+  rig.receive(1);
+  ASSERT_TRUE(rig.vi->next_event());
+  rig.vi->prime();
+  run_ns(60000);
+  EXPECT_TRUE(rig.a.interrupts.empty());  // nothing beyond the new index
+  rig.receive(1);
+  run_ns(30000);
+  EXPECT_EQ(rig.a.interrupts.size(), 1u);
+}
+
 TEST(EventQueueTest, ConsumerIndexBeyondTheProducerHaltsTheVi) {
   Rig rig(with(PST_EVQ_POLICY_STALL));
   rig.vi->doorbell(PST_VI_EVQ_CONSUMER_OFFSET, 1);
