@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 
 namespace postern::preload {
 namespace {
@@ -61,8 +62,14 @@ EpollSet::Member* EpollSet::find_member(int fd, const FdObject* object) {
   return nullptr;
 }
 
-void EpollSet::drop_closed() {
-  std::erase_if(members_, [](const Member& member) { return member.object && member.object.get()->fd_count() == 0; });
+// Moves members out whose last descriptor is gone. The caller lets go of them after it has released the lock: that may
+// end other sets, which takes other locks.
+void EpollSet::drop_closed(std::vector<Member>* closed) {
+  const auto kept_end = std::stable_partition(members_.begin(), members_.end(), [](const Member& member) {
+    return !member.object || member.object.get()->fd_count() != 0;
+  });
+  closed->assign(std::make_move_iterator(kept_end), std::make_move_iterator(members_.end()));
+  members_.erase(kept_end, members_.end());
 }
 
 void EpollSet::arm(Member* member, const epoll_event& event) {
@@ -74,16 +81,16 @@ void EpollSet::arm(Member* member, const epoll_event& event) {
   }
 }
 
-int EpollSet::control(int epoll_fd, int operation, int fd, const FdRef& object, epoll_event* event) {
+int EpollSet::control(int operation, int fd, const FdRef& object, epoll_event* event) {
   if (set_of(object) == this) {
     return -EINVAL;
   }
   if (operation != EPOLL_CTL_DEL && event == nullptr) {
     return -EFAULT;
   }
-  static_cast<void>(epoll_fd);
+  std::vector<Member> closed;
   Lock lock(*this);
-  drop_closed();
+  drop_closed(&closed);
   Member* member = find_member(fd, object.get());
   switch (operation) {
     case EPOLL_CTL_ADD: {
@@ -140,8 +147,9 @@ uint32_t EpollSet::ready_events(const Member& member, uint32_t* activity, int de
 }
 
 int EpollSet::collect(epoll_event* events, int max_count) {
+  std::vector<Member> closed;
   Lock lock(*this);
-  drop_closed();
+  drop_closed(&closed);
   int count = 0;
   const size_t size = members_.size();
   for (size_t step = 0; step < size && count < max_count; ++step) {

@@ -23,7 +23,7 @@ class EpollSet : public FdObject {
   [[nodiscard]] static FdRef find(int epoll_fd);
 
   // epoll_ctl for an endpoint or for an epoll set that is put into this one. 0 or -errno.
-  [[nodiscard]] int control(int epoll_fd, int operation, int fd, const FdRef& object, epoll_event* event);
+  [[nodiscard]] int control(int operation, int fd, const FdRef& object, epoll_event* event);
   // Notes that an undecided socket is in the kernel's set, so that it can move here when it is promoted.
   void note_undecided(int operation, int fd, uint64_t id, const epoll_event* event);
 
@@ -69,7 +69,7 @@ class EpollSet : public FdObject {
   static uint32_t ready_events(const Member& member, uint32_t* activity, int depth);
   static void arm(Member* member, const epoll_event& event);
   Member* find_member(int fd, const FdObject* object);
-  void drop_closed();
+  void drop_closed(std::vector<Member>* closed);
   template <typename Visit>
   static void for_each_set(Visit visit);
 

@@ -266,7 +266,7 @@ int epoll_ctl(int epoll_fd, int operation, int fd, epoll_event* event) {
       return result;
     }
   }
-  const int result = set->control(epoll_fd, operation, fd, target.object, event);
+  const int result = set->control(operation, fd, target.object, event);
   if (result == 0 && set->waiters_count.load() != 0) {
     for (size_t i = 0; i < process.stack_count(); ++i) {
       process.stack_at(i)->wake();

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
+#include <iterator>
 
 namespace postern::preload {
 namespace {
@@ -175,9 +177,12 @@ SleepResult Sleeper::Attempt::sleep(std::vector<pollfd>& fds) {
 }
 
 bool interrupted_call_restarts() {
+  // A program's own faults do not interrupt a wait; crash reporters catch them without SA_RESTART.
+  constexpr int kFaults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
   for (int number = 1; number < NSIG; ++number) {
     struct sigaction action {};
-    if (::sigaction(number, nullptr, &action) != 0 || action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN) {
+    if (std::find(std::begin(kFaults), std::end(kFaults), number) != std::end(kFaults) ||
+        ::sigaction(number, nullptr, &action) != 0 || action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN) {
       continue;
     }
     if ((action.sa_flags & SA_RESTART) == 0) {

@@ -33,11 +33,23 @@ FdRef endpoint_for(int fd, const sockaddr* address, socklen_t length, Intent int
   return FdRef();
 }
 
-// After a close the port comes back only when hostd has told the helper, so "in use" may be a matter of milliseconds.
+// After a close the port comes back only when hostd has told the helper; after the end of a process, when its helper has
+// seen the connections off. So "in use" may be a matter of milliseconds. A server that is started again (SO_REUSEADDR)
+// would succeed at once on Linux, so it waits longer.
 constexpr uint64_t kPortReturnWaitNs = 150'000'000;
+constexpr uint64_t kReusedPortWaitNs = 1'000'000'000;
+
+uint64_t port_wait_ns(stack::Stack& stack, int endpoint) {
+  int reuse = 0;
+  socklen_t size = sizeof reuse;
+  if (stack.get_option(endpoint, SOL_SOCKET, SO_REUSEADDR, &reuse, &size) >= 0 && reuse != 0) {
+    return kReusedPortWaitNs;
+  }
+  return Process::get().closed_recently() ? kPortReturnWaitNs : 0;
+}
 
 int bind_endpoint(EndpointFd& endpoint, const stack::SocketAddress& local) {
-  const uint64_t give_up_ns = monotonic_ns() + kPortReturnWaitNs;
+  const uint64_t start_ns = monotonic_ns();
   for (;;) {
     int error = 0;
     stack::Stack* stack = endpoint.live(&error);
@@ -45,8 +57,8 @@ int bind_endpoint(EndpointFd& endpoint, const stack::SocketAddress& local) {
       return error;
     }
     const int result = stack->bind(endpoint.endpoint, local);
-    if (result != -EADDRINUSE || local.port == 0 || !Process::get().closed_recently() ||
-        monotonic_ns() >= give_up_ns) {
+    if (result != -EADDRINUSE || local.port == 0 ||
+        monotonic_ns() - start_ns >= port_wait_ns(*stack, endpoint.endpoint)) {
       return result;
     }
     const timespec pause{0, 2'000'000};
