@@ -16,7 +16,6 @@
 namespace postern::stack {
 namespace {
 
-constexpr size_t kFramesPerBatch = 64;
 constexpr unsigned kBatchesPerPoll = 8;  // bounds the time that one poll holds the lock
 constexpr uint64_t kHousekeepingNs = 500'000'000;
 constexpr uint32_t kOwnerCheckInterval = 256;  // contended polls between two looks at the owner
@@ -295,7 +294,7 @@ size_t Stack::Impl::poll_locked() {
   ++stats.polls_count;
   size_t work_total = 0;
   for (unsigned batch = 0; batch < kBatchesPerPoll; ++batch) {
-    RxFrame frames[kFramesPerBatch];
+    if (!core.netif->has_event()) break;
     size_t work = 0;
     const size_t frame_count = core.netif->poll(core.pool, frames, kFramesPerBatch, &work);
     if (work == 0) break;

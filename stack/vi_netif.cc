@@ -84,14 +84,12 @@ bool ViNetif::take_received(PacketPool& pool, const ViEvent& event, RxFrame* fra
 }
 
 size_t ViNetif::poll(PacketPool& pool, RxFrame* frames, size_t max_count, size_t* work) {
-  constexpr size_t kBatch = 64;
-  ViEvent events[kBatch];
-  const size_t event_count = vi_.poll(events, std::min(max_count, kBatch));
+  const size_t event_count = vi_.poll(events_, std::min(max_count, kBatch));
   *work = event_count;
   if (event_count != 0) state_->netif_primed = 0;
   size_t frame_count = 0;
   for (size_t i = 0; i < event_count; ++i) {
-    const ViEvent& event = events[i];
+    const ViEvent& event = events_[i];
     if (event.type == ViEventType::kRx) {
       if (take_received(pool, event, &frames[frame_count])) ++frame_count;
     } else if (event.type == ViEventType::kTx) {

@@ -29,7 +29,9 @@ class ViNetif final : public NetworkInterface {
   bool take_received(PacketPool& pool, const ViEvent& event, RxFrame* frame);
   [[nodiscard]] const ViGeometry& geometry() const { return vi_.state().layout.geometry; }
 
+  static constexpr size_t kBatch = 64;
   Vi vi_;
+  ViEvent events_[kBatch];  // of poll(); here so that no poll has to clear it
   StackState* state_;
   uint32_t* rx_slots_;
   uint32_t* tx_slots_;
