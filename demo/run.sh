@@ -154,7 +154,8 @@ heading "(b) Live: unmodified python3 and curl through two model NICs"
 if line "postern up" live_up; then
   serve server_b 10.9.0.2 "$POSTERN" exec b --
   line "python3 -m http.server on b listens" wait_for 15 on a curl -s -o /dev/null --max-time 3 http://10.9.0.2:8000/
-  line "curl on a from b" fetch on a http://10.9.0.2:8000/file
+  line "curl on a from b" fetch on a http://10.9.0.2:8000/file &&
+    "$POSTERN" status | sed -n '/^event queue/,$p' | sed 's/^/        /'
   stop_programs
   line "postern down" "$POSTERN" down
 fi

@@ -31,11 +31,11 @@ uint64_t next_activity_ns() {
 }  // namespace
 
 LiveLoop::LiveLoop(std::vector<LiveNic*> nics, std::vector<TapPort*> taps, LiveControlServer& control,
-                   std::function<std::string()> status)
+                   Callbacks callbacks)
     : nics_(std::move(nics)),
       taps_(std::move(taps)),
       control_(control),
-      status_(std::move(status)),
+      callbacks_(std::move(callbacks)),
       begin_wall_ns_(wall_now_ns()),
       pacer_(begin_wall_ns_, simulated_now_ns()),
       wall_ns_(begin_wall_ns_),
@@ -107,8 +107,12 @@ bool LiveLoop::look_at_sockets() {
       break;
     }
   }
-  if (std::any_of(control_fds_.begin(), control_fds_.end(), ready)) control_.serve(status_);
+  if (std::any_of(control_fds_.begin(), control_fds_.end(), ready)) control_.serve(callbacks_.status);
   if (active) socket_active_wall_ns_ = wall_ns_;
+  if (wall_ns_ - flush_wall_ns_ >= kFlushIntervalNs) {
+    flush_wall_ns_ = wall_ns_;
+    callbacks_.flush_captures();
+  }
   return active;
 }
 

@@ -27,9 +27,12 @@ struct LiveLoopCounters {
 
 class LiveLoop {
  public:
-  // All referenced objects outlive the loop. status makes the text for the control socket.
-  LiveLoop(std::vector<LiveNic*> nics, std::vector<TapPort*> taps, LiveControlServer& control,
-           std::function<std::string()> status);
+  struct Callbacks {
+    std::function<std::string()> status;   // the text for the control socket
+    std::function<void()> flush_captures;  // called about twice a second
+  };
+  // All referenced objects outlive the loop.
+  LiveLoop(std::vector<LiveNic*> nics, std::vector<TapPort*> taps, LiveControlServer& control, Callbacks callbacks);
 
   // Until `stop` becomes non-zero (a signal handler sets it).
   void run(const volatile sig_atomic_t& stop);
@@ -44,6 +47,7 @@ class LiveLoop {
   static constexpr uint64_t kSocketIntervalNs = 50'000;
   static constexpr uint64_t kBusySocketIntervalNs = 3000;  // after a message, more follow soon
   static constexpr uint64_t kTapIntervalNs = 10'000;
+  static constexpr uint64_t kFlushIntervalNs = 500'000'000;
   // How long the loop stays awake without any activity. Assumed: a few times what it costs to sleep and be kicked.
   static constexpr uint64_t kSpinNs = 30'000;
   static constexpr uint64_t kSleepMaxNs = 1'000'000;  // for clients that cannot kick, and for the clock page
@@ -61,7 +65,7 @@ class LiveLoop {
   const std::vector<LiveNic*> nics_;
   const std::vector<TapPort*> taps_;
   LiveControlServer& control_;
-  const std::function<std::string()> status_;
+  const Callbacks callbacks_;
   const uint64_t begin_wall_ns_;
   LivePacer pacer_;
   std::vector<pollfd> descriptors_;  // per NIC those of its server and its kick, then TAP devices, then control
@@ -71,6 +75,7 @@ class LiveLoop {
   uint64_t socket_wall_ns_ = 0;  // last look at the sockets
   uint64_t socket_active_wall_ns_ = 0;
   uint64_t tap_wall_ns_ = 0;
+  uint64_t flush_wall_ns_ = 0;
   LiveLoopCounters counters_;
 };
 

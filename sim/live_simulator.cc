@@ -90,7 +90,9 @@ class LiveSimulation {
     for (auto& nic : nics_) nics.push_back(nic.get());
     std::vector<TapPort*> taps;
     for (auto& tap : taps_) taps.push_back(tap.get());
-    loop_ = std::make_unique<LiveLoop>(std::move(nics), std::move(taps), control_, [this] { return status(); });
+    loop_ = std::make_unique<LiveLoop>(
+        std::move(nics), std::move(taps), control_,
+        LiveLoop::Callbacks{[this] { return status(); }, [this] { network_->flush_captures(); }});
     loop_->run(stop_requested);
     network_->flush_captures();
   }
