@@ -1,66 +1,8 @@
-// Whole runs in virtual time: driver, stack, NIC model and wires, end to end. A run takes a process of its own, so
-// tests that compare two runs fork.
-#include "sim/scenario.h"
-
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cstdio>
-#include <cstdlib>
-#include <nlohmann/json.hpp>
-#include <string>
+// Whole runs in virtual time: driver, stack, NIC model and wires, end to end.
+#include "tests/sim/scenario_fixtures.h"
 
 namespace postern::sim {
 namespace {
-
-using Json = nlohmann::json;
-
-Scenario scenario_of(const std::string& text) {
-  Result<Scenario> scenario = parse_scenario(text, "test.toml");
-  EXPECT_TRUE(scenario.ok()) << (scenario.ok() ? "" : scenario.error().message);
-  return scenario.ok() ? std::move(scenario).value() : Scenario{};
-}
-
-// Runs a scenario in this process.
-Json run_here(const Scenario& scenario) {
-  const Result<ScenarioOutcome> outcome = execute_scenario(scenario, "", false);
-  EXPECT_TRUE(outcome.ok()) << (outcome.ok() ? "" : outcome.error().message);
-  if (!outcome.ok()) {
-    return {};
-  }
-  EXPECT_TRUE(outcome.value().ok) << outcome.value().report;
-  return Json::parse(outcome.value().json);
-}
-
-// Runs a scenario in a child process and returns its JSON text.
-std::string run_apart(const Scenario& scenario) {
-  int ends[2];
-  EXPECT_EQ(pipe(ends), 0);
-  const pid_t child = fork();
-  if (child == 0) {
-    close(ends[0]);
-    const Result<ScenarioOutcome> outcome = execute_scenario(scenario, "", false);
-    const std::string text = outcome.ok() ? outcome.value().json : outcome.error().message;
-    for (size_t done = 0; done < text.size();) {
-      const ssize_t written = write(ends[1], text.data() + done, text.size() - done);
-      if (written <= 0) {
-        break;
-      }
-      done += static_cast<size_t>(written);
-    }
-    _exit(0);
-  }
-  close(ends[1]);
-  std::string text;
-  char buffer[4096];
-  for (ssize_t got; (got = read(ends[0], buffer, sizeof buffer)) > 0;) {
-    text.append(buffer, static_cast<size_t>(got));
-  }
-  close(ends[0]);
-  waitpid(child, nullptr, 0);
-  return text;
-}
 
 const Json* stage(const Json& json, const std::string& name) {
   for (const Json& row : json["stages"]) {
@@ -70,10 +12,6 @@ const Json* stage(const Json& json, const std::string& name) {
   }
   return nullptr;
 }
-
-constexpr const char* kImpairedLink =
-    "[[host]]\nname = \"a\"\naddress = \"10.9.0.1/24\"\n[[host]]\nname = \"b\"\naddress = \"10.9.0.2/24\"\n"
-    "[[link]]\nends = [\"a\", \"b\"]\nloss = 0.05\nreorder = 0.05\nduplicate = 0.02\n";
 
 TEST(ScenarioTest, UdpPingpongEndsAndEveryStageIsMeasured) {
   const Json json =
@@ -176,36 +114,6 @@ TEST(ScenarioTest, AWorkloadThatCannotEndFailsWithAReason) {
   EXPECT_NE(outcome.value().results[0].error.find("Connection timed out"), std::string::npos);
 }
 
-// Lines that a shell command prints.
-size_t lines_of(const std::string& command) {
-  std::FILE* pipe = popen(command.c_str(), "r");
-  size_t lines = 0;
-  for (int c; (c = std::fgetc(pipe)) != EOF;) {
-    lines += c == '\n' ? 1 : 0;
-  }
-  pclose(pipe);
-  return lines;
-}
-
-TEST(ScenarioTest, SlowTsharkReadsTheCapturesWithoutAMalformedPacket) {
-  if (std::system("command -v tshark >/dev/null 2>&1") != 0) {
-    GTEST_SKIP() << "tshark is not installed";
-  }
-  const std::string directory = ::testing::TempDir();
-  const Result<ScenarioOutcome> outcome = execute_scenario(
-      scenario_of(
-          "[[workload]]\nkind = \"udp_pingpong\"\nfrom = \"a\"\nto = \"b\"\n"
-          "[[workload]]\nkind = \"tcp_stream\"\nfrom = \"a\"\nto = \"b\"\nport = 28001\ntotal_bytes = 1_000_000\n"),
-      directory, false);
-  ASSERT_TRUE(outcome.ok()) << outcome.error().message;
-  for (const char* name : {"/a.pcap", "/b.pcap"}) {
-    const std::string read = "tshark -r " + directory + name;
-    EXPECT_GT(lines_of(read + " 2>/dev/null"), 2700u);
-    EXPECT_EQ(lines_of(read + " -Y '_ws.malformed || _ws.expert.severity == error' 2>/dev/null"), 0u);
-    std::remove((directory + name).c_str());
-  }
-}
-
 TEST(ScenarioTest, WorkloadsOfBothDirectionsShareTheHosts) {
   const Json json = run_here(
       scenario_of("[[workload]]\nkind = \"udp_pingpong\"\nfrom = \"a\"\nto = \"b\"\ncount = 100\n"
@@ -229,39 +137,9 @@ TEST(ScenarioTest, AFullEventQueueUnderPolicyDropCountsEachDatagramOnce) {
   EXPECT_EQ(counts["received_datagrams"].get<uint64_t>() + dropped, 5000u) << json["drops"];
 }
 
-// --- transfers under impairment: a few seeds fast, two hundred slow -------------------------------------------------
-
-std::string transfer_once(uint64_t seed) {
-  Scenario scenario =
-      scenario_of(std::string(kImpairedLink) +
-                  "[[workload]]\nkind = \"tcp_transfer\"\nfrom = \"a\"\nto = \"b\"\ntotal_bytes = 1_048_576\n");
-  scenario.seed = seed;
-  return run_apart(scenario);
-}
-
-void expect_transfer(uint64_t seed) {
-  const std::string text = transfer_once(seed);
-  const Json json = Json::parse(text, nullptr, false);
-  ASSERT_FALSE(json.is_discarded()) << "seed " << seed << ": " << text;
-  EXPECT_TRUE(json["workloads"][0]["ok"]) << "seed " << seed << ": " << json["workloads"][0];
-  EXPECT_EQ(json["workloads"][0]["counts"]["received_bytes"], 1'048'576) << "seed " << seed;
-}
-
 TEST(ImpairedTransferTest, SeedOne) { expect_transfer(1); }
 TEST(ImpairedTransferTest, SeedTwo) { expect_transfer(2); }
 TEST(ImpairedTransferTest, SeedThree) { expect_transfer(3); }
-
-TEST(ImpairedTransferTest, SlowTwoHundredSeedsEndWithEqualHashes) {
-  for (uint64_t seed = 1; seed <= 200; ++seed) {
-    expect_transfer(seed);
-  }
-}
-
-TEST(ImpairedTransferTest, SlowEachOfTenSeedsIsReproducible) {
-  for (uint64_t seed = 1; seed <= 10; ++seed) {
-    EXPECT_EQ(transfer_once(seed), transfer_once(seed)) << "seed " << seed;
-  }
-}
 
 }  // namespace
 }  // namespace postern::sim
