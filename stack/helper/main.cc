@@ -12,10 +12,11 @@ namespace {
 constexpr int kFormatWaitMs = 10000;  // the application formats its stack right after hostd has granted it
 
 int usage(FILE* out) {
-  std::fprintf(out,
-               "usage: postern-stack-helper --control-fd NUMBER\n"
-               "Advances one stack of a simulated host while its application does not. Started by postern-hostd, which\n"
-               "passes the control socket; there is no reason to start it by hand.\n");
+  std::fprintf(
+      out,
+      "usage: postern-stack-helper --control-fd NUMBER\n"
+      "Advances one stack of a simulated host while its application does not. Started by postern-hostd, which\n"
+      "passes the control socket; there is no reason to start it by hand.\n");
   return out == stdout ? 0 : 2;
 }
 

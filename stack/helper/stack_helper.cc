@@ -58,7 +58,8 @@ bool StackHelper::turn() {
   return (!orphaned_ || mind_orphan()) && take_control_events();
 }
 
-// The state is lost (device gone, VI halted, or the lock's owner died). Peers learn of it as far as the stack still can.
+// The state is lost (device gone, VI halted, or the lock's owner died). Peers learn of it as far as the stack still
+// can.
 bool StackHelper::end_stack() {
   if (!attached_.is_dead()) {
     attached_.stack().abort_all();
@@ -117,7 +118,8 @@ void StackHelper::close_endpoint(int endpoint, uint32_t generation) {
   stack.close(endpoint, generation);
   attached_.ports().flush();
   if (listener) {
-    static_cast<void>(attached_.ports().set_listening(stack::Protocol::kTcp, local, false));  // gone with the port: fine
+    static_cast<void>(
+        attached_.ports().set_listening(stack::Protocol::kTcp, local, false));  // gone with the port: fine
   }
   next_done_report_ns_ = 0;
 }
@@ -215,7 +217,8 @@ void StackHelper::wait(bool watch_interrupt, uint64_t timeout_ns) {
       return;  // events from before the watch began: look again first
     }
   }
-  const timespec timeout{static_cast<time_t>(timeout_ns / 1'000'000'000), static_cast<long>(timeout_ns % 1'000'000'000)};
+  const timespec timeout{static_cast<time_t>(timeout_ns / 1'000'000'000),
+                         static_cast<long>(timeout_ns % 1'000'000'000)};
   epoll_event events[4];
   ::epoll_pwait2(epoll_fd_, events, 4, &timeout, nullptr);
 }

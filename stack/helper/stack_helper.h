@@ -1,6 +1,6 @@
-// The stack helper: a process per stack, started by hostd with the application's credentials, that does what nobody else
-// does. It advances the protocol while the application is not scheduled, closes endpoints whose last descriptor is gone,
-// and finishes what a process left behind (FIN, retransmissions). It sleeps whenever it can; it never spins.
+// The stack helper: a process per stack, started by hostd with the application's credentials, that does what nobody
+// else does. It advances the protocol while the application is not scheduled, closes endpoints whose last descriptor is
+// gone, and finishes what a process left behind (FIN, retransmissions). It sleeps whenever it can; it never spins.
 #pragma once
 
 #include <cstdint>
@@ -13,15 +13,15 @@ namespace postern::helper {
 
 // Times of the rules below. Wall time unless the name says device.
 struct HelperTimes {
-  uint64_t application_recent_device_ns = 5'000'000;   // polled within this: the application is at work
-  uint64_t sleeper_stale_device_ns = 400'000'000;      // a sleeping application polls at least every 100 ms
-  uint64_t watch_busy_ns = 10'000'000;                 // how often to look whether the application still polls
-  uint64_t watch_sleeper_ns = 50'000'000;              // the same while one of its threads sleeps
+  uint64_t application_recent_device_ns = 5'000'000;  // polled within this: the application is at work
+  uint64_t sleeper_stale_device_ns = 400'000'000;     // a sleeping application polls at least every 100 ms
+  uint64_t watch_busy_ns = 10'000'000;                // how often to look whether the application still polls
+  uint64_t watch_sleeper_ns = 50'000'000;             // the same while one of its threads sleeps
   uint64_t longest_sleep_ns = 100'000'000;
-  uint64_t linger_ns = 250'000'000;                    // orphan with everything acknowledged
-  uint64_t orphan_sleep_ns = 25'000'000;               // longest sleep of an orphan's helper
-  uint64_t drain_ns = 60'000'000'000;                  // orphan with unacknowledged data
-  uint64_t tokenless_ns = 2'000'000'000;               // orphan: endpoints that never got a descriptor
+  uint64_t linger_ns = 250'000'000;       // orphan with everything acknowledged
+  uint64_t orphan_sleep_ns = 25'000'000;  // longest sleep of an orphan's helper
+  uint64_t drain_ns = 60'000'000'000;     // orphan with unacknowledged data
+  uint64_t tokenless_ns = 2'000'000'000;  // orphan: endpoints that never got a descriptor
 };
 
 class StackHelper {

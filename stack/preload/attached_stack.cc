@@ -67,7 +67,8 @@ Status AttachedStack::map(hostd::StackAttachment& attachment, MoveDescriptor mov
   region_bytes_ = grant_.region_bytes;
   if (grant_.stack_area_offset != 0 || grant_.stack_area_bytes > grant_.region_bytes ||
       grant_.stack_area_bytes < binding_table_bytes() || grant_.region_bytes % kPageBytes != 0) {
-    return Error{EPROTO, "hostd granted a region whose layout this build does not understand: use binaries of one build"};
+    return Error{EPROTO,
+                 "hostd granted a region whose layout this build does not understand: use binaries of one build"};
   }
   region_ = ::mmap(nullptr, region_bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, attachment.fd(hostd::kFdRegion), 0);
   if (region_ == MAP_FAILED) {

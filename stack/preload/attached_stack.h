@@ -55,7 +55,8 @@ class AttachedStack {
   void mark_dead();
   [[nodiscard]] bool is_dead() const { return dead_.load(std::memory_order_acquire); }
 
-  // Whether this NIC serves a destination: on the host's subnet (not the host itself), or anywhere if there is a gateway.
+  // Whether this NIC serves a destination: on the host's subnet (not the host itself), or anywhere if there is a
+  // gateway.
   [[nodiscard]] bool serves_destination(const stack::IpAddress& address) const;
   [[nodiscard]] bool is_host_address(const stack::IpAddress& address) const;
 

@@ -39,6 +39,7 @@ int close_one(int fd) {
 int duplicated(int from, int to) {
   if (to >= 0 && keeps_table()) {
     Process::get().fds().copy(from, to);
+    refresh_standard_stream(to);
   }
   return to;
 }
@@ -96,29 +97,6 @@ int endpoint_ioctl(int fd, EndpointFd& endpoint, unsigned long request, void* ar
   }
   *static_cast<int*>(argument) = static_cast<int>(answer);
   return 0;
-}
-
-// --- streams ---------------------------------------------------------------------------------------------------------
-
-// libc's own streams would read and write the token itself, so a stream on an endpoint is a custom one.
-struct EndpointStream {
-  int fd;
-};
-
-ssize_t stream_read(void* cookie, char* buffer, size_t size) {
-  return calls::read(static_cast<EndpointStream*>(cookie)->fd, buffer, size);
-}
-
-ssize_t stream_write(void* cookie, const char* buffer, size_t size) {
-  const ssize_t written = calls::write(static_cast<EndpointStream*>(cookie)->fd, buffer, size);
-  return written < 0 ? 0 : written;  // fopencookie(3): an error is 0 here
-}
-
-int stream_close(void* cookie) {
-  auto* stream = static_cast<EndpointStream*>(cookie);
-  const int result = close_one(stream->fd);
-  delete stream;
-  return result;
 }
 
 }  // namespace
@@ -261,21 +239,7 @@ int setsockopt(int fd, int level, int name, const void* value, socklen_t length)
 
 FILE* fdopen(int fd, const char* mode) {
   const FdRef ref = Process::get().endpoint(fd);
-  if (!ref) {
-    return real().fdopen(fd, mode);
-  }
-  auto* cookie = new EndpointStream{fd};
-  cookie_io_functions_t functions{};
-  functions.read = stream_read;
-  functions.write = stream_write;
-  functions.close = stream_close;
-  FILE* stream = ::fopencookie(cookie, mode, functions);
-  if (stream == nullptr) {
-    delete cookie;
-    return nullptr;
-  }
-  remember_stream(stream, fd);
-  return stream;
+  return ref ? open_endpoint_stream(fd, mode) : real().fdopen(fd, mode);
 }
 
 int fclose(FILE* stream) {

@@ -1,6 +1,6 @@
 // An epoll descriptor that also holds endpoints. Kernel descriptors are in the kernel's set as always; endpoints are
-// kept here, beside it, and both are merged when someone waits. Membership follows epoll(7): it belongs to the open file
-// description and ends with its last descriptor in this process.
+// kept here, beside it, and both are merged when someone waits. Membership follows epoll(7): it belongs to the open
+// file description and ends with its last descriptor in this process.
 #pragma once
 
 #include <pthread.h>
@@ -51,7 +51,7 @@ class EpollSet : public FdObject {
  private:
   struct Member {
     int fd = -1;
-    FdRef object;               // empty: an undecided socket, waited for by the kernel
+    FdRef object;  // empty: an undecided socket, waited for by the kernel
     uint64_t undecided_id = 0;
     epoll_event event{};
     uint32_t seen_activity = 0;  // edge-triggered: the activity that was reported

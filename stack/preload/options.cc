@@ -49,9 +49,9 @@ Options read_options(GetEnvironment get, std::string* complaints) {
   read_integer(get, variable, smallest, largest, &options.member, complaints);
   POSTERN_INTEGER_OPTIONS(POSTERN_READ)
 #undef POSTERN_READ
-#define POSTERN_READ(member, variable, value, text)         \
+#define POSTERN_READ(member, variable, value, text)          \
   if (const char* found = get(variable); found != nullptr) { \
-    options.member = found;                                 \
+    options.member = found;                                  \
   }
   POSTERN_STRING_OPTIONS(POSTERN_READ)
 #undef POSTERN_READ
@@ -60,7 +60,7 @@ Options read_options(GetEnvironment get, std::string* complaints) {
 
 std::string describe_options(const Options& options) {
   std::string out;
-#define POSTERN_DESCRIBE(member, variable, value, smallest, largest, text)                            \
+#define POSTERN_DESCRIBE(member, variable, value, smallest, largest, text)                              \
   out += std::string(variable) + "=" + std::to_string(options.member) + "   " + (text) + " (default " + \
          std::to_string(value) + ", " + std::to_string(smallest) + " to " + std::to_string(largest) + ")\n";
   POSTERN_INTEGER_OPTIONS(POSTERN_DESCRIBE)
@@ -81,7 +81,7 @@ std::string options_markdown() {
   out += std::string("| `") + (variable) + "` | `" + (value) + "` | path | " + (text) + " |\n";
   POSTERN_STRING_OPTIONS(POSTERN_ROW)
 #undef POSTERN_ROW
-#define POSTERN_ROW(member, variable, value, smallest, largest, text)                                             \
+#define POSTERN_ROW(member, variable, value, smallest, largest, text)                                                  \
   out += std::string("| `") + (variable) + "` | " + std::to_string(value) + " | " + std::to_string(smallest) + " … " + \
          std::to_string(largest) + " | " + (text) + " |\n";
   POSTERN_INTEGER_OPTIONS(POSTERN_ROW)

@@ -149,8 +149,8 @@ int epoll_look(int epoll_fd, EpollSet& set, epoll_event* events, int max_events)
   return count;
 }
 
-int epoll_wait_common(int epoll_fd, epoll_event* events, int max_events, const timespec* timeout,
-                      const sigset_t* mask, EpollSet& set) {
+int epoll_wait_common(int epoll_fd, epoll_event* events, int max_events, const timespec* timeout, const sigset_t* mask,
+                      EpollSet& set) {
   if (max_events <= 0) {
     return finish(-EINVAL);
   }

@@ -52,9 +52,8 @@ short PollMerge::revents_of(const Entry& entry, short events) {
   if (entry.object.get()->type() == FdObjectType::kEndpoint) {
     return static_cast<short>(static_cast<EndpointFd*>(entry.object.get())->readiness() & wanted);
   }
-  return static_cast<short>(static_cast<EpollSet*>(entry.object.get())->any_ready()
-                                ? wanted & (POLLIN | POLLRDNORM)
-                                : 0);
+  return static_cast<short>(static_cast<EpollSet*>(entry.object.get())->any_ready() ? wanted & (POLLIN | POLLRDNORM)
+                                                                                    : 0);
 }
 
 bool PollMerge::any_endpoint_ready(const pollfd* fds) const {
@@ -80,7 +79,8 @@ int PollMerge::look(pollfd* fds, nfds_t count) {
     fds[kernel_indices_[i]].revents = kernel_fds_[i].revents;
   }
   for (const Entry& entry : entries_) {
-    fds[entry.index].revents = static_cast<short>(fds[entry.index].revents | revents_of(entry, fds[entry.index].events));
+    fds[entry.index].revents =
+        static_cast<short>(fds[entry.index].revents | revents_of(entry, fds[entry.index].events));
   }
   int ready = 0;
   for (nfds_t i = 0; i < count; ++i) {

@@ -1,5 +1,5 @@
-// One poll() call over endpoints and kernel descriptors: sorts the entries into the two kinds, looks at both, and writes
-// one set of results. Knows nothing of sleeping; see poll_calls.cc.
+// One poll() call over endpoints and kernel descriptors: sorts the entries into the two kinds, looks at both, and
+// writes one set of results. Knows nothing of sleeping; see poll_calls.cc.
 #pragma once
 
 #include <poll.h>
@@ -34,7 +34,7 @@ class PollMerge {
 
  private:
   struct Entry {
-    size_t index;         // in the caller's array
+    size_t index;  // in the caller's array
     FdRef object;
     size_t kernel_index;  // in kernel_fds_ for epoll sets, which are looked at on both sides; 0: none
   };

@@ -37,8 +37,8 @@ int PortBindings::acquire(stack::Protocol protocol, const stack::SocketAddress& 
     wanted.address = stack::IpAddress::any_ipv4();
   }
   const bool reuse = (flags & (kReuseAddress | kReusePort)) != 0;
-  auto granted = client_->acquire_port(stack_id_, static_cast<uint32_t>(protocol), to_wire(wanted.address),
-                                       wanted.port, reuse);
+  auto granted =
+      client_->acquire_port(stack_id_, static_cast<uint32_t>(protocol), to_wire(wanted.address), wanted.port, reuse);
   if (!granted.ok()) {
     return -(granted.error().code != 0 ? granted.error().code : EADDRINUSE);
   }

@@ -261,8 +261,8 @@ AttachedStack* Process::add_stack(hostd::StackAttachment& attachment) {
     log(LogLevel::kError, "more than %zu stacks in one process; the descriptor is unusable", kMaxStacks);
     return nullptr;
   }
-  auto attached = AttachedStack::create(attachment, client_, false, 5000,
-                                        [](int fd) { return Process::get().move_high(fd); });
+  auto attached =
+      AttachedStack::create(attachment, client_, false, 5000, [](int fd) { return Process::get().move_high(fd); });
   if (!attached.ok()) {
     log(LogLevel::kError, "%s", attached.error().message.c_str());
     return nullptr;
@@ -328,7 +328,8 @@ void Process::check_hostd(bool now) {
   }
 }
 
-// --- unknown descriptors -----------------------------------------------------------------------------------------------
+// --- unknown descriptors
+// -----------------------------------------------------------------------------------------------
 
 FdRef Process::endpoint(int fd) {
   if (fds_.is_kernel(fd)) {
@@ -396,9 +397,9 @@ FdLookup Process::examine_token(int fd) {
     log(LogLevel::kWarning, "descriptor %d is a token that hostd does not accept: %s", fd,
         attachment.error().message.c_str());
   }
-  EndpointFd* object = stack != nullptr ? EndpointFd::allocate(stack, static_cast<int>(attachment->endpoint),
-                                                               attachment->generation)
-                                        : EndpointFd::allocate(nullptr, -1, 0);
+  EndpointFd* object = stack != nullptr
+                           ? EndpointFd::allocate(stack, static_cast<int>(attachment->endpoint), attachment->generation)
+                           : EndpointFd::allocate(nullptr, -1, 0);
   fds_.set_object(fd, object);
   if (own_stack_ == nullptr && stack != nullptr) {
     log(LogLevel::kDebug, "attached to stack %u by descriptor %d", stack->stack_id(), fd);

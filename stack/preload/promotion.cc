@@ -28,14 +28,14 @@ struct CarriedOption {
 
 // Options whose values move with the socket. Sizes and MSS are treated apart: their values change on the way.
 constexpr CarriedOption kCarriedOptions[] = {
-    {SOL_SOCKET, SO_REUSEADDR, sizeof(int), false},      {SOL_SOCKET, SO_REUSEPORT, sizeof(int), false},
-    {SOL_SOCKET, SO_KEEPALIVE, sizeof(int), false},      {SOL_SOCKET, SO_LINGER, sizeof(linger), false},
-    {SOL_SOCKET, SO_RCVTIMEO, sizeof(timeval), false},   {SOL_SOCKET, SO_SNDTIMEO, sizeof(timeval), false},
-    {SOL_SOCKET, SO_OOBINLINE, sizeof(int), false},      {SOL_SOCKET, SO_BROADCAST, sizeof(int), false},
-    {SOL_SOCKET, SO_RCVLOWAT, sizeof(int), false},       {IPPROTO_IP, IP_TTL, sizeof(int), false},
-    {IPPROTO_IP, IP_TOS, sizeof(int), false},            {IPPROTO_TCP, TCP_NODELAY, sizeof(int), true},
-    {IPPROTO_TCP, TCP_CORK, sizeof(int), true},          {IPPROTO_TCP, TCP_KEEPIDLE, sizeof(int), true},
-    {IPPROTO_TCP, TCP_KEEPINTVL, sizeof(int), true},     {IPPROTO_TCP, TCP_KEEPCNT, sizeof(int), true},
+    {SOL_SOCKET, SO_REUSEADDR, sizeof(int), false},     {SOL_SOCKET, SO_REUSEPORT, sizeof(int), false},
+    {SOL_SOCKET, SO_KEEPALIVE, sizeof(int), false},     {SOL_SOCKET, SO_LINGER, sizeof(linger), false},
+    {SOL_SOCKET, SO_RCVTIMEO, sizeof(timeval), false},  {SOL_SOCKET, SO_SNDTIMEO, sizeof(timeval), false},
+    {SOL_SOCKET, SO_OOBINLINE, sizeof(int), false},     {SOL_SOCKET, SO_BROADCAST, sizeof(int), false},
+    {SOL_SOCKET, SO_RCVLOWAT, sizeof(int), false},      {IPPROTO_IP, IP_TTL, sizeof(int), false},
+    {IPPROTO_IP, IP_TOS, sizeof(int), false},           {IPPROTO_TCP, TCP_NODELAY, sizeof(int), true},
+    {IPPROTO_TCP, TCP_CORK, sizeof(int), true},         {IPPROTO_TCP, TCP_KEEPIDLE, sizeof(int), true},
+    {IPPROTO_TCP, TCP_KEEPINTVL, sizeof(int), true},    {IPPROTO_TCP, TCP_KEEPCNT, sizeof(int), true},
     {IPPROTO_TCP, TCP_USER_TIMEOUT, sizeof(int), true},
 };
 
@@ -79,8 +79,7 @@ void carry_to_kernel(stack::Stack& stack, int endpoint, bool stream, int fd) {
   for (const CarriedOption& option : kCarriedOptions) {
     OptionValue value{};
     socklen_t size = option.size;
-    if ((!option.stream_only || stream) &&
-        stack.get_option(endpoint, option.level, option.name, &value, &size) >= 0) {
+    if ((!option.stream_only || stream) && stack.get_option(endpoint, option.level, option.name, &value, &size) >= 0) {
       real().setsockopt(fd, option.level, option.name, &value, size);
     }
   }
@@ -205,10 +204,10 @@ FdRef decide(int fd, const sockaddr* address, socklen_t length, Intent intent, i
   const bool wanted = form == AddressForm::kIpv4 && !is_loopback(target.address) && !target.address.is_multicast() &&
                       (intent == Intent::kBind || !target.address.is_unspecified()) && family_allows(fd, address);
   AttachedStack* attached = wanted ? process.own_stack() : nullptr;
-  const bool served = attached != nullptr && (intent == Intent::kConnect
-                                                  ? attached->serves_destination(target.address)
-                                                  : target.address.is_unspecified() ||
-                                                        attached->is_host_address(target.address));
+  const bool served =
+      attached != nullptr &&
+      (intent == Intent::kConnect ? attached->serves_destination(target.address)
+                                  : target.address.is_unspecified() || attached->is_host_address(target.address));
   if (!served) {
     for (int number = 0; number < process.fds().limit(); ++number) {
       if (number != fd && process.fds().word(number) == process.fds().word(fd)) {

@@ -1,7 +1,7 @@
 // The moment at which a socket's network is decided. An Internet socket starts as the kernel's ("undecided"); the first
 // bind, listen, connect or send shows whether a simulated NIC serves it. If so, the descriptor number is given a token
-// and the options set so far go to the new endpoint (promotion). The way back (demotion) is for an endpoint bound to the
-// wildcard that then connects to somewhere the NIC does not serve.
+// and the options set so far go to the new endpoint (promotion). The way back (demotion) is for an endpoint bound to
+// the wildcard that then connects to somewhere the NIC does not serve.
 #pragma once
 
 #include <cstdint>

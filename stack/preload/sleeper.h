@@ -99,8 +99,9 @@ class Sleeper {
   uint64_t spin_until_ns_ = 0;
 };
 
-// After a signal interrupted a blocking socket call: whether Linux would restart it. It does if the handler that ran was
-// installed with SA_RESTART; which one ran is not visible here, so the answer is true only if all installed handlers have it.
+// After a signal interrupted a blocking socket call: whether Linux would restart it. It does if the handler that ran
+// was installed with SA_RESTART; which one ran is not visible here, so the answer is true only if all installed
+// handlers have it.
 [[nodiscard]] bool interrupted_call_restarts();
 
 }  // namespace postern::preload

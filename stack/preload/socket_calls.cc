@@ -33,9 +33,9 @@ FdRef endpoint_for(int fd, const sockaddr* address, socklen_t length, Intent int
   return FdRef();
 }
 
-// After a close the port comes back only when hostd has told the helper; after the end of a process, when its helper has
-// seen the connections off. So "in use" may be a matter of milliseconds. A server that is started again (SO_REUSEADDR)
-// would succeed at once on Linux, so it waits longer.
+// After a close the port comes back only when hostd has told the helper; after the end of a process, when its helper
+// has seen the connections off. So "in use" may be a matter of milliseconds. A server that is started again
+// (SO_REUSEADDR) would succeed at once on Linux, so it waits longer.
 constexpr uint64_t kPortReturnWaitNs = 150'000'000;
 constexpr uint64_t kReusedPortWaitNs = 1'000'000'000;
 
@@ -78,8 +78,8 @@ int connect_endpoint(EndpointFd& endpoint, const stack::SocketAddress& remote) {
   if (endpoint.nonblocking() || (started != -EINPROGRESS && started != -EALREADY)) {
     return started;
   }
-  const int64_t waited =
-      blocking_call(endpoint, POLLOUT | POLLERR | POLLHUP, false, SO_SNDTIMEO, [](stack::Stack& alive, int endpoint_id) {
+  const int64_t waited = blocking_call(
+      endpoint, POLLOUT | POLLERR | POLLHUP, false, SO_SNDTIMEO, [](stack::Stack& alive, int endpoint_id) {
         return (alive.readiness(endpoint_id) & (POLLOUT | POLLERR | POLLHUP)) != 0 ? int64_t{0} : int64_t{-EAGAIN};
       });
   if (waited == -EAGAIN) {
@@ -130,10 +130,9 @@ int accept_endpoint(EndpointFd& listener, sockaddr* address, socklen_t* length, 
     return -EOPNOTSUPP;
   }
   stack::SocketAddress peer;
-  const int64_t id = blocking_call(listener, POLLIN, listener.nonblocking(), SO_RCVTIMEO,
-                                   [&](stack::Stack& stack, int endpoint) -> int64_t {
-                                     return stack.accept(endpoint, &peer);
-                                   });
+  const int64_t id =
+      blocking_call(listener, POLLIN, listener.nonblocking(), SO_RCVTIMEO,
+                    [&](stack::Stack& stack, int endpoint) -> int64_t { return stack.accept(endpoint, &peer); });
   if (id < 0) {
     return static_cast<int>(id);
   }

@@ -18,7 +18,7 @@
 namespace postern::preload::calls {
 namespace {
 
-constexpr int kMaxIov = 1024;  // UIO_MAXIOV
+constexpr int kMaxIov = 1024;                     // UIO_MAXIOV
 constexpr size_t kMaxTransferBytes = 0x7ffff000;  // MAX_RW_COUNT: Linux moves at most this much per call
 constexpr size_t kCopyBytes = 64 * 1024;          // piece size of sendfile and splice
 
@@ -77,10 +77,9 @@ int64_t send_stream(EndpointFd& endpoint, const iovec* parts, size_t count, int 
       from_count = skip_bytes(parts, count, done, rest);
       from = rest;
     }
-    const int64_t sent = blocking_call(endpoint, POLLOUT, nonblocking, SO_SNDTIMEO,
-                                       [&](stack::Stack& stack, int id) {
-                                         return stack.send(id, from, from_count, flags & kSendFlags, nullptr);
-                                       });
+    const int64_t sent = blocking_call(endpoint, POLLOUT, nonblocking, SO_SNDTIMEO, [&](stack::Stack& stack, int id) {
+      return stack.send(id, from, from_count, flags & kSendFlags, nullptr);
+    });
     if (sent < 0) {
       return done != 0 ? static_cast<int64_t>(done) : with_sigpipe(sent, flags);
     }
@@ -145,10 +144,9 @@ int64_t recv_endpoint(EndpointFd& endpoint, const iovec* parts, size_t count, in
       into_count = skip_bytes(parts, count, done, rest.data());
       into = rest.data();
     }
-    const int64_t received = blocking_call(endpoint, POLLIN | POLLHUP | POLLERR | POLLRDHUP, nonblocking, SO_RCVTIMEO,
-                                           [&](stack::Stack& stack, int id) {
-                                             return stack.recv(id, into, into_count, stack_flags, info);
-                                           });
+    const int64_t received =
+        blocking_call(endpoint, POLLIN | POLLHUP | POLLERR | POLLRDHUP, nonblocking, SO_RCVTIMEO,
+                      [&](stack::Stack& stack, int id) { return stack.recv(id, into, into_count, stack_flags, info); });
     if (received < 0) {
       return done != 0 ? static_cast<int64_t>(done) : received;
     }
@@ -250,8 +248,7 @@ ssize_t readv(int fd, const iovec* parts, int count) {
     return finish<ssize_t>(-EINVAL);
   }
   const int64_t total = total_bytes(parts, static_cast<size_t>(count), -EINVAL);
-  return finish(total <= 0 ? total
-                           : recv_endpoint(as_endpoint(ref), parts, static_cast<size_t>(count), 0, nullptr));
+  return finish(total <= 0 ? total : recv_endpoint(as_endpoint(ref), parts, static_cast<size_t>(count), 0, nullptr));
 }
 
 ssize_t writev(int fd, const iovec* parts, int count) {
@@ -454,12 +451,11 @@ ssize_t splice(int in_fd, off64_t* in_offset, int out_fd, off64_t* out_offset, s
   }
   // A pipe cannot be looked into, so room for the bytes is awaited before they are taken.
   EndpointFd& endpoint = as_endpoint(out);
-  const int64_t room = blocking_call(endpoint, POLLOUT, (flags & SPLICE_F_NONBLOCK) != 0 || endpoint.nonblocking(),
-                                     SO_SNDTIMEO, [](stack::Stack& stack, int id) {
-                                       return (stack.readiness(id) & (POLLOUT | POLLERR | POLLHUP)) != 0
-                                                  ? int64_t{1}
-                                                  : int64_t{-EAGAIN};
-                                     });
+  const int64_t room =
+      blocking_call(endpoint, POLLOUT, (flags & SPLICE_F_NONBLOCK) != 0 || endpoint.nonblocking(), SO_SNDTIMEO,
+                    [](stack::Stack& stack, int id) {
+                      return (stack.readiness(id) & (POLLOUT | POLLERR | POLLHUP)) != 0 ? int64_t{1} : int64_t{-EAGAIN};
+                    });
   if (room < 0) {
     return finish(room);
   }

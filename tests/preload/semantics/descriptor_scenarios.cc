@@ -201,8 +201,10 @@ void as_stream(Context& c) {
     char text[64] = {};
     c.fact("stream", stream != nullptr);
     c.fact("fileno", ::fileno(stream) == fd);
-    c.line("line", std::fgets(text, sizeof text, stream) != nullptr ? std::string(text, std::strcspn(text, "\n")) : "?");
-    c.line("line", std::fgets(text, sizeof text, stream) != nullptr ? std::string(text, std::strcspn(text, "\n")) : "?");
+    c.line("line",
+           std::fgets(text, sizeof text, stream) != nullptr ? std::string(text, std::strcspn(text, "\n")) : "?");
+    c.line("line",
+           std::fgets(text, sizeof text, stream) != nullptr ? std::string(text, std::strcspn(text, "\n")) : "?");
     c.fact("end of file", std::fgetc(stream) == EOF && std::feof(stream) != 0);
     c.line("fclose", std::to_string(std::fclose(stream)));
     c.line("descriptor", ::fcntl(fd, F_GETFD) < 0 ? errno_name(errno) : "open");
@@ -212,6 +214,25 @@ void as_stream(Context& c) {
     c.line("fclose", std::to_string(std::fclose(stream)));
   }
   c.sync();
+}
+
+void as_standard_output(Context& c) {
+  const int fd = c.stream();
+  if (c.server()) {
+    show_all_input(c, fd);
+  } else {
+    std::fflush(stdout);
+    const int saved = ::dup(STDOUT_FILENO);
+    ::dup2(fd, STDOUT_FILENO);
+    std::printf("to standard output %d", 1);
+    std::fflush(stdout);
+    ::dup2(saved, STDOUT_FILENO);
+    ::close(saved);
+    c.line("standard output", "is back");
+    ::shutdown(fd, SHUT_WR);
+  }
+  c.sync();
+  ::close(fd);
 }
 
 int temporary_file(const char* text) {
@@ -339,6 +360,7 @@ std::vector<Scenario> descriptor_scenarios() {
           {"over_exec", over_exec},
           {"over_unix_socket", over_unix_socket},
           {"as_stream", as_stream},
+          {"as_standard_output", as_standard_output},
           {"copying_calls", copying_calls},
           {"ipv6_wildcard", ipv6_wildcard},
           {"rebinding", rebinding}};

@@ -21,8 +21,8 @@ std::string poll_bits(unsigned bits) {
   static constexpr struct {
     unsigned bit;
     const char* name;
-  } kNames[] = {{POLLIN, "IN"}, {POLLOUT, "OUT"}, {POLLPRI, "PRI"}, {POLLERR, "ERR"}, {POLLHUP, "HUP"},
-                {POLLNVAL, "NVAL"}, {POLLRDHUP, "RDHUP"}};
+  } kNames[] = {{POLLIN, "IN"},   {POLLOUT, "OUT"},   {POLLPRI, "PRI"},    {POLLERR, "ERR"},
+                {POLLHUP, "HUP"}, {POLLNVAL, "NVAL"}, {POLLRDHUP, "RDHUP"}};
   std::string text;
   for (const auto& entry : kNames) {
     if ((bits & entry.bit) != 0) {

@@ -1,6 +1,6 @@
 // The frame of the differential socket test: two roles (server, client) run the same list of scenarios in step and
-// print every result, line by line, in a form that does not depend on addresses, ports or speed. The same program on the
-// kernel's network and under libpostern must print the same lines.
+// print every result, line by line, in a form that does not depend on addresses, ports or speed. The same program on
+// the kernel's network and under libpostern must print the same lines.
 #pragma once
 
 #include <netinet/in.h>
@@ -34,7 +34,7 @@ class Context {
   [[nodiscard]] uint16_t port(unsigned offset = 0) const {
     return static_cast<uint16_t>(base_port_ + 1 + index_ * 4 + offset);
   }
-  [[nodiscard]] sockaddr_in peer_address(unsigned offset = 0) const;   // the server, seen from the client
+  [[nodiscard]] sockaddr_in peer_address(unsigned offset = 0) const;  // the server, seen from the client
   [[nodiscard]] static sockaddr_in any_address(uint16_t port);
 
   // Server: a listening socket on 0.0.0.0:port(offset). Exits if that fails.

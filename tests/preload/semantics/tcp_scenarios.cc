@@ -9,9 +9,9 @@
 
 #include <algorithm>
 #include <csignal>
-#include <tuple>
 #include <cstring>
 #include <ctime>
+#include <tuple>
 
 #include "tests/preload/semantics/scenario.h"
 
@@ -182,7 +182,8 @@ void message_calls(Context& c) {
     message.msg_controllen = sizeof control;
     SHOW(c, ::recvmsg(fd, &message, MSG_WAITALL));
     c.line("text", std::string(text, 8));
-    c.line("name and control length", std::to_string(message.msg_namelen) + "," + std::to_string(message.msg_controllen));
+    c.line("name and control length",
+           std::to_string(message.msg_namelen) + "," + std::to_string(message.msg_controllen));
     c.line("read", std::to_string(read_fully(fd, text, 8)));
   }
   c.sync();
@@ -352,8 +353,10 @@ void options(Context& c) {
     show_option(c, fd, "unknown level", 200, 1);
     int on = 1;
     for (const auto& [label, level, name] :
-         {std::tuple<const char*, int, int>{"TCP_NODELAY", IPPROTO_TCP, TCP_NODELAY}, std::tuple<const char*, int, int>{"SO_KEEPALIVE", SOL_SOCKET, SO_KEEPALIVE},
-          std::tuple<const char*, int, int>{"SO_REUSEADDR", SOL_SOCKET, SO_REUSEADDR}, std::tuple<const char*, int, int>{"TCP_CORK", IPPROTO_TCP, TCP_CORK}}) {
+         {std::tuple<const char*, int, int>{"TCP_NODELAY", IPPROTO_TCP, TCP_NODELAY},
+          std::tuple<const char*, int, int>{"SO_KEEPALIVE", SOL_SOCKET, SO_KEEPALIVE},
+          std::tuple<const char*, int, int>{"SO_REUSEADDR", SOL_SOCKET, SO_REUSEADDR},
+          std::tuple<const char*, int, int>{"TCP_CORK", IPPROTO_TCP, TCP_CORK}}) {
       SHOW_AS(c, label, ::setsockopt(fd, level, name, &on, sizeof on));
       show_option(c, fd, label, level, name);
     }
