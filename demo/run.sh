@@ -123,10 +123,12 @@ print("%.0f Mb/s for %.1f s" % (result["bits_per_second"] / 1e6, result["seconds
 PY
 }
 
+# iperf3's payload is random: it is not to be taken for whatever protocol it looks like, nor to be reassembled as such.
 capture_is_clean() {
   local capture=$1 malformed
   [ -s "$capture" ] || { echo "no capture"; return 1; }
-  malformed=$(tshark -n -r "$capture" -Y _ws.malformed 2>"$WORK/tshark.err") || { cat "$WORK/tshark.err" >&2; return 1; }
+  malformed=$(timeout 40 tshark -n -r "$capture" -d tcp.port==5201,data -o tcp.desegment_tcp_streams:FALSE \
+    -Y _ws.malformed 2>"$WORK/tshark.err") || { cat "$WORK/tshark.err" >&2; return 1; }
   [ -z "$malformed" ] || { echo "$malformed" | head -n 3; return 1; }
   echo "$(capinfos -Mrc "$capture" 2>/dev/null | awk '/Number of packets/ {print $NF}') packets in $capture"
 }
