@@ -130,7 +130,16 @@ capture_is_clean() {
   malformed=$(timeout 40 tshark -n -r "$capture" -d tcp.port==5201,data -o tcp.desegment_tcp_streams:FALSE \
     -Y _ws.malformed 2>"$WORK/tshark.err") || { cat "$WORK/tshark.err" >&2; return 1; }
   [ -z "$malformed" ] || { echo "$malformed" | head -n 3; return 1; }
-  echo "$(capinfos -Mrc "$capture" 2>/dev/null | awk '/Number of packets/ {print $NF}') packets in $capture"
+  echo "$(capinfos -Mrc "$capture" 2>/dev/null | awk '/Number of packets/ {print $NF}') packets"
+}
+
+# Of hundreds of megabytes the first 20,000 packets of each port are kept.
+keep_beginning() {
+  local capture
+  for capture in "$@"; do
+    editcap -r "$capture" "$capture.short" 1-20000 >&2 && mv "$capture.short" "$capture" || return 1
+  done
+  echo "$*"
 }
 
 nothing_left() {
@@ -184,6 +193,7 @@ if line "postern up --pcap" live_up --pcap "$OUT/pcap"; then
   stop_programs
   line "postern down" "$POSTERN" down
   line "tshark finds no malformed packet" capture_is_clean "$OUT/pcap/a.pcap"
+  line "the first 20,000 packets of each port are kept" keep_beginning "$OUT/pcap/a.pcap" "$OUT/pcap/b.pcap"
 fi
 
 heading "(e) Afterwards"
