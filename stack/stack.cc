@@ -434,6 +434,7 @@ StackStats Stack::stats() const {
   copy = impl_->state().stats;
   copy.lock_waits_count = impl_->state().lock.waits_count();
   copy.deferred_count = impl_->state().lock.deferred_count();
+  copy.packets_free = impl_->core.pool.available();
   if (taken == LockResult::kAcquired) {
     impl_->core.now_ns = impl_->clock->now_ns();
     impl_->leave();

@@ -80,6 +80,7 @@ struct StackStats {
   uint64_t drop_icmp_malformed, drop_udp_malformed, drop_udp_checksum, drop_udp_no_socket, drop_udp_queue_full;
   uint64_t drop_tcp_malformed, drop_tcp_checksum, drop_tcp_no_socket, drop_tcp_unacceptable, drop_tcp_paws;
   uint64_t drop_tcp_backlog_full, drop_tcp_window, drop_no_buffer, drop_tx_backlog_full, drop_rx_multi_buffer;
+  uint64_t packets_free;  // buffers in the pool now
 };
 
 // How far an orphaned stack is: data unacknowledged, only waiting states left, or nothing left.

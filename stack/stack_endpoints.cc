@@ -307,7 +307,7 @@ int Stack::accept(int endpoint_id, SocketAddress* peer) {
 
 int64_t Stack::send(int endpoint_id, const iovec* iov, size_t iov_count, int flags, const SocketAddress* to) {
   if ((flags & MSG_OOB) != 0) return -EOPNOTSUPP;
-  for (;;) {
+  for (int attempt = 0;; ++attempt) {
     {
       LockedSection locked(*impl_);
       if (locked.error != 0) return locked.error;
@@ -328,7 +328,8 @@ int64_t Stack::send(int endpoint_id, const iovec* iov, size_t iov_count, int fla
       }
     }
     const int error = impl_->acquire_port(endpoint_id, {IpAddress::any_ipv4(), 0}, 0, true);
-    if (error != 0 && error != -EINVAL) return error;
+    // -EINVAL: another thread has bound it meanwhile.
+    if (error != 0 && (error != -EINVAL || attempt > 0)) return error;
   }
 }
 

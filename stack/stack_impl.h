@@ -19,7 +19,7 @@ struct Stack::Impl {
   std::unique_ptr<ViNetif> vi_netif;  // unless a netif was given
   std::atomic<uint32_t> contended_polls{0};
   static constexpr size_t kFramesPerBatch = 64;
-  RxFrame frames[kFramesPerBatch];    // of poll_locked(); here so that no poll has to clear it
+  RxFrame frames[kFramesPerBatch];  // of poll_locked(); here so that no poll has to clear it
 
   [[nodiscard]] StackState& state() const { return *core.state; }
   [[nodiscard]] bool down() const { return core.state->down.load(std::memory_order_acquire) != 0; }

@@ -5,6 +5,7 @@
 // A packet that the device still owns (its reference count is above 1) must not get new headers: its retransmission
 // goes as two pieces, headers in a packet of their own and the same payload.
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 #include "stack/checksum.h"
@@ -78,7 +79,7 @@ void acknowledgement_sent(TcpConnection& tcp) {
   tcp.timers.delayed_ack_ns = kNever;
 }
 
-// Builds and sends one segment. False if there was no buffer or no room.
+// Builds and sends one segment. False if there was no buffer.
 bool emit(Core& core, Endpoint& endpoint, const Outgoing& out) {
   TcpConnection& tcp = endpoint.tcp;
   TcpHeader header;
@@ -125,7 +126,9 @@ bool emit(Core& core, Endpoint& endpoint, const Outgoing& out) {
   ++core.stats().tcp_segments_out_count;
   ++tcp.segments_out;
   if ((out.flags & kTcpAck) != 0) acknowledgement_sent(tcp);
-  return result == SendResult::kOk;
+  // What could not be sent now is lost as if on the wire: the timer repeats it, and names the reason if it gives up.
+  if (result == SendResult::kUnreachable) tcp.soft_error = EHOSTUNREACH;
+  return true;
 }
 
 // Cuts a packet so that the first part has `bytes`; the rest becomes a packet behind it.

@@ -176,6 +176,8 @@ TEST(Ipv4Test, RandomBytesAreHarmless) {
   }
   peer.run_for(60 * kSecond);
   EXPECT_FALSE(peer.host.stack->is_down());
+  peer.host.stack->abort_all();
+  EXPECT_EQ(peer.host.stack->stats().packets_free, peer.host.config.packet_count);
 }
 
 }  // namespace

@@ -80,6 +80,8 @@ inline Outcome transfer(uint64_t seed, uint64_t bytes, bool both_ways, const Wir
   net.run_for(400 * kSecond);
   EXPECT_TRUE(net.a.stack->all_closed()) << seed;
   EXPECT_TRUE(net.b.stack->all_closed()) << seed;
+  EXPECT_EQ(net.a.stack->stats().packets_free, net.a.config.packet_count) << seed;
+  EXPECT_EQ(net.b.stack->stats().packets_free, net.b.config.packet_count) << seed;
   return outcome;
 }
 
