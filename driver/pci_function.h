@@ -47,10 +47,10 @@ class InterruptLine {
 
 // Host memory that the device may reach by DMA. Owned by the creator; unmapped by PciFunction::dma_unmap.
 struct DmaMemory {
-  void* base = nullptr;      // where this process sees it; page-aligned
-  size_t size_bytes = 0;     // multiple of the page size
-  int fd = -1;               // memfd that backs it (live); -1 allowed in virtual time
-  uint64_t fd_offset = 0;    // offset of base within fd
+  void* base = nullptr;    // where this process sees it; page-aligned
+  size_t size_bytes = 0;   // multiple of the page size
+  int fd = -1;             // memfd that backs it (live); -1 allowed in virtual time
+  uint64_t fd_offset = 0;  // offset of base within fd
 };
 
 class PciFunction {

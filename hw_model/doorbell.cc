@@ -134,10 +134,8 @@ void Doorbell::ring_rx(Vi& vi, uint32_t producer_idx) {
 void Doorbell::ring_tx(Vi& vi, uint32_t producer_idx) {
   const uint32_t used = producer_idx - vi.tx_completed_idx;
   if (used > vi.tx_entries || used < vi.tx_producer_idx - vi.tx_completed_idx) return bad(vi, producer_idx);
+  if (producer_idx != vi.tx_producer_idx) vi.tx_doorbells.add(producer_idx, Agenda::now_ps());
   vi.tx_producer_idx = producer_idx;
-  const uint32_t slot = vi.tx_doorbell_count++ % vi.tx_doorbell_idx.size();
-  vi.tx_doorbell_idx[slot] = producer_idx;
-  vi.tx_doorbell_ps[slot] = Agenda::now_ps();
   nic_.desc_fetch->fetch_tx(vi);
 }
 

@@ -237,18 +237,10 @@ uint32_t TxDma::skip_packet(Vi& vi) {
   return idx;
 }
 
-void TxDma::stamp(const Vi& vi, TxOp& op) const {
+void TxDma::stamp(Vi& vi, TxOp& op) {
   auto& stamps = op.frame->stamps_ps;
   stamps[static_cast<size_t>(sim::Stage::kDescFetched)] = vi.tx_cache.arrived_ps;
-  // The first doorbell that covered the packet, as far back as is remembered.
-  const uint32_t slots = static_cast<uint32_t>(vi.tx_doorbell_idx.size());
-  const uint32_t known = std::min(vi.tx_doorbell_count, slots);
-  for (uint32_t back = known; back > 0; --back) {
-    const uint32_t slot = (vi.tx_doorbell_count - back) % slots;
-    if (static_cast<int32_t>(vi.tx_doorbell_idx[slot] - op.end_idx) < 0) continue;
-    stamps[static_cast<size_t>(sim::Stage::kDoorbellArrive)] = vi.tx_doorbell_ps[slot];
-    return;
-  }
+  stamps[static_cast<size_t>(sim::Stage::kDoorbellArrive)] = vi.tx_doorbells.arrival_ps(op.end_idx);
 }
 
 bool TxDma::read_payload(TxOp& op) {

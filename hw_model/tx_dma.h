@@ -63,7 +63,7 @@ class TxDma {
   void finish_frame(Vi& vi, TxOp& op);
   [[nodiscard]] bool source_granted(const Vi& vi, const uint8_t* frame, const ParsedFrame& parsed) const;
   static uint32_t skip_packet(Vi& vi);
-  void stamp(const Vi& vi, TxOp& op) const;
+  void stamp(Vi& vi, TxOp& op);
   void drop_on_halt(TxOp* op);
   TxOp* new_op();
   void release(TxOp* op);

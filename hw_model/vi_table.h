@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,6 +36,25 @@ struct DescCache {
   [[nodiscard]] uint32_t count() const { return arrived_idx - head_idx; }
   [[nodiscard]] bool fetching() const { return fetch_idx != arrived_idx; }
   [[nodiscard]] Desc& at(uint32_t idx) { return descs[idx % kCapacity]; }
+};
+
+// When each outstanding TX doorbell arrived, for the stage stamps. Packets are taken in ring order, so an entry that a
+// packet has passed is never asked for again. At most one entry per descriptor of the ring is outstanding.
+class TxDoorbellLog {
+ public:
+  void add(uint32_t producer_idx, uint64_t now_ps) { entries_.push_back({producer_idx, now_ps}); }
+  // Arrival of the first doorbell that covered the packet that ends before end_idx; 0 if none did.
+  [[nodiscard]] uint64_t arrival_ps(uint32_t end_idx) {
+    while (!entries_.empty() && static_cast<int32_t>(entries_.front().producer_idx - end_idx) < 0) entries_.pop_front();
+    return entries_.empty() ? 0 : entries_.front().arrived_ps;
+  }
+
+ private:
+  struct Entry {
+    uint32_t producer_idx;
+    uint64_t arrived_ps;
+  };
+  std::deque<Entry> entries_;
 };
 
 struct SourceGrant {
@@ -87,13 +107,11 @@ struct Vi {
   uint32_t tx_reported_idx = 0;      // in the last TX event
   uint32_t tx_unreported_count = 0;  // packets completed since then
   DescCache<pst_tx_desc, 64> tx_cache;
-  uint32_t tx_in_flight_count = 0;             // packets taken and not completed
-  bool tx_queued = false;                      // in the scheduler's list
-  bool tx_event_pending = false;               // a TX event waits for space (policy STALL)
-  uint64_t tx_rate_ready_ps = 0;               // rate limit: not before
-  std::array<uint32_t, 16> tx_doorbell_idx{};  // the last doorbells and their times, for the stage stamps
-  std::array<uint64_t, 16> tx_doorbell_ps{};
-  uint32_t tx_doorbell_count = 0;
+  uint32_t tx_in_flight_count = 0;  // packets taken and not completed
+  bool tx_queued = false;           // in the scheduler's list
+  bool tx_event_pending = false;    // a TX event waits for space (policy STALL)
+  uint64_t tx_rate_ready_ps = 0;    // rate limit: not before
+  TxDoorbellLog tx_doorbells;       // for the stage stamps
 
   // Event queue.
   uint32_t evq_producer_idx = 0;  // next slot to give out

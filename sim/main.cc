@@ -125,7 +125,7 @@ void add_sim(CLI::App& app, CommandLine& line) {
   verb->add_flag("--list-properties", line.list_properties, "List what --set can change");
   verb->footer(
       "Equal scenarios and seeds give equal bytes of JSON.\nExample:\n  postern sim stream --json stream.json\n"
-      "  postern sim pingpong --set event_queue.holdoff_ns=5000");
+      "  postern sim pingpong --set event_queue.processing_ns=50");
 }
 
 int run_sim(const CommandLine& line) {

@@ -205,6 +205,9 @@ void Stack::Impl::leave() {
   const auto settle = [&] {
     if (state().output_waiting_head != kNoEndpoint) tcp_run_output_list(core);
     core.netif->flush();
+    // A poll consumes the outstanding prime with the events, also when nothing in them wakes anybody: those who sleep
+    // must not be left without one (docs/models/sleepers.pml). A sleeper that comes later primes by itself.
+    if (state().sleepers.load(std::memory_order_acquire) != 0) core.netif->prime();
     wake = wake || core.wake_needed;
     core.wake_needed = false;
   };

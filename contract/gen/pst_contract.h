@@ -164,9 +164,9 @@
 #define PST_VI_RX_DOORBELL_OFFSET 0x000u
 /* doorbell, 32 bits. Producer index of the TX descriptor ring. */
 #define PST_VI_TX_DOORBELL_OFFSET 0x008u
-/* doorbell, 32 bits. Consumer index of the event queue; returns space (R4). */
+/* doorbell, 32 bits. Consumer index of the event queue; returns space (R4). EVQ_PRIME carries the same index and may be seen before or after; an index up to one ring behind the newest is stale and has no effect, any other is BAD_DOORBELL. */
 #define PST_VI_EVQ_CONSUMER_OFFSET 0x010u
-/* doorbell, 64 bits. Asks for one wakeup when an event beyond CONSUMER_IDX exists (R6, R7). Also returns space up to CONSUMER_IDX. */
+/* doorbell, 64 bits. Asks for one wakeup when an event beyond CONSUMER_IDX exists (R6, R7). Also returns space up to CONSUMER_IDX. A stale CONSUMER_IDX (see EVQ_CONSUMER) fires at once; a SEQUENCE of 0 is BAD_DOORBELL. */
 #define PST_VI_EVQ_PRIME_OFFSET 0x018u
 #define PST_VI_EVQ_PRIME_CONSUMER_IDX_SHIFT 0u /* Index of the first event not yet consumed. */
 #define PST_VI_EVQ_PRIME_CONSUMER_IDX_WIDTH 32u

@@ -211,11 +211,11 @@ package pst_contract_pkg;
   localparam logic [31:0] PST_VI_TX_DOORBELL_OFFSET = 32'h00000008;
   localparam int unsigned PST_VI_TX_DOORBELL_WIDTH = 32;
   localparam logic [31:0] PST_VI_TX_DOORBELL_RESET = 32'h00000000;
-  // doorbell. Consumer index of the event queue; returns space (R4).
+  // doorbell. Consumer index of the event queue; returns space (R4). EVQ_PRIME carries the same index and may be seen before or after; an index up to one ring behind the newest is stale and has no effect, any other is BAD_DOORBELL.
   localparam logic [31:0] PST_VI_EVQ_CONSUMER_OFFSET = 32'h00000010;
   localparam int unsigned PST_VI_EVQ_CONSUMER_WIDTH = 32;
   localparam logic [31:0] PST_VI_EVQ_CONSUMER_RESET = 32'h00000000;
-  // doorbell. Asks for one wakeup when an event beyond CONSUMER_IDX exists (R6, R7). Also returns space up to CONSUMER_IDX.
+  // doorbell. Asks for one wakeup when an event beyond CONSUMER_IDX exists (R6, R7). Also returns space up to CONSUMER_IDX. A stale CONSUMER_IDX (see EVQ_CONSUMER) fires at once; a SEQUENCE of 0 is BAD_DOORBELL.
   localparam logic [31:0] PST_VI_EVQ_PRIME_OFFSET = 32'h00000018;
   localparam int unsigned PST_VI_EVQ_PRIME_WIDTH = 64;
   localparam logic [63:0] PST_VI_EVQ_PRIME_RESET = 64'h0000000000000000;

@@ -187,6 +187,19 @@ TEST_F(ViNetifTest, OnePrimeStandsUntilAnEventComes) {
   EXPECT_EQ(window.count[PST_VI_EVQ_PRIME_OFFSET], 2u);
 }
 
+TEST_F(ViNetifTest, PollThatWakesNobodyPrimesAgainForSleepers) {
+  EXPECT_EQ(send("needs an address"), 16);
+  stack->begin_sleep();
+  EXPECT_EQ(window.count[PST_VI_EVQ_PRIME_OFFSET], 1u);
+  complete_tx(1);  // consumes the prime; makes nothing ready
+  EXPECT_GT(stack->poll(), 0u);
+  EXPECT_EQ(window.count[PST_VI_EVQ_PRIME_OFFSET], 2u);
+  stack->end_sleep();
+  complete_tx(1);
+  stack->poll();
+  EXPECT_EQ(window.count[PST_VI_EVQ_PRIME_OFFSET], 2u);  // nobody sleeps
+}
+
 TEST_F(ViNetifTest, HaltedViTakesTheStackDown) {
   pst_error_event error{};
   pst_error_event_set_type(&error, PST_EVENT_TYPE_ERROR);
