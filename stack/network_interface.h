@@ -49,7 +49,7 @@ class NetworkInterface {
   virtual void refill(PacketPool& pool) = 0;
   // Something to poll? Callable without the lock, from any thread.
   [[nodiscard]] virtual bool has_event() const = 0;
-  // Asks for one interrupt at the next event.
+  // Asks for one interrupt at the next event. Does nothing while an earlier request still stands.
   virtual void prime() = 0;
   // The device reported that it will not go on (halted VI). Checked after each poll.
   [[nodiscard]] virtual bool failed() const = 0;

@@ -94,11 +94,15 @@ class TestInterface : public NetworkInterface {
       arrived.pop_front();
     }
     *work = count;
+    primed = primed && count == 0;
     return count;
   }
   void refill(PacketPool&) override {}
   bool has_event() const override { return !arrived.empty(); }
-  void prime() override { ++primes_count; }
+  void prime() override {
+    primes_count += primed ? 0 : 1;
+    primed = true;
+  }
   bool failed() const override { return false; }
 
   void release_held(PacketPool& pool) {
@@ -111,6 +115,7 @@ class TestInterface : public NetworkInterface {
   std::vector<uint32_t> held;
   bool ring_full = false;
   bool hold_sent = false;  // as if the device had not read the buffers yet
+  bool primed = false;  // a prime stands until an event is consumed
   unsigned primes_count = 0;
   unsigned no_buffer_count = 0;
 };
