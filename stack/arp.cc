@@ -214,10 +214,7 @@ void arp_input(Core& core, const uint8_t* packet, uint16_t length_bytes) {
 void arp_timer_expired(Core& core) {
   for (ArpEntry& entry : core.state->arp.entries) {
     if (entry.state == ArpState::kFree || entry.deadline_ns == 0 || entry.deadline_ns > core.now_ns) continue;
-    if (entry.state == ArpState::kFailed) {
-      entry.state = ArpState::kFree;
-      entry.deadline_ns = 0;
-    } else if (entry.tries < core.config->arp_retry_count) {
+    if (entry.state != ArpState::kFailed && entry.tries < core.config->arp_retry_count) {
       ++entry.tries;
       entry.deadline_ns = core.now_ns + core.config->arp_retry_ns;
       // A stale entry is asked at its known address first, the last time everybody.
@@ -226,7 +223,7 @@ void arp_timer_expired(Core& core) {
     } else if (entry.state == ArpState::kIncomplete) {
       fail(core, entry);
     } else {
-      entry.state = ArpState::kFree;  // was reachable once: the next packet starts anew
+      entry.state = ArpState::kFree;  // failed long ago, or was reachable once: the next packet starts anew
       entry.deadline_ns = 0;
     }
   }

@@ -157,7 +157,8 @@ bool AttachedStack::check_alive() {
   if (is_dead()) {
     return false;
   }
-  if (__atomic_load_n(&status_->condition, __ATOMIC_ACQUIRE) == hostd::StackCondition::kAlive) [[likely]] {
+  if (__atomic_load_n(reinterpret_cast<const uint32_t*>(&status_->condition), __ATOMIC_ACQUIRE) ==
+      static_cast<uint32_t>(hostd::StackCondition::kAlive)) [[likely]] {
     return true;
   }
   mark_dead();

@@ -115,7 +115,7 @@ class TestInterface : public NetworkInterface {
   std::vector<uint32_t> held;
   bool ring_full = false;
   bool hold_sent = false;  // as if the device had not read the buffers yet
-  bool primed = false;  // a prime stands until an event is consumed
+  bool primed = false;     // a prime stands until an event is consumed
   unsigned primes_count = 0;
   unsigned no_buffer_count = 0;
 };
