@@ -23,42 +23,56 @@ Json parsed_or_error(const Result<std::string>& text) {
   return json.is_discarded() ? Json{{"error", "the answer is not JSON"}} : json;
 }
 
-Json process_status(const TestbedProcess& process, bool& all_run) {
+// Whether the whole testbed runs and answers.
+struct Health {
+  bool all_run = true;     // each process that there should be is recorded and alive
+  bool all_answer = true;  // and says how it is
+};
+
+Json process_status(const TestbedProcess& process, Health& health) {
   const bool alive = process_alive(process.id);
-  all_run = all_run && alive;
+  health.all_run = health.all_run && alive;
   return Json{{"pid", process.id.pid}, {"running", alive}};
 }
 
-Json host_status(const TestbedHost& host, const TestbedState& state, const RunDirectory& directory, bool& all_run) {
+Json answer_of(const Result<std::string>& text, Health& health) {
+  Json json = parsed_or_error(text);
+  health.all_answer = health.all_answer && !json.contains("error");
+  return json;
+}
+
+Json host_status(const TestbedHost& host, const TestbedState& state, const RunDirectory& directory, Health& health) {
   Json json{{"name", host.name}, {"address", host.address}};
   for (const TestbedProcess& process : state.processes) {
     if (process.role != "hostd" || process.host != host.name) continue;
-    json["hostd"] = process_status(process, all_run);
+    json["hostd"] = process_status(process, health);
     if (!json["hostd"]["running"].get<bool>()) continue;
     hostd::HostdClient client(directory.hostd_socket(host.name), kStatusTimeoutMs);
     Status connected = client.connect();
     json["hostd"]["status"] =
-        parsed_or_error(connected.ok() ? client.status_json() : Result<std::string>(connected.error()));
+        answer_of(connected.ok() ? client.status_json() : Result<std::string>(connected.error()), health);
   }
+  if (!json.contains("hostd")) health.all_run = false;  // not started yet
   return json;
 }
 
-Json collect_status(const RunDirectory& directory, const TestbedState& state, bool& all_run) {
+Json collect_status(const RunDirectory& directory, const TestbedState& state, Health& health) {
   Json json{{"run_dir", directory.path()}, {"topology", state.topology}};
   for (const TestbedProcess& process : state.processes) {
     if (process.role != "simulator") continue;
-    json["simulator"] = process_status(process, all_run);
+    json["simulator"] = process_status(process, health);
     if (json["simulator"]["running"].get<bool>()) {
-      json["simulator"]["status"] =
-          parsed_or_error(live_request_status(directory.control_socket(), std::chrono::milliseconds(kStatusTimeoutMs)));
+      json["simulator"]["status"] = answer_of(
+          live_request_status(directory.control_socket(), std::chrono::milliseconds(kStatusTimeoutMs)), health);
     }
   }
+  if (!json.contains("simulator")) health.all_run = false;
   json["hosts"] = Json::array();
   for (const TestbedHost& host : state.hosts) {
-    json["hosts"].push_back(host_status(host, state, directory, all_run));
+    json["hosts"].push_back(host_status(host, state, directory, health));
   }
   json["namespaces"] = state.namespaces;
-  json["all_running"] = all_run;
+  json["all_running"] = health.all_run && health.all_answer;
   return json;
 }
 
@@ -86,6 +100,8 @@ void print_host(const Json& host, const Json& simulator) {
                nic.value("dma_regions", 0), nic.value("tx_frames", uint64_t{0}), nic.value("rx_frames", uint64_t{0}));
   }
   fmt::print("\n");
+  const Json hostd = host.value("hostd", Json::object()).value("status", Json::object());
+  if (hostd.contains("error")) fmt::print("           {}\n", hostd["error"].get<std::string>());
 }
 
 // "vi3.events" -> VI 3, "events".
@@ -143,8 +159,8 @@ int cli_status(const std::string& run_dir, bool as_json) {
   const RunDirectory directory(run_dir);
   Result<TestbedState> state = testbed_state(directory);
   if (!state) return cli_fail(state.error());
-  bool all_run = true;
-  const Json json = collect_status(directory, *state, all_run);
+  Health health;
+  const Json json = collect_status(directory, *state, health);
   if (as_json) {
     fmt::print("{}\n", json.dump(2));
   } else {
@@ -160,10 +176,10 @@ int cli_status(const std::string& run_dir, bool as_json) {
       print_stages(live.value("stages", Json::array()));
     }
   }
-  if (all_run) return 0;
-  return cli_fail({EIO, fmt::format("a process of this testbed has ended: restart it with `postern down` and `postern "
-                                    "up` (logs in {})",
-                                    directory.path())});
+  if (health.all_run && health.all_answer) return 0;
+  return cli_fail({EIO, fmt::format("a process of this testbed {}: restart it with `postern down` and `postern up` "
+                                    "(logs in {})",
+                                    health.all_run ? "does not answer" : "does not run", directory.path())});
 }
 
 }  // namespace postern::sim

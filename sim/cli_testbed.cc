@@ -1,6 +1,8 @@
 // `postern up` and `postern down`.
 #include <fmt/format.h>
 
+#include <cstdio>
+
 #include "sim/cli_verbs.h"
 
 namespace postern::sim {
@@ -10,16 +12,23 @@ int cli_fail(const Error& error) {
   return 1;
 }
 
-int cli_up(const TestbedOptions& options) {
-  if (Status status = testbed_up(options); !status) return cli_fail(status.error());
-  if (options.foreground) return 0;
-  const RunDirectory directory(options.run_dir);
-  Result<TestbedState> state = testbed_state(directory);
-  if (!state) return cli_fail(state.error());
-  for (const TestbedHost& host : state->hosts) fmt::print("host {}  {}\n", host.name, host.address);
-  for (const std::string& name : state->namespaces)
+namespace {
+
+void print_ready(const TestbedState& state, bool foreground) {
+  for (const TestbedHost& host : state.hosts) fmt::print("host {}  {}\n", host.name, host.address);
+  for (const std::string& name : state.namespaces)
     fmt::print("network namespace {} (ip netns exec {} ...)\n", name, name);
-  fmt::print("up; try: postern exec {} -- PROGRAM ...\n", state->hosts.empty() ? "HOST" : state->hosts.front().name);
+  fmt::print("up; try: postern exec {} -- PROGRAM ...{}\n", state.hosts.empty() ? "HOST" : state.hosts.front().name,
+             foreground ? "; Ctrl-C ends it" : "");
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+int cli_up(const TestbedOptions& options) {
+  TestbedOptions announced = options;
+  announced.on_ready = [&options](const TestbedState& state) { print_ready(state, options.foreground); };
+  if (Status status = testbed_up(announced); !status) return cli_fail(status.error());
   return 0;
 }
 

@@ -94,11 +94,14 @@ void add_sessions(CLI::App& app, CommandLine& line) {
   CLI::App* status = app.add_subcommand("status", "Show processes, hosts, counters and simulated time of the testbed");
   status->add_option("--run-dir", line.run_dir, kRunDirHelp);
   status->add_flag("--json", line.json, "Everything, as JSON");
-  status->footer("Exit status 0 if all processes of the testbed run.\nExample:\n  postern status --json");
+  status->footer("Exit status 0 if all processes of the testbed run and answer.\nExample:\n  postern status --json");
   CLI::App* down = app.add_subcommand("down", "End the testbed and remove its sockets and network namespaces");
   down->add_option("--run-dir", line.run_dir, kRunDirHelp);
   down->footer(
-      "Programs that were started with `postern exec` are told that the network is down.\nExample:\n  postern down");
+      "Programs that were started with `postern exec` are told that the network is down (ENETDOWN from their sockets, "
+      "as\n"
+      "when an interface vanishes). They are not ended: end those that do not stop on their own.\nExample:\n  postern "
+      "down");
   CLI::App* live = app.add_subcommand("live-simulator", "Started by `postern up`")->group("");
   live->add_option("--run-dir", line.live.run_dir)->required();
   live->add_option("--topology", line.live.topology_path);

@@ -308,6 +308,7 @@ Status testbed_up(const TestbedOptions& options) {
   RunDirectoryLock lock;
   if (Status status = lock.acquire(directory); !status) return status;
   if (Status status = startup.run(); !status) return status;
+  if (options.on_ready) options.on_ready(startup.state());
   if (!options.foreground) return {};
   lock.release();
   Status status = watch(directory, startup);

@@ -2,6 +2,7 @@
 // whole; whatever fails on the way up takes down all that was started before it.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ struct TestbedOptions {
   std::vector<std::string> settings;  // "property=value" or "host:property=value"
   std::string pcap_dir;               // capture at every port into this directory; empty: what the topology says
   bool foreground = false;            // stay until a signal comes or a process of the testbed ends, then end it
+  std::function<void(const TestbedState&)> on_ready;  // called once when all hosts are ready; may be empty
 };
 
 // Where the programs that belong to this one are: in the same folder, or where an installation puts them.

@@ -31,6 +31,17 @@ expect 1 "no host 'z'.*a, b" "$POSTERN" exec z -- true
 expect 127 "no-such-program.*not found" "$POSTERN" exec a -- no-such-program
 expect 126 "cannot execute" "$POSTERN" exec a -- /etc/passwd
 expect 1 "which program" "$POSTERN" exec a
+# As while `up` is at work: host b's hostd is not recorded yet.
+cp "$POSTERN_RUN_DIR/state.json" "$WORK/state.json"
+python3 - "$WORK/state.json" "$POSTERN_RUN_DIR/state.json" <<'PY'
+import json, sys
+state = json.load(open(sys.argv[1]))
+state["processes"] = [process for process in state["processes"] if process["host"] != "b"]
+json.dump(state, open(sys.argv[2], "w"))
+PY
+expect 1 "does not run.*postern down" "$POSTERN" status
+cp "$WORK/state.json" "$POSTERN_RUN_DIR/state.json"
+"$POSTERN" status >/dev/null || fail "status"
 [ "$(on a sh -c 'exit 7'; echo $?)" = 7 ] || fail "exec should return the program's exit status"
 "$POSTERN" down >/dev/null || fail "down"
 
@@ -56,8 +67,12 @@ fi
 
 # A crashed run is noticed and cleaned by the next up and by down.
 up
-kill -9 "$(status "s['simulator']['pid']")" "$(status "s['hosts'][0]['hostd']['pid']")" \
-  "$(status "s['hosts'][1]['hostd']['pid']")"
+crashing=()
+for process in "s['simulator']" "s['hosts'][0]['hostd']" "s['hosts'][1]['hostd']"; do
+  pid_of "$process['pid']"
+  crashing+=("$PID")
+done
+kill -9 "${crashing[@]}"
 wait_for 5 "status notices the crash" bash -c "! '$POSTERN' status"
 "$POSTERN" up >"$WORK/out" 2>"$WORK/err" || fail "up after a crash: $(cat "$WORK/err")"
 grep -q "cleaning up" "$WORK/err" || fail "up should say that it cleans up"

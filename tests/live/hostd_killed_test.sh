@@ -19,14 +19,10 @@ up
 background server "$POSTERN" exec b -- python3 "$WORK/server.py"
 server=$LAST
 wait_for 20 "the server listens" grep -q listening "$WORK/server.log"
-kill -9 "$(status "s['hosts'][1]['hostd']['pid']")"
-deadline=$((SECONDS + 5))
-while kill -0 "$server" 2>/dev/null; do
-  [ "$SECONDS" -lt "$deadline" ] || fail "the server hangs after its hostd's death"
-  sleep 0.05
-done
-wait "$server"
-[ $? = 3 ] || fail "the server should have got an error: $(cat "$WORK/server.log")"
+pid_of "s['hosts'][1]['hostd']['pid']"
+kill -9 "$PID"
+wait_end 5 "the server after its hostd's death" "$server"
+[ "$STATUS" = 3 ] || fail "the server should have got an error: $(cat "$WORK/server.log")"
 on b true 2>"$WORK/err" && fail "exec on a host without hostd should fail"
 grep -q "hostd of host 'b' does not run" "$WORK/err" || fail "exec should say why: $(cat "$WORK/err")"
 on a python3 -c 'import socket; s = socket.socket(); s.bind(("10.9.0.1", 9000)); s.listen()' || fail "host a should go on"

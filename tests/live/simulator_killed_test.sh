@@ -41,15 +41,11 @@ background client "$POSTERN" exec a -- python3 "$WORK/client.py"
 client=$LAST
 wait_for 20 "the client is connected" grep -q connected "$WORK/client.log"
 
-kill -9 "$(status "s['simulator']['pid']")"
+pid_of "s['simulator']['pid']"
+kill -9 "$PID"
 for name in client server; do
-  deadline=$((SECONDS + 5))
-  while kill -0 "${!name}" 2>/dev/null; do
-    [ "$SECONDS" -lt "$deadline" ] || fail "the $name hangs after the simulator's death: $(cat "$WORK/$name.log")"
-    sleep 0.05
-  done
-  wait "${!name}"
-  [ $? = 3 ] || fail "the $name should have got an error: $(cat "$WORK/$name.log")"
+  wait_end 5 "the $name after the simulator's death" "${!name}"
+  [ "$STATUS" = 3 ] || fail "the $name should have got an error: $(cat "$WORK/$name.log")"
 done
 "$POSTERN" status >/dev/null 2>"$WORK/err" && fail "status should notice"
 grep -q "postern down" "$WORK/err" || fail "status should name the remedy: $(cat "$WORK/err")"

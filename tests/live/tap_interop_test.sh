@@ -38,7 +38,7 @@ mkdir "$WORK/www"
 random_file "$WORK/www/file" 4
 
 background kernel_server ip netns exec "$NETNS" python3 -m http.server 8000 --bind 10.9.0.9 --directory "$WORK/www"
-wait_for 20 "the kernel's server listens" ip netns exec "$NETNS" curl -s -o /dev/null http://10.9.0.9:8000/
+wait_for 20 "the kernel's server listens" ip netns exec "$NETNS" curl -s -o /dev/null --max-time 5 http://10.9.0.9:8000/
 on a curl -s --max-time 30 -o "$WORK/got" http://10.9.0.9:8000/file || fail "curl on a from the kernel: status $?"
 [ "$(hash_of "$WORK/got")" = "$(hash_of "$WORK/www/file")" ] || fail "kernel to a: the file arrived changed"
 

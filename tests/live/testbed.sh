@@ -79,6 +79,22 @@ up() { "$POSTERN" up "$@" >"$WORK/up.log" 2>&1 || fail "postern up $*: $(cat "$W
 # status FILTER: part of `postern status --json`, by a Python expression over `s`.
 status() { "$POSTERN" status --json 2>/dev/null | python3 -c "import json,sys; s=json.load(sys.stdin); print($1)"; }
 
+# pid_of FILTER: a process id from `postern status --json`, in $PID.
+pid_of() {
+  PID=$(status "$1") && [[ $PID =~ ^[1-9][0-9]*$ ]] || fail "no process id at $1 but '$PID'"
+}
+
+# wait_end SECONDS DESCRIPTION PID: until a child of this shell has ended; its exit status is in $STATUS.
+wait_end() {
+  local deadline=$((SECONDS + $1))
+  while kill -0 "$3" 2>/dev/null; do
+    [ "$SECONDS" -lt "$deadline" ] || fail "not within $1 s: the end of $2"
+    sleep 0.05
+  done
+  wait "$3"
+  STATUS=$?
+}
+
 require_tap() {
   [ "$(id -u)" = 0 ] || skip "TAP ports need root"
   ip netns list >/dev/null 2>&1 || skip "no permission for network namespaces (ip netns)"
