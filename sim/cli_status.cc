@@ -162,7 +162,7 @@ int cli_status(const std::string& run_dir, bool as_json) {
   Health health;
   const Json json = collect_status(directory, *state, health);
   if (as_json) {
-    fmt::print("{}\n", json.dump(2));
+    fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
   } else {
     fmt::print("run directory {}, topology {}\n", directory.path(), state->topology);
     const Json simulator = json.value("simulator", Json::object());

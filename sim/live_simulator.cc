@@ -211,7 +211,7 @@ class LiveSimulation {
     for (const Counter& counter : network_->counters()) wires[counter.name] = counter.value;
     json["wires"] = std::move(wires);
     json["stages"] = stage_status();
-    return json.dump();
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace);  // paths need not be UTF-8
   }
 
   const LiveOptions& options_;

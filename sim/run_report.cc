@@ -263,7 +263,7 @@ std::string report_json(const RunReport& report) {
   for (const WorkloadResult& result : report.workloads) {
     root["workloads"].push_back(workload_json(result));
   }
-  return root.dump(2) + "\n";
+  return root.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 std::string report_text(const RunReport& report) {

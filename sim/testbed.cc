@@ -10,11 +10,12 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
+#include <optional>
 #include <thread>
 
 #include "driver/hostd_client.h"
 #include "sim/tap_namespace.h"
+#include "sim/toml_reader.h"
 #include "sim/topology.h"
 
 namespace postern::sim {
@@ -37,17 +38,10 @@ std::vector<ProcessId> ids_of_role(const TestbedState& state, const std::string&
 
 // Everything that a state file names. Hosts first, so that they can tell their device goodbye.
 void end_recorded(const TestbedState& state) {
+  if (!state.same_boot()) return;  // all of it has gone with the kernel; what has its names and numbers now is not ours
   process_end(ids_of_role(state, "hostd"), kEndPatience);
   process_end(ids_of_role(state, "simulator"), kEndPatience);
   for (const std::string& name : state.namespaces) network_namespace_remove(name);
-}
-
-Result<std::string> read_text(const std::string& path) {
-  std::ifstream stream(path);
-  if (!stream) return Error{ENOENT, fmt::format("cannot read {}: check the path", path)};
-  std::ostringstream text;
-  text << stream.rdbuf();
-  return text.str();
 }
 
 // Last line of a log, for an error message.
@@ -81,34 +75,41 @@ class Startup {
   }
 
   // Starts everything; the caller holds the directory's lock.
+  // From here on a signal does not end this process; it ends what has been started so far.
   Status run() {
+    signals_.emplace();
     Status status = clean_stale();
     if (status) status = begin_state();
     if (status) status = create_namespaces();
+    if (status && signals_->wait(milliseconds(0))) status = Error{EINTR, "interrupted"};
     if (status) status = start_simulator();
     if (status) status = start_hosts();
     if (!status && own_state_) {
       end_recorded(state_);
-      directory_.clear(true);  // the logs may say why
+      directory_.remove_run(state_, true);  // the logs may say why
+      directory_.release();
     }
     return status;
   }
 
-  [[nodiscard]] const SignalDescriptor& signals() const { return signals_; }
+  // After run().
+  [[nodiscard]] const SignalDescriptor& signals() const { return *signals_; }
   [[nodiscard]] const TestbedState& state() const { return state_; }
 
  private:
   Status begin_state() {
     state_.topology = topology_.source_name;
+    state_.boot_id = current_boot_id();
     for (const HostSpec& host : topology_.hosts) {
       state_.hosts.push_back({host.name, fmt::format("{}/{}", format_ipv4(host.address_ipv4), host.prefix_bits)});
     }
+    own_state_ = true;
+    if (Status status = directory_.save(state_); !status) return status;
     std::ofstream stream(directory_.file("topology.toml"), std::ios::trunc);
     stream << topology_text_;
     if (!stream.flush())
       return Error{EIO, fmt::format("cannot write to {}: is the file system full?", directory_.path())};
-    own_state_ = true;
-    return directory_.save(state_);
+    return {};
   }
 
   Result<Topology> load() {
@@ -116,7 +117,7 @@ class Startup {
       topology_text_ = default_topology_text();
       return default_topology();
     }
-    Result<std::string> text = read_text(options_.topology_path);
+    Result<std::string> text = read_text_file(options_.topology_path);
     if (!text) return text.error();
     topology_text_ = text.value();
     return parse_topology(topology_text_, options_.topology_path);
@@ -128,7 +129,7 @@ class Startup {
     if (!previous) return previous.error();
     if (!previous->has_value()) return {};
     const TestbedState& old = **previous;
-    bool all = true;
+    bool all = old.same_boot();
     for (const TestbedProcess& process : old.processes) all = all && process_alive(process.id);
     if (all && !old.processes.empty()) {
       return Error{EEXIST,
@@ -138,8 +139,8 @@ class Startup {
     }
     fmt::print(stderr, "postern: cleaning up after a testbed that did not end properly\n");
     end_recorded(old);
-    directory_.clear(false);
-    return directory_.create();
+    directory_.remove_run(old, false);
+    return {};
   }
 
   Status create_namespaces() {
@@ -184,7 +185,7 @@ class Startup {
     state_.processes.push_back({"simulator", "", id.value()});
     Status status = directory_.save(state_);
     if (status) {
-      Result<std::string> line = process_wait_line(ready[0], signals_.fd(), kSimulatorReadyTimeout);
+      Result<std::string> line = process_wait_line(ready[0], signals_->fd(), kSimulatorReadyTimeout);
       if (!line) {
         const std::string log_line = last_line(spec.log_path);
         status =
@@ -246,13 +247,13 @@ class Startup {
         return Error{ETIMEDOUT, fmt::format("hostd of host '{}' was not ready within {} ms; see {}", host.name,
                                             kHostdReadyTimeout.count(), log)};
       }
-      if (signals_.wait(milliseconds(10))) return Error{EINTR, "interrupted"};
+      if (signals_->wait(milliseconds(10))) return Error{EINTR, "interrupted"};
     }
   }
 
   const TestbedOptions& options_;
   const RunDirectory& directory_;
-  SignalDescriptor signals_;
+  std::optional<SignalDescriptor> signals_;  // from run() on
   Topology topology_;
   std::string topology_text_;
   std::string hostd_program_;
@@ -305,6 +306,7 @@ Status testbed_up(const TestbedOptions& options) {
   Startup startup(options, directory);
   if (Status status = startup.check(); !status) return status;
   if (Status status = directory.create(); !status) return status;
+  if (Status status = directory.claim(); !status) return status;
   RunDirectoryLock lock;
   if (Status status = lock.acquire(directory); !status) return status;
   if (Status status = startup.run(); !status) return status;
@@ -318,19 +320,23 @@ Status testbed_up(const TestbedOptions& options) {
 
 Result<std::string> testbed_down(const std::string& run_dir) {
   const RunDirectory directory(run_dir);
-  if (access(directory.path().c_str(), F_OK) != 0) return fmt::format("no testbed is up in {}", directory.path());
+  const std::string none = fmt::format("no testbed is up in {}", directory.path());
+  Result<std::optional<TestbedState>> state = directory.load();
+  if (!state) return state.error();
+  if (!state->has_value() && !directory.claimed()) return none;  // somebody else's directory, or none
   if (Status status = directory.create(); !status) return status.error();
   RunDirectoryLock lock;
   if (Status status = lock.acquire(directory); !status) return status.error();
-  Result<std::optional<TestbedState>> state = directory.load();
+  state = directory.load();
   if (!state) return state.error();
   if (!state->has_value()) {
-    directory.clear(false);
-    return fmt::format("no testbed is up in {}", directory.path());
+    directory.release();
+    return none;
   }
   const bool crashed = !(*state)->any_alive();
   end_recorded(**state);
-  directory.clear(false);
+  directory.remove_run(**state, false);
+  directory.release();
   return (crashed ? "cleaned up after a testbed that did not end properly in " : "ended the testbed in ") +
          directory.path();
 }
@@ -341,6 +347,11 @@ Result<TestbedState> testbed_state(const RunDirectory& directory) {
   if (!state->has_value()) {
     return Error{ENOENT, fmt::format("no testbed is up in {}: start one with `postern up`, or name its directory with "
                                      "--run-dir",
+                                     directory.path())};
+  }
+  if (!(*state)->same_boot()) {
+    return Error{ENOENT, fmt::format("the testbed in {} ended with a restart of this computer: start it again with "
+                                     "`postern up`",
                                      directory.path())};
   }
   return **state;

@@ -21,6 +21,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 constexpr int kStateFormat = 1;
+constexpr char kMark[] = ".postern";
 
 std::string default_path() {
   const char* own = getenv("POSTERN_RUN_DIR");
@@ -38,12 +39,26 @@ TestbedState parse_state(const Json& json) {
     state.processes.push_back({entry.at("role"), entry.at("host"),
                                ProcessId{entry.at("pid").get<pid_t>(), entry.at("start_ticks").get<uint64_t>()}});
   }
+  state.boot_id = json.value("boot_id", "");
   return state;
 }
 
 }  // namespace
 
+std::string current_boot_id() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string id;
+  std::getline(file, id);
+  return id;
+}
+
+bool TestbedState::same_boot() const {
+  const std::string current = current_boot_id();
+  return boot_id.empty() || current.empty() || boot_id == current;
+}
+
 bool TestbedState::any_alive() const {
+  if (!same_boot()) return false;
   for (const TestbedProcess& process : processes) {
     if (process_alive(process.id)) return true;
   }
@@ -86,6 +101,29 @@ Status RunDirectory::create() const {
   return {};
 }
 
+Status RunDirectory::claim() const {
+  Result<std::optional<TestbedState>> state = load();
+  if (!state) return state.error();
+  std::error_code ignored;
+  std::string foreign;
+  for (const auto& entry : std::filesystem::directory_iterator(path_, ignored)) {
+    const std::string name = entry.path().filename().string();
+    // A mark allows logs and captures of earlier testbeds, but nothing that a new one would overwrite.
+    if (!claimed() || name == "topology.toml") foreign = name;
+  }
+  if (!foreign.empty() && !state->has_value()) {
+    return Error{ENOTEMPTY, fmt::format("run directory {} holds files that are not of a testbed ({}): choose an empty "
+                                        "or new directory with --run-dir",
+                                        path_, foreign)};
+  }
+  const int fd = open(file(kMark).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd < 0) return Error{errno, fmt::format("cannot write to {}: {}", path_, strerror(errno))};
+  close(fd);
+  return {};
+}
+
+bool RunDirectory::claimed() const { return access(file(kMark).c_str(), F_OK) == 0; }
+
 Result<std::optional<TestbedState>> RunDirectory::load() const {
   std::ifstream stream(file("state.json"));
   if (!stream) return std::optional<TestbedState>{};
@@ -98,13 +136,16 @@ Result<std::optional<TestbedState>> RunDirectory::load() const {
     }
     return std::optional<TestbedState>(parse_state(json));
   } catch (const nlohmann::json::exception& problem) {
-    return Error{EPROTO, fmt::format("{} is damaged ({}): end the processes of that run and remove the directory",
-                                     file("state.json"), problem.what())};
+    return Error{EPROTO,
+                 fmt::format("{} is damaged or not of postern ({}): choose another directory with --run-dir, or "
+                             "end the processes of that testbed and remove the file",
+                             file("state.json"), problem.what())};
   }
 }
 
 Status RunDirectory::save(const TestbedState& state) const {
   Json json{{"format", kStateFormat}, {"topology", state.topology}, {"run_dir", path_}};
+  json["boot_id"] = state.boot_id;
   json["hosts"] = Json::array();
   json["namespaces"] = state.namespaces;
   json["processes"] = Json::array();
@@ -118,7 +159,7 @@ Status RunDirectory::save(const TestbedState& state) const {
   const std::string temporary = file("state.json.new");
   {
     std::ofstream stream(temporary, std::ios::trunc);
-    stream << json.dump(2) << '\n';
+    stream << json.dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
     if (!stream.flush()) return Error{EIO, fmt::format("cannot write {}: is the file system full?", temporary)};
   }
   if (rename(temporary.c_str(), file("state.json").c_str()) != 0) {
@@ -127,16 +168,26 @@ Status RunDirectory::save(const TestbedState& state) const {
   return {};
 }
 
-void RunDirectory::clear(bool keep_logs) const {
+void RunDirectory::remove_run(const TestbedState& state, bool keep_logs) const {
+  std::vector<std::string> names{"control.sock", "topology.toml"};
+  if (!keep_logs) names.emplace_back("simulator.log");
+  for (const TestbedHost& host : state.hosts) {
+    if (host.name.find('/') != std::string::npos) continue;  // a state file that somebody has changed
+    names.insert(names.end(), {host.name + ".sock", "nic-" + host.name + ".sock"});
+    if (!keep_logs) names.push_back("hostd-" + host.name + ".log");
+  }
+  names.insert(names.end(), {"state.json.new", "state.json"});
+  for (const std::string& name : names) unlink(file(name).c_str());
+}
+
+void RunDirectory::release() const {
+  unlink(file("lock").c_str());
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator(path_, ignored)) {
-    const std::string extension = entry.path().extension().string();
-    const std::string name = entry.path().filename().string();
-    const bool own = extension == ".sock" || name == "state.json" || name == "state.json.new" || name == "lock" ||
-                     name == "topology.toml" || (extension == ".log" && !keep_logs);
-    if (own) std::filesystem::remove(entry.path(), ignored);
+    if (entry.path().filename() != kMark) return;
   }
-  rmdir(path_.c_str());  // stays if logs or captures are in it
+  unlink(file(kMark).c_str());
+  rmdir(path_.c_str());
 }
 
 RunDirectoryLock::~RunDirectoryLock() { release(); }

@@ -11,6 +11,9 @@
 
 namespace postern::sim {
 
+// Names the time from one start of the kernel to the next; empty if it cannot be read.
+[[nodiscard]] std::string current_boot_id();
+
 struct TestbedHost {
   std::string name;
   std::string address;  // with prefix length
@@ -27,7 +30,10 @@ struct TestbedState {
   std::vector<TestbedHost> hosts;
   std::vector<std::string> namespaces;  // network namespaces that this testbed created
   std::vector<TestbedProcess> processes;
+  std::string boot_id;  // of the kernel under which it was started
 
+  // True if this kernel has been running since: else process ids, start times and names mean something else now.
+  [[nodiscard]] bool same_boot() const;
   [[nodiscard]] bool any_alive() const;
   [[nodiscard]] const TestbedHost* find_host(const std::string& name) const;
 };
@@ -46,12 +52,19 @@ class RunDirectory {
 
   // Creates the directory (mode 0700) and checks that it is a directory of this user.
   [[nodiscard]] Status create() const;
+  // Takes the directory for testbeds: leaves a mark, by which a directory with logs or captures of an earlier testbed
+  // is known later. ENOTEMPTY if it holds files of somebody else.
+  [[nodiscard]] Status claim() const;
+  [[nodiscard]] bool claimed() const;
   // The state file; nullopt if there is none. A damaged file is an error.
   [[nodiscard]] Result<std::optional<TestbedState>> load() const;
   // Replaces the state file atomically.
   [[nodiscard]] Status save(const TestbedState& state) const;
-  // Removes state, sockets and, if it is then empty, the directory. Logs and captures stay only if keep_logs.
-  void clear(bool keep_logs) const;
+  // Removes the files that a testbed with these hosts makes, and no others: sockets, topology, logs unless keep_logs,
+  // and at last the state file. Captures stay.
+  void remove_run(const TestbedState& state, bool keep_logs) const;
+  // Removes the lock and, if nothing else is left, the mark and the directory.
+  void release() const;
 
  private:
   std::string path_;

@@ -1,14 +1,17 @@
 // Checked TOML access; see the header.
 #include "sim/toml_reader.h"
 
+#include <fcntl.h>
 #include <fmt/core.h>
 #include <fmt/ranges.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cmath>
 #include <cstring>
-#include <fstream>
-#include <sstream>
+
+#include "driver/unique_fd.h"
 
 namespace postern::sim {
 namespace {
@@ -190,15 +193,27 @@ Result<toml::table> parse_toml(const std::string& text, const std::string& sourc
 }
 
 Result<std::string> read_text_file(const std::string& path) {
-  errno = 0;
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream content;
-  if (!file || !(content << file.rdbuf())) {
-    const int code = errno != 0 ? errno : EIO;
-    return Error{code, fmt::format("cannot read {}: {}; give the path of a readable TOML file", path,
-                                   code == EIO ? "it is empty or not a regular file" : std::strerror(code))};
+  const auto fail = [&path](int code, const char* why) {
+    return Error{code, fmt::format("cannot read {}: {}; give the path of a readable TOML file", path, why)};
+  };
+  // Not a FIFO or a terminal: opening or reading it could wait for ever.
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
+  struct stat info {};
+  if (!fd.valid() || fstat(fd.get(), &info) != 0) {
+    const int code = errno;
+    return fail(code, std::strerror(code));
   }
-  return content.str();
+  if (!S_ISREG(info.st_mode)) return fail(EINVAL, "it is not a regular file");
+  std::string content;
+  char part[4096];
+  ssize_t got = 0;
+  while ((got = read(fd.get(), part, sizeof part)) > 0) content.append(part, static_cast<size_t>(got));
+  if (got < 0) {
+    const int code = errno;
+    return fail(code, std::strerror(code));
+  }
+  if (content.empty()) return fail(EIO, "it is empty");
+  return content;
 }
 
 }  // namespace postern::sim
