@@ -6,6 +6,8 @@
 #include <array>
 #include <cerrno>
 
+#include "driver/foreign_fd_closer.h"
+
 namespace postern::vfio_user {
 namespace {
 
@@ -18,10 +20,10 @@ void take_fds(msghdr& message, Message& into) {
     for (size_t i = 0; i < count; ++i) {
       int fd = -1;
       std::memcpy(&fd, CMSG_DATA(control) + i * sizeof(int), sizeof(int));
-      UniqueFd owned(fd);
       if (into.fds.size() < kMaxMessageFds) {
-        into.fds.push_back(std::move(owned));
+        into.fds.emplace_back(fd);
       } else {
+        close_foreign(fd);
         into.too_many_fds = true;
       }
     }
@@ -31,13 +33,39 @@ void take_fds(msghdr& message, Message& into) {
 
 }  // namespace
 
+Message::~Message() {
+  for (UniqueFd& fd : fds) close_foreign(fd.release());
+}
+
+void Message::swap(Message& other) noexcept {
+  std::swap(header, other.header);
+  payload.swap(other.payload);
+  fds.swap(other.fds);
+  std::swap(too_many_fds, other.too_many_fds);
+}
+
 MessageSocket::MessageSocket(UniqueFd fd) : fd_(std::move(fd)) {
   const int flags = fcntl(fd_.get(), F_GETFL);
   if (flags >= 0) fcntl(fd_.get(), F_SETFL, flags | O_NONBLOCK);
 }
 
+MessageSocket& MessageSocket::operator=(MessageSocket&& other) noexcept {
+  if (this == &other) return *this;
+  close();
+  fd_ = std::move(other.fd_);
+  incoming_ = std::move(other.incoming_);
+  header_bytes_ = std::exchange(other.header_bytes_, 0);
+  payload_bytes_ = std::exchange(other.payload_bytes_, 0);
+  output_ = std::move(other.output_);
+  output_fds_ = std::move(other.output_fds_);
+  sent_bytes_ = std::exchange(other.sent_bytes_, 0);
+  return *this;
+}
+
+// The peer sees the hang-up at once; what it sent that nobody has read goes with the socket, in the closer's thread.
 void MessageSocket::close() {
-  fd_.reset();
+  if (fd_.valid()) shutdown(fd_.get(), SHUT_RDWR);
+  close_foreign(fd_.release());
   incoming_ = Message();
   header_bytes_ = payload_bytes_ = sent_bytes_ = 0;
   output_.clear();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "driver/unique_fd.h"
@@ -10,7 +11,19 @@
 
 namespace postern::vfio_user {
 
+// Descriptors that are still in a message at its end go to close_foreign(). Keep one beyond that only if its close()
+// cannot wait.
 struct Message {
+  Message() = default;
+  Message(Message&& other) noexcept { swap(other); }
+  Message& operator=(Message&& other) noexcept {
+    Message taken(std::move(other));
+    swap(taken);
+    return *this;
+  }
+  ~Message();
+  void swap(Message& other) noexcept;
+
   Header header;
   std::vector<uint8_t> payload;  // without the header
   std::vector<UniqueFd> fds;
@@ -31,6 +44,9 @@ class MessageSocket {
   MessageSocket() = default;
   // Takes a connected SOCK_STREAM socket and makes it non-blocking.
   explicit MessageSocket(UniqueFd fd);
+  MessageSocket(MessageSocket&&) = default;
+  MessageSocket& operator=(MessageSocket&& other) noexcept;
+  ~MessageSocket() { close(); }
 
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] bool valid() const { return fd_.valid(); }

@@ -1,3 +1,7 @@
+postern_add_test(foreign_fd_closer_test
+  SOURCES foreign_fd_closer_test.cc
+  LIBS postern_foreign_fd_closer
+  LABELS live)
 postern_add_test(eventfd_signaller_test SOURCES eventfd_signaller_test.cc LIBS postern_eventfd_signaller)
 
 # The wire format, and client against server in one process.

@@ -6,8 +6,10 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <chrono>
 
 #include "driver/vfio_user_socket.h"
+#include "tests/driver/slow_descriptor.h"
 
 namespace postern::vfio_user {
 namespace {
@@ -184,6 +186,24 @@ TEST_F(MessageSocketTest, TooManyDescriptorsAreClosedAndReported) {
   ASSERT_EQ(socket.receive(got), ReceiveOutcome::kMessage);
   EXPECT_TRUE(got.too_many_fds);
   EXPECT_EQ(got.fds.size(), kMaxMessageFds);
+}
+
+// Each round: the last copy of a descriptor whose close() takes seconds travels in a message.
+TEST_F(MessageSocketTest, DescriptorsWithSlowClosesDoNotHoldUpTheReader) {
+  const auto begun = std::chrono::steady_clock::now();
+  testing::SlowDescriptor slow[3];
+  write_raw(message(1, 0), {slow[0].get()});
+  std::vector<int> many(kMaxMessageFds, slow[1].get());
+  many.push_back(slow[1].get());
+  write_raw(message(2, 0), many);
+  write_raw(message(3, 0), {slow[2].get()});
+  for (testing::SlowDescriptor& descriptor : slow) descriptor.drop();
+  ASSERT_EQ(socket.receive(got), ReceiveOutcome::kMessage);
+  ASSERT_EQ(socket.receive(got), ReceiveOutcome::kMessage);
+  EXPECT_TRUE(got.too_many_fds);
+  got = Message();
+  socket.close();  // the third message is still unread
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(1));
 }
 
 TEST_F(MessageSocketTest, ImpossibleSizesAreReported) {
