@@ -90,6 +90,7 @@ void endpoint_free(Core& core, Endpoint& endpoint) {
   connection_remove(core, endpoint);
   bound_remove(core, endpoint);
   if (endpoint.kind.load(std::memory_order_relaxed) == EndpointKind::kTcp) {
+    if (endpoint.tcp.accept_count != 0 || endpoint.tcp.half_open_count != 0) tcp_listener_stop(core, endpoint);
     tcp_time_wait_unlink(core, endpoint);
     tcp_listener_forget_child(core, endpoint);
     tcp_timers_stop(core, endpoint);

@@ -383,10 +383,7 @@ int Stack::shutdown(int endpoint_id, int how) {
     // Linux: a listener that is shut down for reading stops listening and keeps its descriptor.
     if (how == SHUT_WR) return 0;
     bound_remove(core, *endpoint);
-    while (Endpoint* child = tcp_listener_accept(core, *endpoint)) {
-      child->descriptor_open.store(kDescriptorNone, std::memory_order_relaxed);
-      tcp_abort(core, *child, ECONNABORTED);
-    }
+    tcp_listener_stop(core, *endpoint);
     endpoint->tcp.state = TcpState::kClosed;
     core.notify(*endpoint);
     return 0;

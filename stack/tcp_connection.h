@@ -209,11 +209,14 @@ void tcp_icmp_error(Core& core, const SocketAddress& local, const SocketAddress&
 // -----------------------------------------------------------------------------------------
 struct TcpSegment;
 void tcp_listener_input(Core& core, Endpoint& listener, const TcpSegment& segment);
-// A half-open child got its acknowledgement: moves it to the accept queue. False if that is full.
+// A half-open child got its acknowledgement: moves it to the accept queue. False if that is full, or if nobody listens
+// any more (then the child is gone).
 [[nodiscard]] bool tcp_listener_child_ready(Core& core, Endpoint& child);
 // The child is going away: takes it off its listener's books.
 void tcp_listener_forget_child(Core& core, Endpoint& child);
 [[nodiscard]] Endpoint* tcp_listener_accept(Core& core, Endpoint& listener);
+// Resets what is half-open or not yet accepted.
+void tcp_listener_stop(Core& core, Endpoint& listener);
 void tcp_listener_close(Core& core, Endpoint& listener);
 
 }  // namespace postern::stack

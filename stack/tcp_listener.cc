@@ -93,6 +93,11 @@ void tcp_listener_input(Core& core, Endpoint& listener, const TcpSegment& segmen
 bool tcp_listener_child_ready(Core& core, Endpoint& child) {
   if (child.tcp.parent == kNoEndpoint) return true;
   Endpoint& listener = core.endpoints[child.tcp.parent];
+  if (listener.tcp.state != TcpState::kListen) {  // cannot be: who stops listening resets its children first
+    tcp_listener_forget_child(core, child);
+    tcp_abort(core, child, ECONNABORTED);
+    return false;
+  }
   if (accept_queue_full(listener)) {
     ++core.stats().drop_tcp_backlog_full;
     return false;
@@ -148,7 +153,7 @@ Endpoint* tcp_listener_accept(Core& core, Endpoint& listener) {
   return &child;
 }
 
-void tcp_listener_close(Core& core, Endpoint& listener) {
+void tcp_listener_stop(Core& core, Endpoint& listener) {
   const uint32_t listener_index = core.index_of(listener);
   while (listener.tcp.accept_head != kNoEndpoint) {
     Endpoint& child = core.endpoints[listener.tcp.accept_head];
@@ -163,6 +168,10 @@ void tcp_listener_close(Core& core, Endpoint& listener) {
     tcp_listener_forget_child(core, child);
     tcp_abort(core, child, ECONNABORTED);
   }
+}
+
+void tcp_listener_close(Core& core, Endpoint& listener) {
+  tcp_listener_stop(core, listener);
   endpoint_free(core, listener);
 }
 

@@ -247,5 +247,34 @@ TEST(TcpInputTimeWaitTest, RepeatedFinIsAcknowledgedAgainAndNewSynReusesTheConne
   EXPECT_EQ(peer.sent[0].header.flags, kTcpSyn | kTcpAck);
 }
 
+TEST(TcpListenerTest, ShutdownResetsHalfOpenAndUnacceptedConnections) {
+  ScriptedPeer peer;
+  const int listener = listen_on(peer.host, 80);
+  peer.local_port = 80;
+  peer.segment_in(kTcpSyn, 5000, 0);  // stays half-open
+  ASSERT_EQ(peer.sent.size(), 1u);
+  const uint32_t half_open_seq = peer.sent[0].header.seq;
+  peer.peer.port += 1;
+  peer.segment_in(kTcpSyn, 7000, 0);
+  ASSERT_EQ(peer.sent.size(), 2u);
+  peer.segment_in(kTcpAck, 7001, peer.sent[1].header.seq + 1);
+  peer.sent.clear();
+  EXPECT_EQ(peer.host.stack->shutdown(listener, SHUT_RDWR), 0);
+  ASSERT_EQ(peer.sent.size(), 2u);
+  for (const SentSegment& segment : peer.sent) EXPECT_NE(segment.header.flags & kTcpRst, 0);
+  peer.sent.clear();
+  // The handshake's last segment comes too late.
+  peer.peer.port -= 1;
+  peer.segment_in(kTcpAck, 5001, half_open_seq + 1);
+  ASSERT_EQ(peer.sent.size(), 1u);
+  EXPECT_NE(peer.sent[0].header.flags & kTcpRst, 0);
+  EXPECT_EQ(peer.host.stack->listen(listener, 16), 0);  // starts again with nothing in its books
+  EXPECT_EQ(peer.host.stack->accept(listener, nullptr), -EAGAIN);
+  EXPECT_EQ(peer.host.stack->shutdown(listener, SHUT_RD), 0);
+  EXPECT_EQ(peer.host.stack->close(listener), 0);
+  EXPECT_TRUE(peer.host.stack->all_closed());
+  EXPECT_TRUE(peer.host.ports.taken.empty());
+}
+
 }  // namespace
 }  // namespace postern::stack::test
