@@ -80,4 +80,20 @@ void drain_tx_backlog(Core& core) {
   }
 }
 
+void wait_for_buffers(Core& core, Endpoint& endpoint) {
+  ++core.stats().drop_no_buffer;
+  endpoint.wants_buffers.store(1, std::memory_order_release);
+  core.state->buffer_waiters.store(1, std::memory_order_release);
+}
+
+void wake_buffer_waiters(Core& core) {
+  core.state->buffer_waiters.store(0, std::memory_order_release);
+  for (uint32_t index = 0; index < core.config->endpoint_count; ++index) {
+    Endpoint& endpoint = core.endpoints[index];
+    if (endpoint.wants_buffers.load(std::memory_order_relaxed) == 0) continue;
+    endpoint.wants_buffers.store(0, std::memory_order_release);
+    if (endpoint.kind.load(std::memory_order_relaxed) != EndpointKind::kFree) core.notify(endpoint);
+  }
+}
+
 }  // namespace postern::stack

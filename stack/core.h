@@ -43,6 +43,10 @@ struct Core {
 bool transmit_frame(Core& core, const TxFrame& frame);
 // Moves frames from the backlog to the ring, then lets waiting TCP connections go on.
 void drain_tx_backlog(Core& core);
+// A send found no packet buffer: the endpoint is not writable until there are some again.
+void wait_for_buffers(Core& core, Endpoint& endpoint);
+// Makes all endpoints that wait for buffers writable.
+void wake_buffer_waiters(Core& core);
 // Room for another data packet; control packets may use the rest of the backlog.
 [[nodiscard]] inline bool tx_has_room(const Core& core) {
   return core.state->tx_backlog.count.load(std::memory_order_relaxed) < TxBacklog::kDataLimit;

@@ -62,6 +62,8 @@ struct Endpoint {
   std::atomic<uint32_t> shutdown_flags{0};        // [any] ShutdownFlags; a FIN sets kShutRead (release, after the data)
   std::atomic<uint32_t> send_buffer_bytes{0};     // [any]
   std::atomic<uint32_t> receive_buffer_bytes{0};  // [any]
+  // [any], written under lock: a send found no packet buffer. Not writable until core.h's wake_buffer_waiters().
+  std::atomic<uint8_t> wants_buffers{0};
   OwnerLock receive_lock;
   ReceiveQueue receive_queue;
 

@@ -44,6 +44,7 @@ void reset_fields(Core& core, Endpoint& endpoint, EndpointKind kind) {
   endpoint.error.store(0, std::memory_order_relaxed);
   endpoint.shutdown_flags.store(0, std::memory_order_relaxed);
   endpoint.user_word.store(0, std::memory_order_relaxed);
+  endpoint.wants_buffers.store(0, std::memory_order_relaxed);
   const StackConfig& config = *core.config;
   const bool tcp = kind == EndpointKind::kTcp;
   endpoint.send_buffer_bytes.store(config.tcp_send_buffer_bytes, std::memory_order_relaxed);

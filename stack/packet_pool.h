@@ -69,6 +69,12 @@ class PacketPool {
   // may still use, so that two hosts full of unsent data do not wait for each other, and an eighth for control
   // segments.
   [[nodiscard]] uint32_t allocate_for_send() { return available() > 2 * reserve_count_ ? allocate() : kNoPacket; }
+  // As allocate_for_send(), for a sender that has next to nothing queued: half of the eighth that received data may use
+  // as well. So sockets full of unsent data do not silence all others.
+  [[nodiscard]] uint32_t allocate_for_small_send() { return small_send_possible() ? allocate() : kNoPacket; }
+  [[nodiscard]] bool small_send_possible() const { return available() > reserve_count_ + reserve_count_ / 2; }
+  // Enough for senders that found nothing to try again: a few more than one takes at once.
+  [[nodiscard]] bool send_worthwhile() const { return available() > 2 * reserve_count_ + 16; }
   void retain(uint32_t packet) {
     assert(packets_[packet].refs > 0);
     ++packets_[packet].refs;

@@ -23,7 +23,7 @@
 namespace postern::stack {
 
 constexpr uint64_t kRegionMagic = 0x31304b5453545350u;  // "PSTSTK01"
-constexpr uint32_t kRegionVersion = 1;                  // grows with each change of a struct in the region
+constexpr uint32_t kRegionVersion = 2;                  // grows with each change of a struct in the region
 
 enum DownFlags : uint32_t { kDownDeviceGone = 1, kDownViHalted = 2, kDownBroken = 4 };
 
@@ -70,6 +70,7 @@ struct StackState {
   std::atomic<uint32_t> open_endpoints{0};  // not free
   std::atomic<uint32_t> vi_usable{1};
   std::atomic<uint64_t> application_poll_ns{0};
+  std::atomic<uint32_t> buffer_waiters{0};  // 1: some endpoint has wants_buffers set; written under the lock
 
   // --- under the lock ---------------------------------------------------------------------------------------------
   ViState vi;

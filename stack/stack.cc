@@ -204,6 +204,9 @@ void Stack::Impl::leave() {
   bool wake = false;
   const auto settle = [&] {
     if (state().output_waiting_head != kNoEndpoint) tcp_run_output_list(core);
+    if (state().buffer_waiters.load(std::memory_order_relaxed) != 0 && core.pool.send_worthwhile()) {
+      wake_buffer_waiters(core);
+    }
     core.netif->flush();
     // A poll consumes the outstanding prime with the events, also when nothing in them wakes anybody: those who sleep
     // must not be left without one (docs/models/sleepers.pml). A sleeper that comes later primes by itself.
@@ -258,6 +261,9 @@ void Stack::Impl::close_endpoint(Endpoint& endpoint) {
 
 void Stack::Impl::housekeeping() {
   ipv4_reassembly_expire(core);
+  if (state().buffer_waiters.load(std::memory_order_relaxed) != 0 && core.pool.small_send_possible()) {
+    wake_buffer_waiters(core);  // some of them may go on with little
+  }
   for (uint32_t index = 0; index < core.config->endpoint_count; ++index) {
     if (core.endpoints[index].kind.load(std::memory_order_relaxed) == EndpointKind::kFree) continue;
     if (!core.pool.above_reserve()) tcp_prune_out_of_order(core, core.endpoints[index].tcp);

@@ -103,7 +103,8 @@ uint32_t tcp_readiness(const Endpoint& endpoint) {
   if ((shut & kShutRead) != 0) mask |= POLLIN | POLLRDNORM | POLLRDHUP;
   if (state == TcpState::kSynSent || state == TcpState::kSynReceived) return mask;
   if (endpoint.receive_queue.bytes() != 0) mask |= POLLIN | POLLRDNORM;
-  if ((shut & kShutWrite) != 0 || state == TcpState::kClosed || tcp_is_writable(endpoint)) mask |= POLLOUT | POLLWRNORM;
+  const bool writable = tcp_is_writable(endpoint) && endpoint.wants_buffers.load(std::memory_order_acquire) == 0;
+  if ((shut & kShutWrite) != 0 || state == TcpState::kClosed || writable) mask |= POLLOUT | POLLWRNORM;
   return mask;
 }
 
@@ -361,7 +362,11 @@ int64_t Stack::recv(int endpoint_id, const iovec* iov, size_t iov_count, int fla
     result = receive_datagram(pool, *endpoint, cursor, flags, info);
   }
   endpoint->receive_lock.unlock();
-  if (tcp && result > 0 && (flags & MSG_PEEK) == 0 && tcp_window_update_due(*endpoint)) {
+  // What was read gave buffers back; nobody else would notice before the next poll.
+  const bool senders_wait =
+      impl_->state().buffer_waiters.load(std::memory_order_acquire) != 0 && impl_->core.pool.send_worthwhile();
+  const bool update = tcp && result > 0 && (flags & MSG_PEEK) == 0 && tcp_window_update_due(*endpoint);
+  if (update || senders_wait) {
     const auto node = static_cast<uint32_t>(endpoint_id);
     if (impl_->state().lock.lock_or_defer(impl_->core.deferred, node, kOpWindowUpdate) == LockResult::kAcquired) {
       impl_->leave_running(node);
@@ -435,7 +440,8 @@ uint32_t Stack::readiness(int endpoint_id) const {
   if (shut == (kShutRead | kShutWrite)) mask |= POLLHUP;
   if ((shut & kShutRead) != 0) mask |= POLLIN | POLLRDNORM | POLLRDHUP;
   if (endpoint->receive_queue.packets() != 0) mask |= POLLIN | POLLRDNORM;
-  if (tx_has_room(impl_->core)) mask |= POLLOUT | POLLWRNORM;
+  const bool buffers = endpoint->wants_buffers.load(std::memory_order_acquire) == 0;
+  if (buffers && tx_has_room(impl_->core)) mask |= POLLOUT | POLLWRNORM;
   return mask;
 }
 

@@ -13,6 +13,7 @@
 namespace postern::stack {
 namespace {
 
+constexpr unsigned kSmallQueueSegments = 2;  // assumed: so much each connection may queue when others use up the pool
 constexpr uint64_t kNsPerTimestampTick = 1'000'000;  // RFC 7323 4.1: between 1 ms and 1 s
 
 uint64_t address_word(const SocketAddress& address) {
@@ -34,7 +35,8 @@ size_t append_to_last(Core& core, TcpConnection& tcp, IovCursor& cursor, size_t 
 }
 
 size_t append_new_packet(Core& core, TcpConnection& tcp, IovCursor& cursor, size_t bytes) {
-  const uint32_t index = core.pool.allocate_for_send();
+  const bool small = tcp.queued_bytes < uint32_t{kSmallQueueSegments} * tcp.mss_bytes;
+  const uint32_t index = small ? core.pool.allocate_for_small_send() : core.pool.allocate_for_send();
   if (index == kNoPacket) return 0;
   Packet& packet = core.pool.packet(index);
   packet.seq = tcp.snd_end;
@@ -150,7 +152,7 @@ int64_t tcp_send(Core& core, Endpoint& endpoint, const iovec* iov, size_t iov_co
     size_t copied = append_to_last(core, tcp, cursor, want);
     if (copied == 0) copied = append_new_packet(core, tcp, cursor, want);
     if (copied == 0) {
-      ++core.stats().drop_no_buffer;
+      wait_for_buffers(core, endpoint);
       break;
     }
     taken += copied;

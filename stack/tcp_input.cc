@@ -237,6 +237,11 @@ void new_data_acknowledged(Core& core, Endpoint& endpoint, const TcpSegment& seg
     tcp_start_retransmit_timer(core, endpoint);  // RFC 6298 5.3
   }
   if (!was_writable && tcp_is_writable(endpoint)) core.notify(endpoint);
+  // With nothing queued it may take from what is kept for such senders.
+  if (tcp.queued_bytes == 0 && endpoint.wants_buffers.load(std::memory_order_relaxed) != 0) {
+    endpoint.wants_buffers.store(0, std::memory_order_release);
+    core.notify(endpoint);
+  }
 }
 
 // Our FIN is acknowledged. False if the endpoint may be gone.

@@ -102,7 +102,7 @@ int64_t send_fragmented(Core& core, Endpoint& endpoint, IovCursor& cursor, uint3
     packets[i] = core.pool.allocate_for_send();
     if (packets[i] == kNoPacket) {
       while (i-- > 0) core.pool.release(packets[i]);
-      ++core.stats().drop_no_buffer;
+      wait_for_buffers(core, endpoint);
       return -EAGAIN;
     }
     uint8_t* data = core.pool.buffer(packets[i]) + kHeadroomBytes;
@@ -171,9 +171,9 @@ int64_t udp_send(Core& core, Endpoint& endpoint, const iovec* iov, size_t iov_co
   if (payload_bytes + kUdpHeaderBytes + kIpv4HeaderBytes > core.config->mtu_bytes) {
     return send_fragmented(core, endpoint, cursor, static_cast<uint32_t>(payload_bytes), to);
   }
-  const uint32_t packet = core.pool.allocate_for_send();
+  const uint32_t packet = core.pool.allocate_for_small_send();
   if (packet == kNoPacket) {
-    ++core.stats().drop_no_buffer;
+    wait_for_buffers(core, endpoint);
     return -EAGAIN;
   }
   uint8_t* udp = core.pool.buffer(packet) + kHeadroomBytes;
