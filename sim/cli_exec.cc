@@ -42,6 +42,11 @@ int cli_exec(const std::string& run_dir, const std::string& host, const std::vec
   Result<std::string> library = find_preload_library();
   if (!library) return cli_fail(library.error());
 
+  if (library->find_first_of(" :") != std::string::npos) {  // ld.so(8) separates libraries by these
+    return cli_fail({EINVAL, fmt::format("the path of {} has a space or a colon, which LD_PRELOAD cannot express: move "
+                                         "or install Postern to a path without them",
+                                         *library)});
+  }
   const char* before = getenv("LD_PRELOAD");
   const std::string preload = before != nullptr && *before != '\0' ? *library + ":" + before : *library;
   setenv("LD_PRELOAD", preload.c_str(), 1);

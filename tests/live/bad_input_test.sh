@@ -31,6 +31,13 @@ expect 1 "no host 'z'.*a, b" "$POSTERN" exec z -- true
 expect 127 "no-such-program.*not found" "$POSTERN" exec a -- no-such-program
 expect 126 "cannot execute" "$POSTERN" exec a -- /etc/passwd
 expect 1 "which program" "$POSTERN" exec a
+# A path that LD_PRELOAD would split: the program must not run without Postern unnoticed.
+for odd in "with space" "with:colon"; do
+  mkdir -p "$WORK/$odd/bin"
+  cp "$POSTERN" "$WORK/$odd/bin"
+  touch "$WORK/$odd/bin/libpostern.so"
+  expect 1 "space or a colon.*without them" "$WORK/$odd/bin/postern" exec a -- true
+done
 # As while `up` is at work: host b's hostd is not recorded yet.
 cp "$POSTERN_RUN_DIR/state.json" "$WORK/state.json"
 python3 - "$WORK/state.json" "$POSTERN_RUN_DIR/state.json" <<'PY'
