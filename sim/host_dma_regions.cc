@@ -53,11 +53,13 @@ int HostDmaRegions::map(const Request& request, const UniqueFd& fd) {
   if (fd.valid()) {
     const int error = check_backing(fd.get(), request.fd_offset, request.size_bytes);
     if (error != 0) return error;
+    if (request.size_bytes > mapped_bytes_most_ - mapped_bytes_) return ENOSPC;
     const int protection = PROT_READ | (request.writable ? PROT_WRITE : 0);
     void* base =
         mmap(nullptr, request.size_bytes, protection, MAP_SHARED, fd.get(), static_cast<off_t>(request.fd_offset));
     if (base == MAP_FAILED) return errno == ENOMEM ? ENOMEM : EINVAL;
     region.base = static_cast<uint8_t*>(base);
+    mapped_bytes_ += request.size_bytes;
   }
   regions_.emplace(request.address, region);
   return 0;
@@ -66,7 +68,10 @@ int HostDmaRegions::map(const Request& request, const UniqueFd& fd) {
 int HostDmaRegions::unmap(uint64_t address, uint64_t size_bytes) {
   const auto found = regions_.find(address);
   if (found == regions_.end() || found->second.size_bytes != size_bytes) return ENOENT;
-  if (found->second.base != nullptr) munmap(found->second.base, found->second.size_bytes);
+  if (found->second.base != nullptr) {
+    munmap(found->second.base, found->second.size_bytes);
+    mapped_bytes_ -= found->second.size_bytes;
+  }
   regions_.erase(found);
   return 0;
 }
@@ -76,6 +81,7 @@ void HostDmaRegions::unmap_all() {
     if (entry.second.base != nullptr) munmap(entry.second.base, entry.second.size_bytes);
   }
   regions_.clear();
+  mapped_bytes_ = 0;
 }
 
 uint8_t* HostDmaRegions::find(uint64_t address, bool for_write, uint64_t& contiguous_bytes) const {

@@ -13,10 +13,12 @@ namespace postern::sim {
 
 class HostDmaRegions {
  public:
-  static constexpr size_t kMaxRegions = 256;
+  static constexpr size_t kMaxRegions = 512;  // more than a host has stacks
+  static constexpr uint64_t kMaxMappedBytes = uint64_t{1} << 40U;
   static constexpr uint64_t kPageBytes = 4096;
 
-  HostDmaRegions() = default;
+  // A client's memfd may be much larger than its memory: without mapped_bytes_most it could use up the address space.
+  explicit HostDmaRegions(uint64_t mapped_bytes_most = kMaxMappedBytes) : mapped_bytes_most_(mapped_bytes_most) {}
   HostDmaRegions(const HostDmaRegions&) = delete;
   HostDmaRegions& operator=(const HostDmaRegions&) = delete;
   ~HostDmaRegions() { unmap_all(); }
@@ -34,7 +36,7 @@ class HostDmaRegions {
   //   EEXIST  overlaps a mapped range
   //   EINVAL  misaligned, empty or wrapping range; beyond the end of the file; no access; or a descriptor without
   //           F_SEAL_SHRINK: a file that its owner can cut short after the mapping would kill the simulator by SIGBUS
-  //   ENOSPC  kMaxRegions ranges are mapped
+  //   ENOSPC  kMaxRegions ranges are mapped, or all mapped ranges together would be longer than mapped_bytes_most
   [[nodiscard]] int map(const Request& request, const UniqueFd& fd);
   // Exactly a range that was mapped, else ENOENT. No DMA touches the memory after return.
   [[nodiscard]] int unmap(uint64_t address, uint64_t size_bytes);
@@ -59,6 +61,8 @@ class HostDmaRegions {
   [[nodiscard]] uint8_t* find(uint64_t address, bool for_write, uint64_t& contiguous_bytes) const;
   [[nodiscard]] bool covered(uint64_t address, size_t size_bytes, bool for_write) const;
 
+  const uint64_t mapped_bytes_most_;
+  uint64_t mapped_bytes_ = 0;           // of regions that are reachable
   std::map<uint64_t, Region> regions_;  // by first address
 };
 

@@ -3,7 +3,7 @@
 # What testbeds are made of: processes, run directories, namespaces, the control socket. No SystemC.
 postern_add_library(postern_testbed
   SOURCES testbed_process.cc testbed_state.cc tap_namespace.cc live_control.cc
-  LIBS fmt::fmt)
+  LIBS postern_foreign_fd_closer fmt::fmt)
 
 postern_add_library(postern_tap CXX17
   SOURCES tap_device.cc tap_port.cc

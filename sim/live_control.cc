@@ -10,14 +10,17 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+
+#include "driver/foreign_fd_closer.h"
 
 namespace postern::sim {
 namespace {
 
 constexpr char kStatusRequest[] = "status";
-constexpr size_t kClientsMax = 16;
+constexpr size_t kKernelDescriptorsMax = 253;  // SCM_MAX_FD: the most that one recvmsg() can bring
 constexpr size_t kStatusBytesMax = 64U << 20U;
 
 bool fill_address(sockaddr_un& address, const std::string& path) {
@@ -55,6 +58,39 @@ bool send_descriptor(int socket_fd, int fd) {
   return sendmsg(socket_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == 1;
 }
 
+// Receives a message. Descriptors that came with it are closed elsewhere, because close() can wait; nobody asked for
+// them: -1 with EPROTO.
+ssize_t receive_without_descriptors(int socket_fd, void* data, size_t size_bytes) {
+  iovec part{data, size_bytes};
+  alignas(cmsghdr) char control[CMSG_SPACE(kKernelDescriptorsMax * sizeof(int))];
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  const ssize_t got = recvmsg(socket_fd, &message, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
+  if (got < 0) return got;
+  bool any = false;
+  for (cmsghdr* item = CMSG_FIRSTHDR(&message); item != nullptr; item = CMSG_NXTHDR(&message, item)) {
+    if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS) continue;
+    const size_t count = (item->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count; ++i) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(item) + i * sizeof(int), sizeof fd);
+      close_foreign(fd);
+      any = true;
+    }
+  }
+  if (any) errno = EPROTO;
+  return any ? -1 : got;
+}
+
+// The client sees the hang-up at once; what it sent and nobody has read goes elsewhere.
+void hang_up(int fd) {
+  shutdown(fd, SHUT_RDWR);
+  close_foreign(fd);
+}
+
 int receive_descriptor(int socket_fd) {
   char byte = 0;
   iovec part{&byte, 1};
@@ -90,48 +126,51 @@ Status LiveControlServer::listen(const std::string& path) {
 }
 
 LiveControlServer::~LiveControlServer() {
-  for (const int client : clients_) close(client);
+  for (const Client& client : clients_) hang_up(client.fd);
   if (listen_fd_ >= 0) close(listen_fd_);
   if (!path_.empty()) unlink(path_.c_str());
 }
 
 void LiveControlServer::add_descriptors(std::vector<int>& fds) const {
   fds.push_back(listen_fd_);
-  fds.insert(fds.end(), clients_.begin(), clients_.end());
+  for (const Client& client : clients_) fds.push_back(client.fd);
 }
 
-void LiveControlServer::serve(const std::function<std::string()>& status) {
-  for (;;) {
-    const int client = accept4(listen_fd_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (client < 0) break;
-    if (clients_.size() >= kClientsMax) {
-      close(client);
-    } else {
-      clients_.push_back(client);
-    }
+void LiveControlServer::serve(const std::function<std::string()>& status, Clock::time_point now) {
+  for (size_t i = 0; i < kClientsMost; ++i) {
+    const int fd = accept4(listen_fd_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0) break;
+    clients_.push_back({fd, now});
   }
   for (size_t i = 0; i < clients_.size();) {
-    if (answer(clients_[i], status)) {
+    if (answer(clients_[i], status, now) && now - clients_[i].heard < kSilenceMost) {
       ++i;
     } else {
-      close(clients_[i]);
+      hang_up(clients_[i].fd);
       clients_.erase(clients_.begin() + static_cast<ptrdiff_t>(i));
     }
+  }
+  while (clients_.size() > kClientsMost) {
+    const auto longest = std::min_element(clients_.begin(), clients_.end(),
+                                          [](const Client& a, const Client& b) { return a.heard < b.heard; });
+    hang_up(longest->fd);
+    clients_.erase(longest);
   }
 }
 
 // False when the client is done with or broke the protocol.
-bool LiveControlServer::answer(int client, const std::function<std::string()>& status) {
+bool LiveControlServer::answer(Client& client, const std::function<std::string()>& status, Clock::time_point now) {
   char request[16];
-  const ssize_t size = recv(client, request, sizeof request, MSG_DONTWAIT | MSG_TRUNC);
+  const ssize_t size = receive_without_descriptors(client.fd, request, sizeof request);
   if (size < 0) return errno == EAGAIN || errno == EINTR;
+  client.heard = now;
   if (size != static_cast<ssize_t>(sizeof kStatusRequest - 1) ||
       std::memcmp(request, kStatusRequest, sizeof kStatusRequest - 1) != 0) {
     return false;
   }
   const int fd = sealed_memfd(status());
   if (fd < 0) return false;
-  const bool sent = send_descriptor(client, fd);
+  const bool sent = send_descriptor(client.fd, fd);
   close(fd);
   return sent;
 }
@@ -140,7 +179,11 @@ Result<std::string> live_request_status(const std::string& path, std::chrono::mi
   sockaddr_un address{};
   if (!fill_address(address, path)) return Error{ENAMETOOLONG, fmt::format("socket path {} is too long", path)};
   const int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-  if (fd < 0 || connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+  // connect() waits as long as this for a place in the backlog of a simulator that stands still.
+  const timeval limit{static_cast<time_t>(timeout.count() / 1000),
+                      static_cast<suseconds_t>(timeout.count() % 1000 * 1000)};
+  if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0 ||
+      connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
     const int error = errno;
     if (fd >= 0) close(fd);
     return Error{error, fmt::format("the simulator does not answer on {}: {}", path, strerror(error))};

@@ -19,15 +19,24 @@ class LiveControlServer {
 
   // Appends the descriptors to wait for.
   void add_descriptors(std::vector<int>& fds) const;
-  // Accepts and answers whatever has arrived. Never blocks. status makes the text.
-  void serve(const std::function<std::string()>& status);
+  // Accepts and answers whatever has arrived. Never blocks. status makes the text. A client that stays silent is
+  // dropped after kSilenceMost, and before that if others need its place; call this now and then also without events.
+  using Clock = std::chrono::steady_clock;
+  void serve(const std::function<std::string()>& status, Clock::time_point now = Clock::now());
+
+  static constexpr std::chrono::seconds kSilenceMost{2};
+  static constexpr size_t kClientsMost = 16;
 
  private:
-  bool answer(int client, const std::function<std::string()>& status);
+  struct Client {
+    int fd;
+    Clock::time_point heard;  // when it connected or last asked
+  };
+  bool answer(Client& client, const std::function<std::string()>& status, Clock::time_point now);
 
   std::string path_;
   int listen_fd_ = -1;
-  std::vector<int> clients_;
+  std::vector<Client> clients_;  // in the order of their connections
 };
 
 // Asks the simulator behind a control socket for its status.

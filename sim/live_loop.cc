@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <chrono>
 #include <systemc>
 #include <utility>
 
@@ -98,6 +99,7 @@ bool LiveLoop::look_at_sockets() {
   bool active = false;
   std::vector<pollfd> own;
   for (LiveNic* nic : nics_) {
+    nic->server().drop_silent_client(std::chrono::steady_clock::now());
     own.clear();
     nic->server().append_poll_fds(own);
     for (const pollfd& entry : own) {
@@ -107,9 +109,10 @@ bool LiveLoop::look_at_sockets() {
       break;
     }
   }
-  if (std::any_of(control_fds_.begin(), control_fds_.end(), ready)) control_.serve(callbacks_.status);
+  const bool time_to_flush = wall_ns_ - flush_wall_ns_ >= kFlushIntervalNs;
+  if (time_to_flush || std::any_of(control_fds_.begin(), control_fds_.end(), ready)) control_.serve(callbacks_.status);
   if (active) socket_active_wall_ns_ = wall_ns_;
-  if (wall_ns_ - flush_wall_ns_ >= kFlushIntervalNs) {
+  if (time_to_flush) {
     flush_wall_ns_ = wall_ns_;
     callbacks_.flush_captures();
   }

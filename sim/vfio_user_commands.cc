@@ -66,13 +66,13 @@ VfioUserServer::Reply VfioUserServer::do_version(const Message& message) {
   close_after_reply_ = true;  // unless all is well
   if (!decode(message.payload, body)) return Reply::with_error(EINVAL);
   if (body.major != kMajor) {
-    log_("vfio-user: client speaks major version " + std::to_string(body.major) + ", expected " +
-         std::to_string(kMajor));
+    log_of_client("vfio-user: client speaks major version " + std::to_string(body.major) + ", expected " +
+                  std::to_string(kMajor));
     return Reply::with_error(EINVAL);
   }
   const auto wanted = decode_capabilities(message.payload.data() + sizeof(body), message.payload.size() - sizeof(body));
   if (!wanted.ok()) {
-    log_(wanted.error().message);
+    log_of_client(wanted.error().message);
     return Reply::with_error(wanted.error().code);
   }
   close_after_reply_ = false;
@@ -101,7 +101,7 @@ VfioUserServer::Reply VfioUserServer::do_dma_map(const Message& message) {
   static const UniqueFd kNone;
   const int error = memory_.map(request, message.fds.empty() ? kNone : message.fds.front());
   if (error == EINVAL && !message.fds.empty()) {
-    log_("vfio-user: refused a DMA map; it needs whole pages within a memfd that is sealed by F_SEAL_SHRINK");
+    log_of_client("vfio-user: refused a DMA map; it needs whole pages within a memfd that is sealed by F_SEAL_SHRINK");
   }
   return Reply::with_error(error);
 }

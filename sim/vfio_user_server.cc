@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "driver/foreign_fd_closer.h"
+
 namespace postern::sim {
 
 using vfio_user::Header;
@@ -83,19 +85,37 @@ void VfioUserServer::service() {
   if (!resetting_) accept_clients();
 }
 
+void VfioUserServer::drop_silent_client(Clock::time_point now) {
+  if (!client_.valid() || negotiated_ || now - connected_ < kNegotiationMost) return;
+  drop_client("no version negotiated within " + std::to_string(kNegotiationMost.count()) + " s");
+}
+
+void VfioUserServer::log_of_client(const std::string& line) {
+  const Clock::time_point now = Clock::now();
+  if (now - log_second_ >= std::chrono::seconds(1)) {
+    log_second_ = now;
+    log_lines_count_ = 0;
+  }
+  if (++log_lines_count_ <= kLogLinesPerSecond) log_(line);
+}
+
 void VfioUserServer::accept_clients() {
   for (int i = 0; i < kMessagesPerCall && !resetting_; ++i) {
     UniqueFd fd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!fd.valid()) return;
     if (client_.valid()) {
       ++statistics_.refused_clients_count;
-      log_("vfio-user: refused a second client on " + socket_path_ +
-           ": the device already has one; disconnect it first");
+      log_of_client("vfio-user: refused a second client on " + socket_path_ +
+                    ": the device already has one; disconnect it first");
+      // What it has sent goes with the socket, which can take long.
+      shutdown(fd.get(), SHUT_RDWR);
+      close_foreign(fd.release());
       continue;
     }
     client_ = vfio_user::MessageSocket(std::move(fd));
+    connected_ = Clock::now();
     ++operation_;
-    negotiated_ = close_after_reply_ = busy_ = false;
+    negotiated_ = close_after_reply_ = busy_ = unwanted_fds_ = false;
     client_max_fds_ = 1;
     backend_.client_attached();
     read_client();
@@ -115,6 +135,7 @@ void VfioUserServer::read_client() {
       if (::poll(&state, 1, 0) > 0) drop_client("hung up while a request was executed");
       return;
     }
+    if (unwanted_fds_ && foreign_closes_held_up()) return drop_client("it sends more descriptors than can be closed");
     Message message;
     switch (client_.receive(message)) {
       case ReceiveOutcome::kAgain:
@@ -124,8 +145,8 @@ void VfioUserServer::read_client() {
       case ReceiveOutcome::kBadSize:
         // The end of this message is unknown, so the next one cannot be found: say why and hang up.
         close_after_reply_ = true;
-        log_("vfio-user: message of " + std::to_string(message.header.message_bytes) + " bytes, expected 16 to " +
-             std::to_string(vfio_user::kMaxMessageBytes));
+        log_of_client("vfio-user: message of " + std::to_string(message.header.message_bytes) +
+                      " bytes, expected 16 to " + std::to_string(vfio_user::kMaxMessageBytes));
         send_reply(message.header, Reply::with_error(EINVAL));
         break;
       case ReceiveOutcome::kMessage:
@@ -136,7 +157,7 @@ void VfioUserServer::read_client() {
 }
 
 void VfioUserServer::drop_client(const std::string& reason) {
-  log_("vfio-user: client of " + socket_path_ + ": " + reason);
+  log_of_client("vfio-user: client of " + socket_path_ + ": " + reason);
   client_.close();
   ++operation_;
   busy_ = negotiated_ = close_after_reply_ = false;
@@ -175,6 +196,7 @@ bool VfioUserServer::handle(const Message& message) {
     if (reply.later) return true;  // finish() may already have run
     busy_ = false;
   }
+  unwanted_fds_ = unwanted_fds_ || (reply.error != 0 && !message.fds.empty());
   return send_reply(message.header, reply);
 }
 

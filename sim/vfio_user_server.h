@@ -9,6 +9,7 @@
 #include <poll.h>
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -53,6 +54,9 @@ class VfioUserBackend {
 class VfioUserServer {
  public:
   using Log = std::function<void(const std::string&)>;
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::seconds kNegotiationMost{2};
+  static constexpr uint32_t kLogLinesPerSecond = 10;  // of lines that a client can cause; more are not written
 
   // Listens on socket_path (mode 0600). A socket file that nobody listens on is replaced. The references must outlive
   // the server. Errors: EADDRINUSE another simulator listens there; ENAMETOOLONG; what bind() says.
@@ -68,6 +72,9 @@ class VfioUserServer {
   void append_poll_fds(std::vector<pollfd>& fds) const;
   // Does what can be done now: accepts, reads, executes, replies. Bounded work per call.
   void service();
+  // Drops a client that has connected but not agreed on a version within kNegotiationMost: it keeps others away. To be
+  // called now and then, also without events.
+  void drop_silent_client(Clock::time_point now);
 
   // The device's MSI-X message has arrived: signals the eventfd, or remembers it while the vector is masked.
   void raise_msix(uint32_t vector);
@@ -108,6 +115,7 @@ class VfioUserServer {
 
   VfioUserServer(VfioUserBackend& backend, DoorbellPages& pages, HostDmaRegions& memory, Log log);
 
+  void log_of_client(const std::string& line);
   void accept_clients();
   void read_client();
   void drop_client(const std::string& reason);
@@ -143,9 +151,11 @@ class VfioUserServer {
   std::string socket_path_;
   UniqueFd listener_;
   vfio_user::MessageSocket client_;
+  Clock::time_point connected_;  // when the client did
   bool negotiated_ = false;
   bool close_after_reply_ = false;
-  bool resetting_ = false;  // a client has gone and the device is not ready for the next
+  bool unwanted_fds_ = false;  // the client has sent descriptors where none belong
+  bool resetting_ = false;     // a client has gone and the device is not ready for the next
   uint64_t client_max_fds_ = 1;
   uint64_t client_max_transfer_bytes_ = 0;
   uint64_t operation_ = 0;  // grows with each message and each client; tells late completions apart
@@ -154,6 +164,8 @@ class VfioUserServer {
   EventFdSignaller signaller_;
   std::array<Interrupt, PST_LIMIT_MSIX_VECTOR_COUNT> interrupts_;
   Statistics statistics_;
+  Clock::time_point log_second_;  // when counting lines began
+  uint32_t log_lines_count_ = 0;
 };
 
 }  // namespace postern::sim

@@ -41,7 +41,13 @@ background client "$POSTERN" exec a -- python3 "$WORK/client.py"
 client=$LAST
 wait_for 20 "the client is connected" grep -q connected "$WORK/client.log"
 
+# One that stands still is noticed, and holds up nobody who asks.
 pid_of "s['simulator']['pid']"
+kill -STOP "$PID"
+timeout 10 "$POSTERN" status >/dev/null 2>"$WORK/err"
+[ $? = 1 ] || fail "status of a simulator that stands still: $(cat "$WORK/err")"
+grep -q "does not answer" "$WORK/err" || fail "status should say why: $(cat "$WORK/err")"
+
 kill -9 "$PID"
 for name in client server; do
   wait_end 5 "the $name after the simulator's death" "${!name}"

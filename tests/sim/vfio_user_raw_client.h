@@ -45,6 +45,12 @@ inline UniqueFd make_memory(size_t size_bytes, int seals = F_SEAL_SHRINK) {
   return fd;
 }
 
+// Fewer than `limit` descriptors are open, now or soon: those that clients sent are closed by a thread of its own.
+inline bool soon_fewer_descriptors_than(int limit) {
+  for (int i = 0; i < 1000 && open_descriptors() >= limit; ++i) poll(nullptr, 0, 2);
+  return open_descriptors() < limit;
+}
+
 // A client that sends what it is told.
 class RawClient {
  public:
