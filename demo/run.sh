@@ -105,7 +105,21 @@ virtual_twice() {
 
 # --- live -----------------------------------------------------------------------------------------------------------
 
-live_up() { "$POSTERN" up "$@" >&2 && echo "$("$POSTERN" status | grep -c '^host') hosts"; }
+# live_up HOSTS ARGUMENT...: starts a testbed, which must have these hosts, each with a NIC whose client is its hostd.
+live_up() {
+  local wanted=$1
+  shift
+  "$POSTERN" up "$@" >&2 || return 1
+  "$POSTERN" status --json >"$WORK/status.json" || return 1
+  python3 - "$WORK/status.json" "$wanted" <<'PY'
+import json, sys
+status = json.load(open(sys.argv[1]))
+hosts = [host["name"] for host in status["hosts"] if host["hostd"]["running"]]
+nics = [nic["host"] for nic in status["simulator"]["status"]["nics"] if nic["client_attached"]]
+assert hosts == nics == sys.argv[2].split(), "hosts %s, attached NICs %s, expected %s" % (hosts, nics, sys.argv[2])
+print("hosts %s, each with its NIC" % " and ".join(hosts))
+PY
+}
 
 serve() {
   local name=$1 address=$2
@@ -126,11 +140,25 @@ PY
 # iperf3's payload is random: it is not to be taken for whatever protocol it looks like, nor to be reassembled as such.
 capture_is_clean() {
   local capture=$1 malformed
-  [ -s "$capture" ] || { echo "no capture"; return 1; }
-  malformed=$(timeout 40 tshark -n -r "$capture" -d tcp.port==5201,data -o tcp.desegment_tcp_streams:FALSE \
-    -Y _ws.malformed 2>"$WORK/tshark.err") || { cat "$WORK/tshark.err" >&2; return 1; }
+  [ -s "$capture" ] || { echo "no capture $capture"; return 1; }
+  malformed=$(timeout 60 tshark -n -r "$capture" -d tcp.port==5201,data -o tcp.desegment_tcp_streams:FALSE \
+    -Y _ws.malformed 2>"$capture.err") || { cat "$capture.err" >&2; return 1; }
+  rm -f "$capture.err"
   [ -z "$malformed" ] || { echo "$malformed" | head -n 3; return 1; }
-  echo "$(capinfos -Mrc "$capture" 2>/dev/null | awk '/Number of packets/ {print $NF}') packets"
+  capinfos -Mrc "$capture" 2>/dev/null | awk '/Number of packets/ {print $NF}'
+}
+
+# Both ends of the wire at once.
+captures_are_clean() {
+  local first second status=0
+  capture_is_clean "$1" >"$WORK/first.txt" &
+  capture_is_clean "$2" >"$WORK/second.txt" || status=1
+  wait "$!" || status=1
+  first=$(cat "$WORK/first.txt")
+  second=$(cat "$WORK/second.txt")
+  [ "$status" = 0 ] || { echo "$first; $second"; return 1; }
+  [ "${first:-0}" -gt 100 ] && [ "${second:-0}" -gt 100 ] || { echo "only $first and $second packets"; return 1; }
+  echo "$first and $second packets"
 }
 
 # Of hundreds of megabytes the first 20,000 packets of each port are kept.
@@ -162,7 +190,7 @@ head -c "$((FILE_MIB << 20))" /dev/urandom >"$WORK/www/file"
 FILE_HASH=$(sha256sum <"$WORK/www/file")
 
 heading "(b) Live: unmodified python3 and curl through two model NICs"
-if line "postern up" live_up; then
+if line "postern up" live_up "a b"; then
   serve server_b 10.9.0.2 "$POSTERN" exec b --
   line "python3 -m http.server on b listens" wait_for 15 on a curl -s -o /dev/null --max-time 3 http://10.9.0.2:8000/
   line "curl on a from b" fetch on a http://10.9.0.2:8000/file &&
@@ -173,7 +201,7 @@ fi
 
 heading "(c) Live: the Linux kernel behind a TAP port and a switch"
 sed "s/postern-demo/$NETNS/" "$ROOT/demo/tap.toml" >"$WORK/tap.toml"
-if line "postern up demo/tap.toml" live_up "$WORK/tap.toml"; then
+if line "postern up demo/tap.toml" live_up "a b" "$WORK/tap.toml"; then
   serve server_kernel 10.9.0.9 ip netns exec "$NETNS"
   line "kernel's python3 -m http.server listens" wait_for 15 inside curl -s -o /dev/null http://10.9.0.9:8000/
   line "curl on a from the kernel's server" fetch on a http://10.9.0.9:8000/file
@@ -185,14 +213,14 @@ if line "postern up demo/tap.toml" live_up "$WORK/tap.toml"; then
 fi
 
 heading "(d) Live: iperf3 both ways, captured at both ports"
-if line "postern up --pcap" live_up --pcap "$OUT/pcap"; then
+if line "postern up --pcap" live_up "a b" --pcap "$OUT/pcap"; then
   background iperf_server "$POSTERN" exec b -- iperf3 -s -B 10.9.0.2 --forceflush
   line "iperf3 -s on b listens" wait_for 15 grep -q "Server listening" "$WORK/iperf_server.log"
   line "iperf3 a to b" iperf
   line "iperf3 b to a (-R)" iperf -R
   stop_programs
   line "postern down" "$POSTERN" down
-  line "tshark finds no malformed packet" capture_is_clean "$OUT/pcap/a.pcap"
+  line "tshark finds no malformed packet at either port" captures_are_clean "$OUT/pcap/a.pcap" "$OUT/pcap/b.pcap"
   line "the first 20,000 packets of each port are kept" keep_beginning "$OUT/pcap/a.pcap" "$OUT/pcap/b.pcap"
 fi
 
