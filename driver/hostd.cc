@@ -17,6 +17,8 @@
 #include <cstring>
 #include <thread>
 
+#include "driver/foreign_fd_closer.h"
+
 namespace postern::hostd {
 namespace {
 
@@ -29,6 +31,7 @@ constexpr int kMessagesPerTurn = 32;  // of one connection, so that a flood leav
 constexpr milliseconds kHostStackPauseMost{5000};
 constexpr milliseconds kDevicePollInterval{1000};
 constexpr milliseconds kBusyDevicePatience{2000};
+constexpr milliseconds kRetryInterval{20};  // for what no descriptor tells: spare descriptors, ETOOMANYREFS
 constexpr uint32_t kClientLinesPerSecond = 10;
 
 ResourceManager::Config manager_config(const HostdConfig& config) {
@@ -107,7 +110,11 @@ Status Hostd::start() {
       return host.error();
     }
   }
-  if (Result<EventLoop::WatchId> watch = loop_.watch(stop_event_.get(), EPOLLIN, [](uint32_t) {}); !watch) {
+  Result<EventLoop::WatchId> watch = loop_.watch(stop_event_.get(), EPOLLIN, [this](uint32_t) {
+    uint64_t count = 0;
+    (void)!read(stop_event_.get(), &count, sizeof count);
+  });
+  if (!watch) {
     return watch.error();
   }
   return listen();
@@ -173,7 +180,11 @@ Status Hostd::listen() {
     return Error{errno, fmt::format("cannot listen on '{}': {}", config_.socket_path, std::strerror(errno))};
   }
   Result<EventLoop::WatchId> watch = loop_.watch(listener_.get(), EPOLLIN, [this](uint32_t) { accept_connections(); });
-  return watch ? Status() : Status(watch.error());
+  if (!watch) {
+    return watch.error();
+  }
+  listener_watch_ = *watch;
+  return {};
 }
 
 Status Hostd::open_device() {
@@ -222,8 +233,13 @@ void Hostd::run() {
 }
 
 void Hostd::stop_everything() {
+  loop_.unwatch(std::exchange(listener_watch_, 0));
   while (!stacks_.empty()) {
     free_stack(stacks_.begin()->first, StackCondition::kFreed, true);
+  }
+  loop_.unwatch(std::exchange(device_watch_, 0));
+  for (const auto& [id, connection] : connections_) {
+    loop_.unwatch(connection->watch);
   }
   connections_.clear();
   closing_.clear();
@@ -233,7 +249,6 @@ void Hostd::stop_everything() {
     reap_helpers(Clock::now());
   }
   ending_helpers_.clear();  // kills and reaps the rest
-  loop_.unwatch(std::exchange(device_watch_, 0));
   device_.close();
   if (std::exchange(owns_socket_file_, false)) {
     unlink(config_.socket_path.c_str());
@@ -244,6 +259,8 @@ void Hostd::stop_everything() {
 void Hostd::housekeeping() {
   const SteadyTime now = Clock::now();
   check_orphans(now);
+  retry_connections(now);
+  resume_listening();
   while (!closing_.empty() || !doomed_.empty() || device_suspect_) {
     if (device_suspect_) {
       device_lost();
@@ -266,6 +283,8 @@ int Hostd::next_timeout_ms() const {
     }
   };
   consider(reconnect_at_);
+  consider(retry_at_);
+  consider(listening_paused_ ? std::optional<SteadyTime>(Clock::now() + kRetryInterval) : std::nullopt);
   consider(device_.is_open() ? host_stack_at_ : std::nullopt);
   for (const EndingHelper& helper : ending_helpers_) {
     consider(helper.killed ? std::optional<SteadyTime>() : helper.kill_at);
@@ -331,11 +350,12 @@ void Hostd::accept_connections() {
       }
       return;
     }
-    ucred peer{};
+    ucred peer{0, ~uid_t{0}, ~gid_t{0}};
     socklen_t peer_bytes = sizeof peer;
-    if (connections_.size() >= kMaxConnections ||
-        getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &peer_bytes) != 0) {
-      continue;  // closes it: the client sees a hang-up
+    if (getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &peer_bytes) != 0 ||
+        connections_.size() >= kMaxConnections || foreign_closes_held_up(peer.uid)) {
+      refuse(std::move(socket), peer.uid);
+      continue;
     }
     (void)add_connection(std::move(socket), peer, kApplicationOutgoingMax);
   }
@@ -344,10 +364,32 @@ void Hostd::accept_connections() {
 // No descriptor is left: uses the spare one to refuse the connection, which would otherwise stay readable for ever.
 void Hostd::shed_connection() {
   spare_fd_.reset();
-  UniqueFd refused(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  refused.reset();
-  spare_fd_ = UniqueFd::duplicate_of(stop_event_.get());
+  refuse(UniqueFd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)), ~uid_t{0});
+  listening_paused_ = true;
+  loop_.change(listener_watch_, 0);
   log_of_client("out of descriptors: a connection was refused; raise the limit of open files");
+}
+
+// The refused socket gives its descriptor back when the closer is done with it.
+void Hostd::resume_listening() {
+  if (!listening_paused_) {
+    return;
+  }
+  if (!spare_fd_.valid()) {
+    spare_fd_ = UniqueFd::duplicate_of(stop_event_.get());
+  }
+  if (spare_fd_.valid()) {
+    listening_paused_ = false;
+    loop_.change(listener_watch_, EPOLLIN);
+  }
+}
+
+// The client sees a hang-up. It may have sent descriptors already, so the socket is as foreign as they are.
+void Hostd::refuse(UniqueFd socket, uid_t uid) {
+  if (socket.valid()) {
+    shutdown(socket.get(), SHUT_RDWR);
+    close_foreign(socket.release(), uid);
+  }
 }
 
 Connection* Hostd::add_connection(UniqueFd socket, const ucred& peer, size_t outgoing_max) {
@@ -381,19 +423,38 @@ void Hostd::handle_connection(uint64_t connection_id, uint32_t epoll_events) {
       serve(connection, incoming);
     } else {
       closing_.insert(connection_id);
-      if (!incoming.drained) {
+      if (!incoming.hang_up) {
         log_of_client(fmt::format("connection of process {} closed: {}", connection.credentials.pid, incoming.reason));
       }
     }
-    for (const int fd : incoming.fds) {
-      close_foreign(fd);
+    connection.close_descriptors(incoming);
+    if (!incoming.fds.empty() && foreign_closes_held_up(connection.credentials.uid)) {
+      closing_.insert(connection_id);
+      log_of_client(fmt::format("connection of process {} closed: it sends descriptors that cannot be closed",
+                                connection.credentials.pid));
     }
   }
   update_watch(connection);
 }
 
 void Hostd::update_watch(Connection& connection) {
-  loop_.change(connection.watch, connection.has_outgoing() ? EPOLLIN | EPOLLOUT : EPOLLIN);
+  loop_.change(connection.watch, connection.wanted_events());
+  if (connection.must_wait() && !retry_at_) {
+    retry_at_ = Clock::now() + kRetryInterval;
+  }
+}
+
+void Hostd::retry_connections(SteadyTime now) {
+  if (!retry_at_ || now < *retry_at_) {
+    return;
+  }
+  retry_at_.reset();
+  for (const auto& [id, connection] : connections_) {
+    if (connection->must_wait() && !connection->flush()) {
+      closing_.insert(id);
+    }
+    update_watch(*connection);
+  }
 }
 
 void Hostd::close_connection(uint64_t connection_id) {
@@ -547,7 +608,7 @@ void Hostd::helper_ended(uint32_t stack_id) {
   if (found == stacks_.end() || !found->second->helper.reap(how)) {
     return;
   }
-  log(fmt::format("stack {}: helper ended with {}", stack_id, describe_exit(how)));
+  log_of_client(fmt::format("stack {}: helper ended with {}", stack_id, describe_exit(how)));
   loop_.unwatch(std::exchange(found->second->helper_watch, 0));
   doom_stack(stack_id, StackCondition::kHelperDied);
 }

@@ -79,11 +79,14 @@ class Hostd {
 
   // hostd.cc: connections
   void accept_connections();
+  void refuse(UniqueFd socket, uid_t uid);
   void shed_connection();
+  void resume_listening();
   Connection* add_connection(UniqueFd socket, const ucred& peer, size_t outgoing_max);
   void handle_connection(uint64_t connection_id, uint32_t epoll_events);
   void update_watch(Connection& connection);
   void close_connection(uint64_t connection_id);
+  void retry_connections(SteadyTime now);
 
   // hostd.cc: stacks
   [[nodiscard]] Result<StackRecord*> make_stack(uint32_t stack_id, const ucred& owner);
@@ -129,7 +132,10 @@ class Hostd {
   std::atomic<bool> stop_{false};
   UniqueFd listener_;
   bool owns_socket_file_ = false;
-  UniqueFd spare_fd_;  // given up for a moment when descriptors run out at accept
+  EventLoop::WatchId listener_watch_ = 0;
+  UniqueFd spare_fd_;                   // given up for a moment when descriptors run out at accept
+  bool listening_paused_ = false;       // until there is a spare descriptor again
+  std::optional<SteadyTime> retry_at_;  // when to try the connections of which must_wait() is true
   EventLoop::WatchId device_watch_ = 0;
   bool device_suspect_ = false;
   std::optional<SteadyTime> reconnect_at_;

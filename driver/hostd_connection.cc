@@ -1,13 +1,12 @@
 // Message exchange of hostd over SOCK_SEQPACKET: see hostd_connection.h.
 #include "driver/hostd_connection.h"
 
-#include <sys/stat.h>
+#include <sys/epoll.h>
 
-#include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <system_error>
-#include <thread>
+
+#include "driver/foreign_fd_closer.h"
 
 namespace postern::hostd {
 namespace {
@@ -15,25 +14,6 @@ namespace {
 // The kernel passes at most this many descriptors in one message (SCM_MAX_FD). With room for all of them none is
 // dropped, and so closed, inside recvmsg.
 constexpr size_t kKernelDescriptorsMax = 253;
-constexpr int kSlowClosesMax = 64;
-std::atomic<int> slow_closes{0};
-
-// Closing a file can wait for its file system (FUSE); a thread of its own waits. Beyond the limit the descriptor stays
-// open: that is cheaper than a hostd that stands still.
-void close_elsewhere(int fd) {
-  if (slow_closes.fetch_add(1) >= kSlowClosesMax) {
-    slow_closes.fetch_sub(1);
-    return;
-  }
-  try {
-    std::thread([fd] {
-      ::close(fd);
-      slow_closes.fetch_sub(1);
-    }).detach();
-  } catch (const std::system_error&) {
-    slow_closes.fetch_sub(1);
-  }
-}
 
 std::vector<int> take_descriptors(msghdr& header) {
   std::vector<int> fds;
@@ -53,28 +33,16 @@ std::vector<int> take_descriptors(msghdr& header) {
 
 }  // namespace
 
-void close_foreign(int fd) {
-  struct stat status {};
-  if (fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode)) {
-    const linger none{0, 0};
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
-    ::close(fd);
-    return;
-  }
-  close_elsewhere(fd);
-}
-
-// Takes the unread messages out first: their descriptors would otherwise be closed by the kernel in this thread.
+// What the peer sent that nobody has read goes with the socket, in the closer's thread; the peer hears of the end at
+// once.
 Connection::~Connection() {
   shutdown(socket_.get(), SHUT_RDWR);
-  for (;;) {
-    Incoming incoming = receive();
-    for (const int fd : incoming.fds) {
-      close_foreign(fd);
-    }
-    if (incoming.drained) {
-      return;
-    }
+  close_foreign(socket_.release(), credentials.uid);
+}
+
+void Connection::close_descriptors(const Incoming& incoming) const {
+  for (const int fd : incoming.fds) {
+    close_foreign(fd, credentials.uid);
   }
 }
 
@@ -93,14 +61,14 @@ Incoming Connection::receive() {
     const bool later = errno == EAGAIN || errno == EINTR;
     incoming.outcome = later ? Incoming::Outcome::kNothing : Incoming::Outcome::kClose;
     incoming.reason = "receive error";
-    incoming.drained = true;
+    incoming.hang_up = errno == ECONNRESET;  // the peer closed with replies unread
     return incoming;
   }
   incoming.fds = take_descriptors(header);
   incoming.outcome = Incoming::Outcome::kClose;
   if (bytes == 0) {
     incoming.reason = "hang-up";
-    incoming.drained = true;
+    incoming.hang_up = true;
     return incoming;
   }
   if (bytes != sizeof(Request)) {
@@ -138,9 +106,13 @@ Connection::Sent Connection::transmit(const void* message, size_t message_bytes,
   if (sendmsg(socket_.get(), &header, MSG_DONTWAIT | MSG_NOSIGNAL) == static_cast<ssize_t>(message_bytes)) {
     return Sent::kDone;
   }
-  // ETOOMANYREFS: the peer lets descriptors pile up unread (RLIMIT_NOFILE in flight); it may read them later.
+  // ETOOMANYREFS: too many descriptors that this user sent are unread, by whatever peers (RLIMIT_NOFILE in flight). The
+  // socket stays writable, so only time tells when to try again.
+  must_wait_ = errno == ETOOMANYREFS;
   return errno == EAGAIN || errno == ETOOMANYREFS || errno == EINTR ? Sent::kWouldBlock : Sent::kFailed;
 }
+
+uint32_t Connection::wanted_events() const { return outgoing_.empty() || must_wait_ ? EPOLLIN : EPOLLIN | EPOLLOUT; }
 
 bool Connection::send(const void* message, size_t message_bytes, const int* fds, size_t fd_count) {
   if (outgoing_.empty()) {
@@ -166,6 +138,7 @@ bool Connection::send(const void* message, size_t message_bytes, const int* fds,
 }
 
 bool Connection::flush() {
+  must_wait_ = false;
   while (!outgoing_.empty()) {
     const Outgoing& next = outgoing_.front();
     int fds[kMaxDescriptors];

@@ -16,17 +16,14 @@
 
 namespace postern::hostd {
 
-// Closes a descriptor that came from outside without letting its close() block this thread (SO_LINGER, FUSE).
-void close_foreign(int fd);
-
 // A request as it came in.
 struct Incoming {
   enum class Outcome { kRequest, kNothing, kClose };
   Outcome outcome = Outcome::kNothing;
   Request request;
-  std::vector<int> fds;     // foreign: give them to close_foreign()
+  std::vector<int> fds;     // foreign: Connection::close_descriptors() takes them
   const char* reason = "";  // kClose: why
-  bool drained = false;     // nothing more will come
+  bool hang_up = false;     // kClose: the peer's ordinary end
 };
 
 class Connection {
@@ -40,11 +37,17 @@ class Connection {
 
   [[nodiscard]] int fd() const { return socket_.get(); }
   [[nodiscard]] Incoming receive();
+  // Ends the message's descriptors without waiting for their close().
+  void close_descriptors(const Incoming& incoming) const;
   // Sends a message or queues it. Descriptors stay the caller's. False: the peer is gone or takes nothing; close it.
   [[nodiscard]] bool send(const void* message, size_t message_bytes, const int* fds, size_t fd_count);
   // Sends what is queued. False as above.
   [[nodiscard]] bool flush();
   [[nodiscard]] bool has_outgoing() const { return !outgoing_.empty(); }
+  // What to wait for: EPOLLOUT only if the peer's reading is what the queue waits for.
+  [[nodiscard]] uint32_t wanted_events() const;
+  // The queue waits for other peers to read: call flush() again after some time.
+  [[nodiscard]] bool must_wait() const { return must_wait_ && !outgoing_.empty(); }
 
   const uint64_t id;
   const ucred credentials;
@@ -64,6 +67,7 @@ class Connection {
   UniqueFd socket_;
   size_t outgoing_max_;
   std::deque<Outgoing> outgoing_;
+  bool must_wait_ = false;
 };
 
 }  // namespace postern::hostd

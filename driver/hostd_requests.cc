@@ -216,7 +216,7 @@ void Hostd::serve_pin(const Request& request, StackRecord& record, Answer& answe
 }
 
 void Hostd::serve_token_create(const Request& request, StackRecord& record, Answer& answer) {
-  Result<UniqueFd> token = tokens_.create({record.grant.stack_id, request.endpoint, request.generation});
+  Result<UniqueFd> token = tokens_.create({record.grant.stack_id, request.endpoint, request.generation, record.uid});
   if (!token) {
     return answer_error(answer, token.error());
   }

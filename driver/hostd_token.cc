@@ -12,6 +12,8 @@
 #include <cstddef>
 #include <cstring>
 
+#include "driver/foreign_fd_closer.h"
+
 namespace postern::hostd {
 namespace {
 
@@ -61,8 +63,15 @@ Status bind_name(int fd, const std::string& host, const Token& token) {
 
 TokenRegistry::~TokenRegistry() {
   for (auto& [cookie, entry] : tokens_) {
-    loop_.unwatch(entry.watch);
+    close(entry);
   }
+}
+
+// Nobody reads what was sent to the far end: descriptors may lie there.
+void TokenRegistry::close(Entry& entry) {
+  loop_.unwatch(entry.watch);
+  shutdown(entry.far_end.get(), SHUT_RDWR);
+  close_foreign(entry.far_end.release(), entry.token.uid);
 }
 
 Result<UniqueFd> TokenRegistry::create(const Token& token) {
@@ -123,7 +132,7 @@ void TokenRegistry::handle_hang_up(uint64_t cookie) {
     return;
   }
   const Token token = found->second.token;
-  loop_.unwatch(found->second.watch);
+  close(found->second);
   by_stack_[token.stack_id].erase(endpoint_key(token));
   tokens_.erase(found);
   on_last_close_(token);
@@ -136,7 +145,7 @@ void TokenRegistry::drop_stack(uint32_t stack_id) {
   }
   for (const auto& [key, cookie] : stack->second) {
     const auto entry = tokens_.find(cookie);
-    loop_.unwatch(entry->second.watch);
+    close(entry->second);
     tokens_.erase(entry);
   }
   by_stack_.erase(stack);

@@ -19,6 +19,7 @@ struct Token {
   uint32_t stack_id = 0;
   uint32_t endpoint = 0;
   uint32_t generation = 0;
+  uint32_t uid = 0;  // whose stack it is
 };
 
 class TokenRegistry {
@@ -48,6 +49,7 @@ class TokenRegistry {
     EventLoop::WatchId watch = 0;
   };
   void handle_hang_up(uint64_t cookie);
+  void close(Entry& entry);
 
   EventLoop& loop_;
   std::string host_;

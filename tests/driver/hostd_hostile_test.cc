@@ -5,6 +5,7 @@
 #include <sys/un.h>
 
 #include "tests/driver/hostd_fixture.h"
+#include "tests/driver/slow_descriptor.h"
 
 namespace postern::hostd {
 namespace {
@@ -51,6 +52,23 @@ class HostdHostileTest : public HostdTest {
     Request request;
     request.type = type;
     return request;
+  }
+
+  // hostd answers another client at once.
+  void expect_prompt(const char* after) {
+    const auto begun = std::chrono::steady_clock::now();
+    EXPECT_TRUE(client()->status_json().ok()) << after;
+    EXPECT_LT(std::chrono::steady_clock::now() - begun, milliseconds(1000)) << after;
+  }
+
+  // A Unix socket in whose queue the last copy of a slow descriptor lies.
+  static UniqueFd socket_with_unread(testing::SlowDescriptor& slow) {
+    int ends[2];
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    EXPECT_EQ(send_with_fds(ends[0], "x", 1, {slow.get()}), 1);
+    slow.drop();
+    close(ends[0]);
+    return UniqueFd(ends[1]);
   }
 
   void expect_alive() { EXPECT_TRUE(client()->connect().ok()); }
@@ -108,6 +126,78 @@ TEST_F(HostdHostileTest, DescriptorsWhereNoneBelongCloseTheConnectionAndAreNotKe
     close(ends[0]);
   }
   expect_alive();
+}
+
+TEST_F(HostdHostileTest, DescriptorsWithSlowClosesDoNotHoldUpHostd) {
+  start();
+  testing::SlowDescriptor slow[6];
+  Request request = request_of(RequestType::kHello);
+
+  UniqueFd plain = raw_connection();
+  send_with_fds(plain.get(), &request, sizeof request, {slow[0].get()});
+  slow[0].drop();
+  EXPECT_TRUE(hung_up(plain.get()));
+  expect_prompt("a lingering TCP socket in a message");
+
+  UniqueFd nested = raw_connection();
+  {
+    const UniqueFd carrier = socket_with_unread(slow[1]);
+    send_with_fds(nested.get(), &request, sizeof request, {carrier.get()});
+  }
+  expect_prompt("a Unix socket that holds a lingering one");
+
+  auto attaching = client();
+  {
+    const UniqueFd carrier = socket_with_unread(slow[2]);
+    EXPECT_EQ(attaching->attach(carrier.get()).error().code, ENOENT);
+  }
+  expect_prompt("the same as a token");
+
+  UniqueFd unread = raw_connection();
+  send(unread.get(), "x", 1, MSG_NOSIGNAL);  // hostd closes the connection at this message
+  send_with_fds(unread.get(), &request, sizeof request, {slow[3].get()});
+  slow[3].drop();
+  EXPECT_TRUE(hung_up(unread.get()));
+  expect_prompt("a message that hostd does not read");
+
+  auto application = client();
+  const uint32_t stack_id = application->create_stack()->grant.stack_id;
+  {
+    const UniqueFd token(application->create_token(stack_id, 1, 1).value());
+    send_with_fds(token.get(), "x", 1, {slow[4].get()});
+    slow[4].drop();
+  }
+  EXPECT_TRUE(eventually([this] { return status()["tokens"] == 0; }));
+  expect_prompt("a descriptor sent to a token's far end");
+}
+
+TEST_F(HostdHostileTest, RefusedConnectionWithASlowDescriptorDoesNotHoldUpHostd) {
+  start();
+  std::vector<UniqueFd> many;
+  for (uint32_t i = 0; i < kMaxConnections; ++i) {
+    many.push_back(raw_connection());
+  }
+  testing::SlowDescriptor slow;
+  const Request request = request_of(RequestType::kHello);
+  UniqueFd refused = raw_connection();
+  send_with_fds(refused.get(), &request, sizeof request, {slow.get()});
+  slow.drop();
+  many.resize(kMaxConnections / 2);
+  EXPECT_TRUE(eventually([this] { return client()->connect().ok(); }, milliseconds(1500)));
+  expect_prompt("a refused connection");
+}
+
+TEST_F(HostdHostileTest, MoreSlowClosesThanThreadsDoNotHoldUpHostd) {
+  start();
+  std::vector<testing::SlowDescriptor> slow(16);
+  const Request request = request_of(RequestType::kHello);
+  for (testing::SlowDescriptor& descriptor : slow) {
+    UniqueFd fd = raw_connection();
+    send_with_fds(fd.get(), &request, sizeof request, {descriptor.get()});
+    descriptor.drop();
+    EXPECT_TRUE(hung_up(fd.get()));
+  }
+  expect_prompt("more slow closes than threads of one user");
 }
 
 TEST_F(HostdHostileTest, AttachWithSomethingElseThanATokenIsRefused) {

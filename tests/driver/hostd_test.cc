@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <ctime>
+
 #include "tests/driver/hostd_fixture.h"
 
 namespace postern::hostd {
@@ -318,6 +320,18 @@ TEST_F(HostdTest, HelperThatIgnoresTheEndIsKilled) {
   const pid_t helper = status()["stacks"][0]["helper_pid"].get<pid_t>();
   stop();
   EXPECT_EQ(kill(helper, 0), -1);
+}
+
+TEST_F(HostdTest, WaitingForAHelperAtTheEndTakesNoProcessorTime) {
+  use_helper("silent");
+  config_.helper_grace = milliseconds(600);
+  start();
+  auto application = client();
+  ASSERT_TRUE(application->create_stack().ok());
+  EXPECT_TRUE(eventually([this] { return helper_said("start 1"); }));
+  const std::clock_t before = std::clock();
+  stop();
+  EXPECT_LT(static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC, 0.2);
 }
 
 TEST_F(HostdTest, SecondHostdOnTheSameSocketIsRefusedAndAStaleSocketIsTaken) {

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -45,8 +46,10 @@ class SlowDescriptor {
   [[nodiscard]] bool valid() const { return fd_.valid() && peer_.valid(); }
   [[nodiscard]] int get() const { return fd_.get(); }
   [[nodiscard]] int take() { return fd_.release(); }
-  // Gives up this process's copy, which must not be the last one.
-  void drop() { fd_.reset(); }
+  // Gives up the test's copy, in a thread: should the code under test have been faster, this copy is the slow one.
+  void drop() {
+    std::thread([fd = fd_.release()] { ::close(fd); }).detach();
+  }
   // The peer goes: a close() that waits returns.
   void let_go() { peer_.reset(); }
 
