@@ -2,6 +2,8 @@
 #include "driver/mapped_vi_window.h"
 
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cassert>
 #include <cerrno>
@@ -44,8 +46,9 @@ void MappedViWindow::write_doorbell(uint32_t offset, uint64_t value) {
   }
   if (clock_->device_sleeping()) {
     const uint64_t one = 1;
-    // A full counter (EAGAIN) means that the kick is already there; a closed one that the device is gone.
-    [[maybe_unused]] const ssize_t written = ::write(kick_fd_.get(), &one, sizeof(one));
+    // A full counter (EAGAIN) means that the kick is already there; a closed one that the device is gone. Not write():
+    // that is a cancellation point, and the caller holds the stack's lock; libpostern interposes it, too.
+    syscall(SYS_write, kick_fd_.get(), &one, sizeof(one));
   }
 }
 

@@ -2,6 +2,7 @@
 // socket's time-out. Hides sleeping, signals and the loss of device or hostd.
 #pragma once
 
+#include <pthread.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -20,6 +21,7 @@ namespace postern::preload {
 // answers -EINTR, unless Linux would restart the call.
 template <typename Attempt>
 int64_t blocking_call(EndpointFd& endpoint, uint32_t events, bool nonblocking, int timeout_option, Attempt attempt) {
+  ::pthread_testcancel();  // as in libc, also if the call need not wait; inside the stack no thread is cancelled
   int error = 0;
   stack::Stack* stack = endpoint.live(&error);
   if (stack == nullptr) {
