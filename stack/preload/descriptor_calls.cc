@@ -32,8 +32,11 @@ int close_one(int fd) {
     return finish(-EBADF);
   }
   process.note_close(fd);
-  process.fds().set_unknown(fd);  // before the number can be given out again
-  return real().close(fd);
+  const uint64_t closing_id = process.fds().new_closing_id();
+  process.fds().begin_close(fd, closing_id);  // before the number can be given out again
+  const int result = real().close(fd);
+  process.fds().end_close(fd, closing_id);
+  return result;
 }
 
 int duplicated(int from, int to) {
@@ -111,20 +114,28 @@ int close_range(unsigned int first, unsigned int last, int flags) {
   }
   // Descriptors that the table knows are closed one by one; the library's own are left out; ranges between go to the
   // kernel whole.
+  const uint64_t closing_id = process.fds().new_closing_id();
   unsigned int start = first;
+  int result = 0;
   const unsigned int known_end = static_cast<unsigned int>(process.fds().limit());
   for (unsigned int fd = first; fd <= last && fd < known_end; ++fd) {
     if (!process.is_internal(static_cast<int>(fd))) {
       process.note_close(static_cast<int>(fd));
-      process.fds().set_unknown(static_cast<int>(fd));
+      process.fds().begin_close(static_cast<int>(fd), closing_id);
       continue;
     }
-    if (start < fd && real().close_range(start, fd - 1, flags) != 0) {
-      return -1;
+    if (start < fd && result == 0) {
+      result = real().close_range(start, fd - 1, flags);
     }
     start = fd + 1;
   }
-  return start <= last ? real().close_range(start, last, flags) : 0;
+  if (start <= last && result == 0) {
+    result = real().close_range(start, last, flags);
+  }
+  for (unsigned int fd = first; fd <= last && fd < known_end; ++fd) {
+    process.fds().end_close(static_cast<int>(fd), closing_id);
+  }
+  return result;
 }
 
 void closefrom(int first) { calls::close_range(static_cast<unsigned int>(std::max(first, 0)), ~0U, 0); }
@@ -243,15 +254,20 @@ FILE* fdopen(int fd, const char* mode) {
 }
 
 int fclose(FILE* stream) {
-  if (keeps_table()) {
-    const int fd = calls::fileno(stream);
-    const bool custom = forget_stream(stream);
-    if (fd >= 0 && !custom) {
-      Process::get().note_close(fd);
-      Process::get().fds().set_unknown(fd);
-    }
+  if (!keeps_table()) {
+    return real().fclose(stream);
   }
-  return real().fclose(stream);
+  Process& process = Process::get();
+  const int fd = calls::fileno(stream);
+  if (forget_stream(stream) || fd < 0) {
+    return real().fclose(stream);
+  }
+  const uint64_t closing_id = process.fds().new_closing_id();
+  process.note_close(fd);
+  process.fds().begin_close(fd, closing_id);
+  const int result = real().fclose(stream);
+  process.fds().end_close(fd, closing_id);
+  return result;
 }
 
 int fileno(FILE* stream) {

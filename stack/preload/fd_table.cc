@@ -8,10 +8,12 @@
 namespace postern::preload {
 namespace {
 
-constexpr uint64_t kKindMask = 3;
+constexpr unsigned kKindBits = 4;  // objects are 16-byte aligned
+constexpr uint64_t kKindMask = (1 << kKindBits) - 1;
 
 FdKind kind_of(uint64_t word) { return static_cast<FdKind>(word & kKindMask); }
 FdObject* object_of(uint64_t word) { return reinterpret_cast<FdObject*>(word & ~kKindMask); }
+uint64_t word_of(uint64_t id, FdKind kind) { return (id << kKindBits) | static_cast<uint64_t>(kind); }
 
 }  // namespace
 
@@ -69,7 +71,7 @@ FdLookup FdTable::lookup(int fd) const {
     const uint64_t seen = word(fd);
     found.kind = kind_of(seen);
     if (found.kind == FdKind::kUndecided) {
-      found.undecided_id = seen >> 2;
+      found.undecided_id = seen >> kKindBits;
       return found;
     }
     if (found.kind != FdKind::kObject) {
@@ -94,11 +96,52 @@ void FdTable::exchange(int fd, uint64_t word) {
   int limit = limit_.load(std::memory_order_relaxed);
   while (word != 0 && fd >= limit && !limit_.compare_exchange_weak(limit, fd + 1, std::memory_order_acq_rel)) {
   }
-  const uint64_t old = entries_[fd].exchange(word, std::memory_order_acq_rel);
-  if (kind_of(old) == FdKind::kObject) {
-    FdObject* object = object_of(old);
+  drop(entries_[fd].exchange(word, std::memory_order_acq_rel));
+}
+
+void FdTable::drop(uint64_t word) {
+  if (kind_of(word) == FdKind::kObject) {
+    FdObject* object = object_of(word);
     object->fds_count_.fetch_sub(1, std::memory_order_acq_rel);
     object->release();
+  }
+}
+
+bool FdTable::set_object_if_unknown(int fd, FdObject* object) {
+  if (!valid(fd) || entries_ == nullptr) {
+    return false;
+  }
+  const uint64_t wanted = reinterpret_cast<uint64_t>(object) | static_cast<uint64_t>(FdKind::kObject);
+  object->refs_count_.fetch_add(1, std::memory_order_relaxed);
+  object->fds_count_.fetch_add(1, std::memory_order_relaxed);
+  int limit = limit_.load(std::memory_order_relaxed);
+  while (fd >= limit && !limit_.compare_exchange_weak(limit, fd + 1, std::memory_order_acq_rel)) {
+  }
+  uint64_t expected = 0;
+  if (!entries_[fd].compare_exchange_strong(expected, wanted, std::memory_order_acq_rel)) {
+    drop(wanted);
+    return false;
+  }
+  return true;
+}
+
+void FdTable::forget_object(int fd, FdObject* object) {
+  uint64_t expected = reinterpret_cast<uint64_t>(object) | static_cast<uint64_t>(FdKind::kObject);
+  if (valid(fd) && entries_ != nullptr &&
+      entries_[fd].compare_exchange_strong(expected, 0, std::memory_order_acq_rel)) {
+    drop(expected);
+  }
+}
+
+void FdTable::begin_close(int fd, uint64_t closing_id) {
+  // Only an object's number needs the middle state: looking at any other one finds nothing that would stay noted.
+  exchange(fd, kind_of(word(fd)) == FdKind::kObject ? word_of(closing_id, FdKind::kClosing) : 0);
+}
+
+void FdTable::end_close(int fd, uint64_t closing_id) {
+  if (valid(fd) && entries_ != nullptr) {
+    uint64_t expected = word_of(closing_id, FdKind::kClosing);
+    entries_[fd].compare_exchange_strong(expected, 0, std::memory_order_acq_rel);
   }
 }
 
@@ -109,9 +152,7 @@ void FdTable::note_kernel(int fd) {
   }
 }
 
-void FdTable::set_undecided(int fd, uint64_t id) {
-  exchange(fd, (id << 2) | static_cast<uint64_t>(FdKind::kUndecided));
-}
+void FdTable::set_undecided(int fd, uint64_t id) { exchange(fd, word_of(id, FdKind::kUndecided)); }
 
 void FdTable::set_object(int fd, FdObject* object) {
   const auto address = reinterpret_cast<uint64_t>(object);
@@ -119,6 +160,11 @@ void FdTable::set_object(int fd, FdObject* object) {
   object->refs_count_.fetch_add(1, std::memory_order_relaxed);
   object->fds_count_.fetch_add(1, std::memory_order_relaxed);
   exchange(fd, address | static_cast<uint64_t>(FdKind::kObject));
+}
+
+FdRef FdTable::reference(FdObject* object) {
+  object->refs_count_.fetch_add(1, std::memory_order_relaxed);
+  return FdRef(object);
 }
 
 void FdTable::copy(int from, int to) {
@@ -134,7 +180,8 @@ void FdTable::copy(int from, int to) {
       set_kernel(to);
       break;
     case FdKind::kUnknown:
-      set_unknown(to);
+    case FdKind::kClosing:
+      set_unknown(to);  // looked at when it is used
       break;
   }
 }

@@ -2,7 +2,8 @@
 // taken from the table keeps its object alive although another thread closes the descriptor.
 //
 // Entries are 64-bit words: unknown (never seen), kernel, undecided (an Internet socket without address yet: it may
-// become an endpoint; all duplicates share one id), or a pointer to an FdObject. Objects live in memory that is never
+// become an endpoint; all duplicates share one id), closing (close() of an object's number is under way), or a pointer
+// to an FdObject. Objects live in memory that is never
 // returned, so a reader that loses the race against close() finds a dead object (zero references), not garbage.
 #pragma once
 
@@ -12,7 +13,7 @@
 
 namespace postern::preload {
 
-enum class FdKind : uint8_t { kUnknown = 0, kKernel = 1, kUndecided = 2, kObject = 3 };
+enum class FdKind : uint8_t { kUnknown = 0, kKernel = 1, kUndecided = 2, kObject = 3, kClosing = 4 };
 
 enum class FdObjectType : uint8_t { kEndpoint, kEpoll };
 
@@ -87,6 +88,19 @@ class FdTable {
   void set_undecided(int fd, uint64_t id);
   [[nodiscard]] uint64_t new_undecided_id() { return next_id_.fetch_add(1, std::memory_order_relaxed); }
   void set_object(int fd, FdObject* object);
+  // Unknown to object, for what was found out about a number that others may close meanwhile. False if the entry has
+  // become something else; then nothing is changed.
+  [[nodiscard]] bool set_object_if_unknown(int fd, FdObject* object);
+  // Back to unknown if the entry still is this object.
+  void forget_object(int fd, FdObject* object);
+
+  // Closing takes two steps around the kernel's close, so that nobody looks at a number that is about to go and notes
+  // what it was. closing_id: one per close call. begin_close() makes an object's number closing and any other unknown;
+  // end_close() makes it unknown unless the number has been given out again meanwhile.
+  [[nodiscard]] uint64_t new_closing_id() { return next_id_.fetch_add(1, std::memory_order_relaxed); }
+  void begin_close(int fd, uint64_t closing_id);
+  void end_close(int fd, uint64_t closing_id);
+  [[nodiscard]] static FdRef reference(FdObject* object);
   // Makes `to` mean what `from` means now.
   void copy(int from, int to);
   // Highest number ever set, plus one: bounds walks over the table.
@@ -98,6 +112,7 @@ class FdTable {
   static constexpr uint64_t kKernelWord = 1;
   static bool valid(int fd) { return fd >= 0 && fd < kMaxFds; }
   void exchange(int fd, uint64_t word);
+  static void drop(uint64_t word);  // what a word no longer in the table referred to
   std::atomic<uint64_t>* entries_ = nullptr;
   std::atomic<int> limit_{0};
   std::atomic<uint64_t> next_id_{1};

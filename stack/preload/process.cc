@@ -71,7 +71,7 @@ void EndpointFd::on_unreferenced() {
 
 stack::Stack* EndpointFd::live(int* error) const {
   if (stack == nullptr || !stack->check_alive()) {
-    *error = -ENETDOWN;
+    *error = closing ? -EBADF : -ENETDOWN;
     return nullptr;
   }
   if (stack->stack().generation(endpoint) != generation) {
@@ -134,8 +134,15 @@ hostd::HostdClient* Process::make_client() {
   return client;
 }
 
-Process::SlowPathLock::SlowPathLock() { ::pthread_mutex_lock(&slow_path_mutex); }
-Process::SlowPathLock::~SlowPathLock() { ::pthread_mutex_unlock(&slow_path_mutex); }
+Process::SlowPathLock::SlowPathLock() {
+  ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state_);
+  ::pthread_mutex_lock(&slow_path_mutex);
+}
+
+Process::SlowPathLock::~SlowPathLock() {
+  ::pthread_mutex_unlock(&slow_path_mutex);
+  ::pthread_setcancelstate(cancel_state_, nullptr);
+}
 
 bool Process::in_vfork_child() const { return ::getpid() != pid_; }
 
@@ -344,11 +351,11 @@ FdRef Process::endpoint(int fd) {
 
 FdLookup Process::resolve(int fd) {
   FdLookup found = fds_.lookup(fd);
-  if (found.kind != FdKind::kUnknown || !accelerating_) {
+  if ((found.kind != FdKind::kUnknown && found.kind != FdKind::kClosing) || !accelerating_) {
     return found;
   }
   const int saved_errno = errno;
-  found = examine(fd);
+  found = found.kind == FdKind::kClosing ? examine_closing(fd) : examine(fd);
   errno = saved_errno;
   return found;
 }
@@ -362,7 +369,7 @@ FdLookup Process::examine(int fd) {
   if (real().getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &length) == 0) {
     hostd::TokenName name;
     if (peer.ss_family == AF_UNIX && hostd::parse_token_name(&peer, length, name) && !in_vfork_child()) {
-      return examine_token(fd);
+      return examine_token(fd, name);
     }
   } else if (errno == EBADF) {
     found.kind = FdKind::kUnknown;  // the call that follows says EBADF itself
@@ -380,7 +387,28 @@ FdLookup Process::examine(int fd) {
   return found;
 }
 
-FdLookup Process::examine_token(int fd) {
+// Another thread is inside close(fd). While it is still the token, the answer is that of a closed descriptor: a call
+// that went to the kernel would wait on the token. If the number has been given out again already, it is the kernel's;
+// nothing is noted.
+FdLookup Process::examine_closing(int fd) {
+  static const FdRef* const closed_endpoint = [] {
+    EndpointFd* object = EndpointFd::allocate(nullptr, -1, 0);
+    object->stream = true;
+    object->closing = true;
+    return new FdRef(FdTable::reference(object));  // for as long as the process lives
+  }();
+  FdLookup found;
+  hostd::TokenName name;
+  if (hostd::token_name_of(fd, name)) {
+    found.kind = FdKind::kObject;
+    found.object = *closed_endpoint;
+  } else {
+    found.kind = FdKind::kKernel;
+  }
+  return found;
+}
+
+FdLookup Process::examine_token(int fd, const hostd::TokenName& name) {
   SlowPathLock lock;
   FdLookup found = fds_.lookup(fd);
   if (found.kind != FdKind::kUnknown) {
@@ -400,7 +428,15 @@ FdLookup Process::examine_token(int fd) {
   EndpointFd* object = stack != nullptr
                            ? EndpointFd::allocate(stack, static_cast<int>(attachment->endpoint), attachment->generation)
                            : EndpointFd::allocate(nullptr, -1, 0);
-  fds_.set_object(fd, object);
+  if (!fds_.set_object_if_unknown(fd, object)) {
+    return fds_.lookup(fd);
+  }
+  // Another thread may have closed the number while hostd was asked: then what was found out is not true any more.
+  hostd::TokenName name_now;
+  if (!hostd::token_name_of(fd, name_now) || name_now.stack_id != name.stack_id || name_now.endpoint != name.endpoint ||
+      name_now.generation != name.generation) {
+    fds_.forget_object(fd, object);
+  }
   if (own_stack_ == nullptr && stack != nullptr) {
     log(LogLevel::kDebug, "attached to stack %u by descriptor %d", stack->stack_id(), fd);
   }

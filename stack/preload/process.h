@@ -15,7 +15,8 @@
 
 namespace postern::preload {
 
-// What a token descriptor stands for. stack is null for a token that could not be attached: every call is ENETDOWN.
+// What a token descriptor stands for. stack is null for a token that could not be attached: every call is ENETDOWN,
+// and for one that another thread is closing: every call is EBADF.
 class EndpointFd : public FdObject {
  public:
   EndpointFd() : FdObject(FdObjectType::kEndpoint) {}
@@ -25,6 +26,7 @@ class EndpointFd : public FdObject {
   int endpoint = -1;
   uint32_t generation = 0;
   bool stream = false;
+  bool closing = false;
 
   // The stack if the endpoint still exists, else null with *error = -ENETDOWN or -EBADF.
   [[nodiscard]] stack::Stack* live(int* error) const;
@@ -82,7 +84,8 @@ class Process {
   void note_internal(int fd);
   void close_internal(int fd);
 
-  // Serialises everything that is rare: attaching, promoting, epoll membership. Recursive. Signals are held off.
+  // Serialises everything that is rare: attaching, promoting, epoll membership. Recursive. Signals and cancellation of
+  // the thread are held off: the calls inside include cancellation points.
   class SlowPathLock {
    public:
     SlowPathLock();
@@ -90,6 +93,7 @@ class Process {
 
    private:
     SignalHold hold_;
+    int cancel_state_ = 0;
   };
 
  private:
@@ -100,7 +104,8 @@ class Process {
   static int provide_token(void* context);
   hostd::HostdClient* make_client();
   FdLookup examine(int fd);
-  FdLookup examine_token(int fd);
+  FdLookup examine_token(int fd, const hostd::TokenName& name);
+  FdLookup examine_closing(int fd);
   AttachedStack* add_stack(hostd::StackAttachment& attachment);
   AttachedStack* find_stack(uint32_t stack_id) const;
   int find_token(const AttachedStack* stack) const;

@@ -55,6 +55,50 @@ TEST(FdTableTest, CopiesOfUndecidedSocketsShareTheirWord) {
   EXPECT_EQ(table.lookup(9).undecided_id, id);
 }
 
+TEST(FdTableTest, ClosingNumberIsNotUnknownUntilTheKernelHasClosedIt) {
+  FdTable table;
+  CountedObject object;
+  table.set_object(4, &object);
+  const uint64_t closing_id = table.new_closing_id();
+  table.begin_close(4, closing_id);
+  EXPECT_EQ(table.lookup(4).kind, FdKind::kClosing);
+  EXPECT_EQ(object.unreferenced_count.load(), 1);
+  EXPECT_FALSE(table.set_object_if_unknown(4, &object)) << "the number is about to go";
+  EXPECT_EQ(object.fd_count(), 0u);
+  table.note_kernel(4);
+  EXPECT_EQ(table.lookup(4).kind, FdKind::kClosing);
+  table.end_close(4, closing_id);
+  EXPECT_EQ(table.lookup(4).kind, FdKind::kUnknown);
+}
+
+TEST(FdTableTest, EndOfCloseLeavesANumberThatWasGivenOutAgain) {
+  FdTable table;
+  CountedObject object;
+  table.set_object(4, &object);
+  const uint64_t first = table.new_closing_id();
+  table.begin_close(4, first);
+  table.set_object(4, &object);
+  table.end_close(4, first);
+  EXPECT_EQ(table.lookup(4).kind, FdKind::kObject);
+  const uint64_t second = table.new_closing_id();
+  table.begin_close(4, second);
+  table.end_close(4, first);
+  EXPECT_EQ(table.lookup(4).kind, FdKind::kClosing) << "another thread's close of the same number";
+}
+
+TEST(FdTableTest, ForgettingLeavesAnotherObject) {
+  FdTable table;
+  CountedObject first;
+  CountedObject second;
+  ASSERT_TRUE(table.set_object_if_unknown(4, &first));
+  table.set_object(4, &second);
+  table.forget_object(4, &first);
+  EXPECT_EQ(table.lookup(4).object.get(), &second);
+  table.forget_object(4, &second);
+  EXPECT_EQ(table.lookup(4).kind, FdKind::kUnknown);
+  EXPECT_EQ(second.unreferenced_count.load(), 1);
+}
+
 TEST(FdTableTest, LastCloseReleasesTheObjectOnce) {
   FdTable table;
   CountedObject object;

@@ -1,0 +1,192 @@
+// What a hostile or unlucky program does to the library: threads cancelled inside calls, numbers closed under other
+// threads, no descriptors left, closefrom, fork with several stacks. hard_use_test.sh runs each case on a simulated
+// host against `hard_use sink` on the other one.
+//   hard_use sink PORT                accepts, reads and drops everything; never ends by itself
+//   hard_use CASE SINK_ADDRESS PORT   exit status 0: as on Linux; 1: not, with a line that says what
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <iterator>
+#include <thread>
+#include <vector>
+
+namespace {
+
+sockaddr_in sink_address{};
+
+[[noreturn]] void fail(const char* what) {
+  std::printf("%s: %s\n", what, std::strerror(errno));
+  std::fflush(stdout);
+  ::_exit(1);
+}
+
+void require(bool condition, const char* what) {
+  if (!condition) {
+    fail(what);
+  }
+}
+
+void pause_us(long microseconds) {
+  const timespec pause{microseconds / 1'000'000, microseconds % 1'000'000 * 1000};
+  ::nanosleep(&pause, nullptr);
+}
+
+int connect_to_sink() {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  require(fd >= 0, "socket");
+  require(::connect(fd, reinterpret_cast<sockaddr*>(&sink_address), sizeof sink_address) == 0, "connect");
+  return fd;
+}
+
+int listen_on(uint16_t port) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int on = 1;
+  ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  sockaddr_in any{};
+  any.sin_family = AF_INET;
+  any.sin_port = htons(port);
+  require(::bind(fd, reinterpret_cast<sockaddr*>(&any), sizeof any) == 0, "bind");
+  require(::listen(fd, 64) == 0, "listen");
+  return fd;
+}
+
+int sink(uint16_t port) {
+  std::vector<pollfd> fds{{listen_on(port), POLLIN, 0}};
+  static char buffer[1 << 16];
+  for (;;) {
+    ::poll(fds.data(), fds.size(), -1);
+    for (size_t i = fds.size(); i-- > 1;) {
+      if (fds[i].revents != 0 && ::recv(fds[i].fd, buffer, sizeof buffer, MSG_DONTWAIT) <= 0) {
+        ::close(fds[i].fd);
+        fds.erase(fds.begin() + static_cast<std::ptrdiff_t>(i));
+      }
+    }
+    if ((fds[0].revents & POLLIN) != 0) {
+      if (const int fd = ::accept4(fds[0].fd, nullptr, nullptr, SOCK_CLOEXEC); fd >= 0) {
+        fds.push_back(pollfd{fd, POLLIN, 0});
+      }
+    }
+  }
+}
+
+// --- cases -----------------------------------------------------------------------------------------------------------
+
+// Threads that send and receive without pause are cancelled, time after time; the stack must go on working.
+void cancelled_threads() {
+  const int other = connect_to_sink();
+  for (int round = 0; round < 40; ++round) {
+    int fd = connect_to_sink();
+    pthread_t threads[2];
+    ::pthread_create(
+        &threads[0], nullptr,
+        [](void* argument) -> void* {
+          char data[200] = {};
+          for (;;) {
+            ::send(*static_cast<int*>(argument), data, sizeof data, MSG_NOSIGNAL);
+          }
+        },
+        &fd);
+    ::pthread_create(
+        &threads[1], nullptr,
+        [](void* argument) -> void* {
+          char data[8];
+          for (;;) {
+            ::recv(*static_cast<int*>(argument), data, sizeof data, 0);
+          }
+        },
+        &fd);
+    pause_us(2000 + round * 100);
+    for (const pthread_t thread : threads) {
+      ::pthread_cancel(thread);
+      ::pthread_join(thread, nullptr);
+    }
+    ::close(fd);
+    require(::send(other, "x", 1, 0) == 1, "send after a thread was cancelled");
+  }
+}
+
+std::atomic<int> shared_number{-1};
+
+// Threads look at a socket while it is closed; the number then belongs to a file, which must be a file.
+void close_race() {
+  std::atomic<bool> over{false};
+  std::vector<std::thread> lookers;
+  for (int i = 0; i < 2; ++i) {
+    lookers.emplace_back([&over] {
+      char data[8];
+      while (!over.load()) {
+        const int fd = shared_number.load();
+        if (fd >= 0) {
+          ::recv(fd, data, sizeof data, MSG_DONTWAIT | MSG_PEEK);
+        }
+      }
+    });
+  }
+  const char* what = nullptr;
+  for (int round = 0; round < 300 && what == nullptr; ++round) {
+    const int fd = connect_to_sink();
+    shared_number.store(fd);
+    pause_us(300);
+    ::close(fd);
+    const int file = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+    shared_number.store(-1);
+    pause_us(100);
+    if (file == fd && ::write(file, "abc", 3) != 3) {
+      what = "write to a file whose number was a socket before";
+    }
+    ::close(file);
+  }
+  over.store(true);
+  for (std::thread& looker : lookers) {
+    looker.join();
+  }
+  require(what == nullptr, what);
+}
+
+struct Case {
+  const char* name;
+  void (*run)();
+};
+
+constexpr Case kCases[] = {
+    {"cancelled_threads", cancelled_threads},
+    {"close_race", close_race},
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc == 3 && std::strcmp(argv[1], "sink") == 0) {
+    return sink(static_cast<uint16_t>(std::atoi(argv[2])));
+  }
+  if (argc == 2 && std::strcmp(argv[1], "list") == 0) {
+    for (const Case& item : kCases) {
+      std::puts(item.name);
+    }
+    return 0;
+  }
+  for (const Case& item : kCases) {
+    if (argc == 4 && std::strcmp(argv[1], item.name) == 0 &&
+        ::inet_pton(AF_INET, argv[2], &sink_address.sin_addr) == 1) {
+      sink_address.sin_family = AF_INET;
+      sink_address.sin_port = htons(static_cast<uint16_t>(std::atoi(argv[3])));
+      ::alarm(50);  // a hang is a failure
+      item.run();
+      return 0;
+    }
+  }
+  std::fprintf(stderr, "usage: %s sink PORT | list | CASE SINK_ADDRESS PORT\n", argv[0]);
+  return 2;
+}
