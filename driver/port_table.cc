@@ -51,8 +51,10 @@ bool PortTable::conflicts(const PortRequest& request, uint16_t port, uint64_t no
       continue;
     }
     const bool both_reuse = other.reuse && request.reuse && !other.listening;
-    const bool one_filter_two_stacks = other.owner != request.owner && other.local == request.local;
-    if (!both_reuse || one_filter_two_stacks) {
+    // A filter of the exact address takes the wildcard's packets, whichever of the two stacks listens later.
+    const bool takes_packets =
+        other.owner != request.owner && (other.local == request.local || request.protocol == IPPROTO_TCP);
+    if (!both_reuse || takes_packets) {
       return true;
     }
   }

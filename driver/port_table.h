@@ -3,7 +3,9 @@
 //
 // Rules follow Linux for TCP and UDP: two bindings of one port conflict when their addresses overlap (equal, or one is
 // the wildcard), unless both have SO_REUSEADDR and neither listens. Beyond Linux: equal addresses and ports in two
-// *stacks* always conflict, because one filter can name one VI only.
+// *stacks* always conflict, because one filter can name one VI only, and for TCP so do overlapping ones: the filter of
+// a stack that binds the exact address and never listens would take the connections of a stack that listens on the
+// wildcard.
 #pragma once
 
 #include <cstdint>

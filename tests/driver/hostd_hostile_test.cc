@@ -141,15 +141,17 @@ TEST_F(HostdHostileTest, DescriptorsWithSlowClosesDoNotHoldUpHostd) {
 
   UniqueFd nested = raw_connection();
   {
-    const UniqueFd carrier = socket_with_unread(slow[1]);
+    UniqueFd carrier = socket_with_unread(slow[1]);
     send_with_fds(nested.get(), &request, sizeof request, {carrier.get()});
+    testing::SlowDescriptor::close_copy(carrier.release());
   }
   expect_prompt("a Unix socket that holds a lingering one");
 
   auto attaching = client();
   {
-    const UniqueFd carrier = socket_with_unread(slow[2]);
+    UniqueFd carrier = socket_with_unread(slow[2]);
     EXPECT_EQ(attaching->attach(carrier.get()).error().code, ENOENT);
+    testing::SlowDescriptor::close_copy(carrier.release());
   }
   expect_prompt("the same as a token");
 

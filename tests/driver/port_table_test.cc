@@ -56,10 +56,26 @@ TEST_F(PortTableTest, ReuseOnBothSidesAllowsASecondBindingUntilOneListens) {
   EXPECT_TRUE(table_.set_listening(kStackA, second.binding_id, true).ok());
 }
 
-TEST_F(PortTableTest, ReuseAcrossStacksNeedsDifferentAddresses) {
+TEST_F(PortTableTest, ReuseAcrossStacksIsRefused) {
   EXPECT_TRUE(bind(kStackA, kLocal, 80, true).ok());
   EXPECT_EQ(bind(kStackB, kLocal, 80, true).error().code, EADDRINUSE);
-  EXPECT_TRUE(bind(kStackB, kAny, 80, true).ok());
+  EXPECT_EQ(bind(kStackB, kAny, 80, true).error().code, EADDRINUSE);
+}
+
+// The device prefers the exact address: a stack that has it and does not listen would swallow the other's connections.
+TEST_F(PortTableTest, TcpPortCannotBeTakenOverWithAnOverlappingAddressFromAnotherStack) {
+  for (const auto& [first, second] : {std::pair(kLocal, kAny), std::pair(kAny, kLocal)}) {
+    const PortBinding held = bind(kStackA, first, 8000, true).value();
+    EXPECT_EQ(bind(kStackB, second, 8000, true).error().code, EADDRINUSE);
+    EXPECT_TRUE(bind(kStackA, second, 8000, true).ok());
+    ASSERT_TRUE(table_.set_listening(kStackA, held.binding_id, true).ok());
+    table_.release_all(kStackA, now_ns_);
+  }
+}
+
+TEST_F(PortTableTest, UdpPortsOfOverlappingAddressesMayBeShared) {
+  ASSERT_TRUE(table_.acquire({kStackA, IPPROTO_UDP, kAny, 53, true}, now_ns_).ok());
+  EXPECT_TRUE(table_.acquire({kStackB, IPPROTO_UDP, kLocal, 53, true}, now_ns_).ok());
 }
 
 TEST_F(PortTableTest, TimeWaitBlocksBindersWithoutReuseUntilItEnds) {

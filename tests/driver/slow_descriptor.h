@@ -46,9 +46,10 @@ class SlowDescriptor {
   [[nodiscard]] bool valid() const { return fd_.valid() && peer_.valid(); }
   [[nodiscard]] int get() const { return fd_.get(); }
   [[nodiscard]] int take() { return fd_.release(); }
-  // Gives up the test's copy, in a thread: should the code under test have been faster, this copy is the slow one.
-  void drop() {
-    std::thread([fd = fd_.release()] { ::close(fd); }).detach();
+  void drop() { close_copy(fd_.release()); }
+  // Gives up the test's copy in a thread: should the code under test have been faster, this copy is the slow one.
+  static void close_copy(int fd) {
+    std::thread([fd] { ::close(fd); }).detach();
   }
   // The peer goes: a close() that waits returns.
   void let_go() { peer_.reset(); }
