@@ -217,9 +217,12 @@ Status HostdClient::connect_locked() {
     return no_connection(socket_path_, socket_path_.empty() ? ENOENT : ENAMETOOLONG);
   }
   std::memcpy(address.sun_path, socket_path_.c_str(), socket_path_.size() + 1);
-  const int fd = static_cast<int>(raw(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  int fd = static_cast<int>(raw(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (fd < 0) {
     return no_connection(socket_path_, errno);
+  }
+  if (mover_ != nullptr) {
+    fd = mover_(fd);
   }
   // Connecting waits while hostd's backlog is full; the send timeout bounds that too (unix(7), socket(7)).
   const timeval timeout{timeout_ms_ / 1000, (timeout_ms_ % 1000) * 1000};
@@ -452,30 +455,9 @@ Status HostdClient::listen_port(uint32_t stack_id, uint32_t binding_id, bool lis
   return without_value(transact(request));
 }
 
-Status HostdClient::release_port(uint32_t stack_id, uint32_t binding_id, bool time_wait) {
+Status HostdClient::release_port(uint32_t stack_id, uint32_t binding_id) {
   Request request = make_request(RequestType::kPortRelease, stack_id);
   request.binding_id = binding_id;
-  request.flags = time_wait ? uint32_t{kPortFlagTimeWait} : 0;
-  return without_value(transact(request));
-}
-
-Result<uint32_t> HostdClient::pin_connection(uint32_t stack_id, uint32_t binding_id, const WireAddress& local,
-                                             const WireAddress& remote, uint16_t remote_port) {
-  Request request = make_request(RequestType::kConnectionPin, stack_id);
-  request.binding_id = binding_id;
-  request.local = local;
-  request.remote = remote;
-  request.remote_port = remote_port;
-  Result<Reply> reply = transact(request);
-  if (!reply) {
-    return reply.error();
-  }
-  return reply->binding_id;
-}
-
-Status HostdClient::unpin_connection(uint32_t stack_id, uint32_t pin_id) {
-  Request request = make_request(RequestType::kConnectionUnpin, stack_id);
-  request.binding_id = pin_id;
   return without_value(transact(request));
 }
 

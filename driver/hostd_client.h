@@ -61,11 +61,7 @@ class HostdClient {
                                                uint16_t port, bool reuse);
   // Marks a binding as listening or no longer so. EADDRINUSE as listen(2).
   [[nodiscard]] Status listen_port(uint32_t stack_id, uint32_t binding_id, bool listening);
-  [[nodiscard]] Status release_port(uint32_t stack_id, uint32_t binding_id, bool time_wait);
-  // Steers one connection to the stack even after its binding was released. Returns the pin's id.
-  [[nodiscard]] Result<uint32_t> pin_connection(uint32_t stack_id, uint32_t binding_id, const WireAddress& local,
-                                                const WireAddress& remote, uint16_t remote_port);
-  [[nodiscard]] Status unpin_connection(uint32_t stack_id, uint32_t pin_id);
+  [[nodiscard]] Status release_port(uint32_t stack_id, uint32_t binding_id);
   // A new token (blocking AF_UNIX stream socket, close-on-exec); the caller owns it.
   [[nodiscard]] Result<int> create_token(uint32_t stack_id, uint32_t endpoint, uint32_t generation);
   [[nodiscard]] Result<std::string> status_json();
@@ -79,6 +75,11 @@ class HostdClient {
     provider_ = provider;
     provider_context_ = context;
   }
+
+  // Gives a new control connection another number (the old one is closed): a library keeps its descriptors out of the
+  // application's way. Called with the client's lock held; set before the first request.
+  using DescriptorMover = int (*)(int fd);
+  void set_descriptor_mover(DescriptorMover mover) { mover_ = mover; }
 
   // --- helper only -------------------------------------------------------------------------------------------------
   // The first message: grant and descriptors.
@@ -112,6 +113,7 @@ class HostdClient {
   uint32_t next_request_id_ = 1;
   TokenProvider provider_ = nullptr;
   void* provider_context_ = nullptr;
+  DescriptorMover mover_ = nullptr;
   std::deque<HelperMessage> events_;  // helper: arrived while a reply was awaited
 };
 

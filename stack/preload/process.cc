@@ -131,6 +131,7 @@ Process::Process() {
 hostd::HostdClient* Process::make_client() {
   auto* client = new hostd::HostdClient(options_.hostd, static_cast<int>(options_.connect_timeout_ms));
   client->set_token_provider(&Process::provide_token, this);
+  client->set_descriptor_mover(&Process::move_high);
   return client;
 }
 

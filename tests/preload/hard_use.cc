@@ -155,6 +155,26 @@ void close_race() {
   require(what == nullptr, what);
 }
 
+// The application's numbers are its own: the library's descriptors are not among the low ones.
+void low_numbers() {
+  std::vector<int> unused;
+  for (int fd = 3; fd < 64; ++fd) {
+    if (::fcntl(fd, F_GETFD) < 0) {
+      unused.push_back(fd);
+    }
+  }
+  const int first = connect_to_sink();
+  for (const int fd : unused) {
+    if (fd == first) {
+      continue;
+    }
+    errno = 0;
+    require(::fcntl(fd, F_GETFD) < 0 && errno == EBADF, "a descriptor that the program did not open");
+    require(::dup2(first, fd) == fd, "dup2 to a number that the program does not use");
+  }
+  require(::send(63, "x", 1, 0) == 1, "send on a duplicate");
+}
+
 struct Case {
   const char* name;
   void (*run)();
@@ -163,6 +183,7 @@ struct Case {
 constexpr Case kCases[] = {
     {"cancelled_threads", cancelled_threads},
     {"close_race", close_race},
+    {"low_numbers", low_numbers},
 };
 
 }  // namespace
