@@ -64,7 +64,7 @@ int PortBindings::acquire(stack::Protocol protocol, const stack::SocketAddress& 
     }
     return port;
   }
-  static_cast<void>(client_->release_port(stack_id_, granted->binding_id, false));
+  static_cast<void>(client_->release_port(stack_id_, granted->binding_id));
   return -ENOBUFS;
 }
 
@@ -101,7 +101,7 @@ void PortBindings::flush() {
     }
     table_->released_count.fetch_sub(1, std::memory_order_acq_rel);
     // hostd frees everything of a stack with it, so a failure here (hostd gone) loses nothing.
-    static_cast<void>(client_->release_port(stack_id_, entry.binding_id, false));
+    static_cast<void>(client_->release_port(stack_id_, entry.binding_id));
     entry.state.store(PortBinding::kFree, std::memory_order_release);
   }
 }
