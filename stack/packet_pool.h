@@ -98,6 +98,18 @@ class PacketPool {
   }
   // May received data be kept? Otherwise it is dropped, counted, and comes again.
   [[nodiscard]] bool above_reserve() const { return available() > reserve_count_; }
+  // So many packets of received data a socket may hold: a part of what is free. Whatever the number of sockets that do
+  // not read, something remains free for others (the "dynamic thresholds" of shared switch buffers).
+  [[nodiscard]] uint32_t receive_share() const {
+    const uint32_t free_count = available();
+    return free_count > reserve_count_ ? (free_count - reserve_count_) / 4 : 0;
+  }
+  // May a socket that holds so many packets of received data keep one more?
+  [[nodiscard]] bool may_receive(uint32_t held_count) const {
+    if (held_count < kReceiveGuaranteed) return available() > reserve_count_ / 2;
+    return above_reserve() && held_count < receive_share();
+  }
+  static constexpr uint32_t kReceiveGuaranteed = 2;
   [[nodiscard]] uint32_t packet_count() const { return packet_count_; }
 
  private:

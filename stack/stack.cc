@@ -238,7 +238,7 @@ void Stack::Impl::run_deferred(uint32_t node, uint32_t ops) {
   }
   Endpoint& endpoint = core.endpoints[node];
   const EndpointKind kind = endpoint.kind.load(std::memory_order_relaxed);
-  if ((ops & kOpWindowUpdate) != 0 && kind == EndpointKind::kTcp && tcp_window_update_due(endpoint)) {
+  if ((ops & kOpWindowUpdate) != 0 && kind == EndpointKind::kTcp && tcp_window_update_due(core, endpoint)) {
     tcp_send_ack(core, endpoint);
   }
   // The state says whether the close is still this socket's: the id may have been freed and given out again.

@@ -365,7 +365,7 @@ int64_t Stack::recv(int endpoint_id, const iovec* iov, size_t iov_count, int fla
   // What was read gave buffers back; nobody else would notice before the next poll.
   const bool senders_wait =
       impl_->state().buffer_waiters.load(std::memory_order_acquire) != 0 && impl_->core.pool.send_worthwhile();
-  const bool update = tcp && result > 0 && (flags & MSG_PEEK) == 0 && tcp_window_update_due(*endpoint);
+  const bool update = tcp && result > 0 && (flags & MSG_PEEK) == 0 && tcp_window_update_due(impl_->core, *endpoint);
   if (update || senders_wait) {
     const auto node = static_cast<uint32_t>(endpoint_id);
     if (impl_->state().lock.lock_or_defer(impl_->core.deferred, node, kOpWindowUpdate) == LockResult::kAcquired) {

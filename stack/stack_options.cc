@@ -178,7 +178,7 @@ int get_tcp_info(const Core& core, const Endpoint& endpoint, void* value, sockle
   info.tcpi_snd_ssthresh = tcp.ssthresh_bytes / tcp.mss_bytes;
   info.tcpi_snd_cwnd = tcp.cwnd_bytes / tcp.mss_bytes;
   info.tcpi_advmss = tcp_own_mss(core);
-  info.tcpi_rcv_space = tcp_receive_window(endpoint);
+  info.tcpi_rcv_space = tcp_receive_window(core, endpoint);
   info.tcpi_total_retrans = tcp.retransmits_total;
   return write_value(&info, sizeof info, value, length);
 }

@@ -136,6 +136,9 @@ struct TcpConnection {
   uint32_t irs = 0;
   Relaxed<uint32_t> rcv_nxt{0};
   Relaxed<uint32_t> rcv_adv{0};  // right edge of the window that we advertised
+  // Data within the window had to be dropped for want of packets: the window is advertised as zero, so that the peer
+  // probes instead of giving up, until there is room again.
+  Relaxed<uint8_t> window_shut{0};
   uint32_t last_ack_sent = 0;
   uint32_t ts_recent = 0;  // RFC 7323
   uint64_t ts_recent_ns = 0;

@@ -279,6 +279,10 @@ bool acknowledgement_input(Core& core, Endpoint& endpoint, const TcpSegment& seg
   if (seq_less(ack, tcp.snd_una)) return true;  // old: its data may still be new
   const uint32_t old_window = tcp.snd_wnd_bytes;
   update_window(tcp, segment);
+  if (old_window == 0 && tcp.snd_wnd_bytes != 0 && tcp.retries != 0 && tcp.snd_una != tcp.snd_nxt) {
+    tcp.retries = 0;  // those were probes of a window taken back
+    tcp_start_retransmit_timer(core, endpoint);
+  }
   const bool sack_news =
       tcp.sack_on != 0 && segment.header.options.sack_count != 0 && tcp_apply_sack(core, tcp, segment.header);
   if (seq_less(tcp.snd_una, ack)) {

@@ -33,9 +33,9 @@ bool tcp_retransmit_first(Core& core, Endpoint& endpoint);
 // Sends one partial segment although the window or SWS avoidance speaks against it. False if there was nothing to send.
 bool tcp_force_partial(Core& core, Endpoint& endpoint);
 // Window that would be advertised now, in bytes.
-[[nodiscard]] uint32_t tcp_receive_window(const Endpoint& endpoint);
+[[nodiscard]] uint32_t tcp_receive_window(const Core& core, const Endpoint& endpoint);
 // True if the receiver has made enough room to tell the peer. Reads only what may be read without the lock.
-[[nodiscard]] bool tcp_window_update_due(const Endpoint& endpoint);
+[[nodiscard]] bool tcp_window_update_due(const Core& core, const Endpoint& endpoint);
 [[nodiscard]] uint16_t tcp_own_mss(const Core& core);
 
 // --- tcp_timers.cc

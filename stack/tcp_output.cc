@@ -26,10 +26,14 @@ struct Outgoing {
 
 // The window field; moves rcv_adv. Never takes back what was advertised, and moves the edge only by useful amounts
 // (RFC 9293 3.8.6.2.2).
-uint16_t select_window(Endpoint& endpoint, bool syn) {
+uint16_t select_window(const Core& core, Endpoint& endpoint, bool syn) {
   TcpConnection& tcp = endpoint.tcp;
   const uint32_t buffer_bytes = endpoint.receive_buffer_bytes.load(std::memory_order_relaxed);
-  const uint32_t free_bytes = tcp_receive_window(endpoint);
+  const uint32_t free_bytes = tcp_receive_window(core, endpoint);
+  if (tcp.window_shut != 0) {
+    if (free_bytes < tcp.rcv_mss_bytes) return 0;
+    tcp.window_shut = 0;
+  }
   const uint32_t current = tcp.rcv_adv - tcp.rcv_nxt;
   const uint32_t useful = std::min(buffer_bytes / 2, uint32_t{tcp.rcv_mss_bytes});
   const uint32_t window = free_bytes >= current + useful ? free_bytes : current;
@@ -88,7 +92,7 @@ bool emit(Core& core, Endpoint& endpoint, const Outgoing& out) {
   header.seq = out.seq;
   header.flags = out.flags;
   if ((out.flags & kTcpAck) != 0) header.ack = tcp.rcv_nxt;
-  if ((out.flags & kTcpRst) == 0) header.window = select_window(endpoint, (out.flags & kTcpSyn) != 0);
+  if ((out.flags & kTcpRst) == 0) header.window = select_window(core, endpoint, (out.flags & kTcpSyn) != 0);
   fill_options(core, endpoint, out, &header.options);
   const auto header_bytes = static_cast<uint16_t>(kTcpHeaderBytes + tcp_options_bytes(header.options));
 
@@ -289,18 +293,22 @@ uint16_t tcp_own_mss(const Core& core) {
   return static_cast<uint16_t>(core.config->mtu_bytes - kIpv4HeaderBytes - kTcpHeaderBytes);
 }
 
-uint32_t tcp_receive_window(const Endpoint& endpoint) {
+uint32_t tcp_receive_window(const Core& core, const Endpoint& endpoint) {
   const uint32_t buffer_bytes = endpoint.receive_buffer_bytes.load(std::memory_order_relaxed);
   const uint32_t used_bytes = endpoint.receive_queue.bytes();
-  return buffer_bytes > used_bytes ? buffer_bytes - used_bytes : 0;
+  if (buffer_bytes <= used_bytes) return 0;
+  const uint32_t share = std::max(core.pool.receive_share(), PacketPool::kReceiveGuaranteed);
+  const uint32_t held = endpoint.receive_queue.packets();
+  return held >= share ? 0 : std::min(buffer_bytes - used_bytes, (share - held) * tcp_own_mss(core));
 }
 
-bool tcp_window_update_due(const Endpoint& endpoint) {
+bool tcp_window_update_due(const Core& core, const Endpoint& endpoint) {
   const TcpConnection& tcp = endpoint.tcp;
   const TcpState state = tcp.state;
   if (state != TcpState::kEstablished && state != TcpState::kFinWait1 && state != TcpState::kFinWait2) return false;
   const uint32_t current = tcp.rcv_adv - tcp.rcv_nxt;
-  const uint32_t free_bytes = std::min(tcp_receive_window(endpoint), 65535u << tcp.rcv_wscale);
+  const uint32_t free_bytes = std::min(tcp_receive_window(core, endpoint), 65535u << tcp.rcv_wscale);
+  if (tcp.window_shut != 0) return free_bytes >= tcp.rcv_mss_bytes;
   const uint32_t useful =
       std::min(endpoint.receive_buffer_bytes.load(std::memory_order_relaxed) / 2, uint32_t{tcp.rcv_mss_bytes});
   // Linux's rule: only if the window at least doubles.

@@ -14,10 +14,13 @@ constexpr uint32_t kTinyQueueFactor = 4;  // assumed: queue at most 4 packets pe
 
 uint32_t end_of(const Packet& packet) { return packet.seq + packet.length_bytes; }
 
-bool queue_has_room(const Core& core, const Endpoint& endpoint) {
+// What fills a gap is not charged for what waits behind the gap.
+bool queue_has_room(const Core& core, const Endpoint& endpoint, bool in_order) {
+  const uint32_t packets = endpoint.receive_queue.packets();
   const uint32_t full_segments =
       endpoint.receive_buffer_bytes.load(std::memory_order_relaxed) / endpoint.tcp.rcv_mss_bytes + 1;
-  return core.pool.above_reserve() && endpoint.receive_queue.packets() < full_segments * kTinyQueueFactor + 64;
+  return core.pool.may_receive(in_order ? packets : packets + endpoint.tcp.out_of_order_count) &&
+         packets < full_segments * kTinyQueueFactor + 64;
 }
 
 void deliver(Core& core, Endpoint& endpoint, uint32_t index) {
@@ -118,9 +121,12 @@ void tcp_receive_payload(Core& core, Endpoint& endpoint, TcpSegment& segment) {
   if (segment.payload_bytes == 0) return;
   // What fills the gap matters more than what lies behind it: without this the gap might never be filled.
   if (segment.seq == tcp.rcv_nxt && !core.pool.above_reserve()) tcp_prune_out_of_order(core, tcp);
-  if (!queue_has_room(core, endpoint) || tcp.out_of_order_count >= kOutOfOrderPacketsMax) {
-    // Not acknowledged, so it comes again; by then somebody may have read.
+  if (!queue_has_room(core, endpoint, segment.seq == tcp.rcv_nxt) || tcp.out_of_order_count >= kOutOfOrderPacketsMax) {
+    // It comes again; by then somebody may have read.
     ++core.stats().drop_no_buffer;
+    if (segment.seq == tcp.rcv_nxt) tcp.window_shut = 1;
+    tcp.ack = AckState::kNow;
+    tcp_output_later(core, endpoint);
     return;
   }
   if (segment.payload_bytes > tcp.rcv_mss_bytes) tcp.rcv_mss_bytes = segment.payload_bytes;

@@ -46,11 +46,14 @@ void retransmit_timeout(Core& core, Endpoint& endpoint) {
   if (tcp.retries == 0) tcp.first_retry_ns = core.now_ns;
   const bool user_timeout = endpoint.user_timeout_ms != 0 && tcp.retries > 0 &&
                             core.now_ns - tcp.first_retry_ns > uint64_t{endpoint.user_timeout_ms} * 1'000'000;
-  if (tcp.retries >= limit || user_timeout) {
+  // A peer that took its window back and still answers has no room: these are probes then, and not given up.
+  const bool probing =
+      !orphan && tcp.snd_wnd_bytes == 0 && core.now_ns - tcp.last_heard_ns < 2 * core.config->rto_max_ns;
+  if ((tcp.retries >= limit && !probing) || user_timeout) {
     tcp_drop(core, endpoint, tcp.soft_error != 0 ? tcp.soft_error : ETIMEDOUT);
     return;
   }
-  ++tcp.retries;
+  if (tcp.retries < limit) ++tcp.retries;
   tcp_congestion_timeout(core, endpoint);
   tcp_start_retransmit_timer(core, endpoint);
   tcp_retransmit_first(core, endpoint);

@@ -51,7 +51,7 @@ void deliver(Core& core, Endpoint& endpoint, const Ipv4Packet& packet, const Soc
   const uint32_t charge = bytes + kUdpPacketChargeBytes;
   const bool full =
       endpoint.receive_queue.bytes() + charge > endpoint.receive_buffer_bytes.load(std::memory_order_relaxed);
-  if (full || !core.pool.above_reserve()) {
+  if (full || !core.pool.may_receive(endpoint.receive_queue.packets())) {
     ++(full ? core.stats().drop_udp_queue_full : core.stats().drop_no_buffer);
     core.pool.release_chain(packet.packet);
     return;
