@@ -108,7 +108,6 @@ class Hostd {
   void serve_attach(Connection& connection, int token_fd, Answer& answer);
   void serve_port_acquire(const Request& request, StackRecord& record, Answer& answer);
   void serve_port_change(const Request& request, StackRecord& record, Answer& answer);
-  void serve_pin(const Request& request, StackRecord& record, Answer& answer);
   void serve_token_create(const Request& request, StackRecord& record, Answer& answer);
   void serve_helper_done(StackRecord& record, Answer& answer);
   void serve_status(Answer& answer);

@@ -67,6 +67,7 @@ struct Received {
   ssize_t bytes = 0;
   int fds[kMaxDescriptors] = {-1, -1, -1, -1, -1, -1};
   uint32_t fd_count = 0;
+  bool truncated = false;  // descriptors were sent that this process has no numbers left for (recvmsg(2), MSG_CTRUNC)
   void close_all() {
     for (uint32_t i = 0; i < fd_count; ++i) {
       close_fd(fds[i]);
@@ -90,6 +91,7 @@ Received receive_message(int fd, void* buffer, size_t buffer_bytes) {
   if (received.bytes < 0) {
     return received;
   }
+  received.truncated = (header.msg_flags & MSG_CTRUNC) != 0;
   for (cmsghdr* item = CMSG_FIRSTHDR(&header); item != nullptr; item = CMSG_NXTHDR(&header, item)) {
     if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS) {
       continue;
@@ -349,9 +351,12 @@ Result<Reply> HostdClient::receive_reply(uint32_t request_id, int* fds, uint32_t
     const bool complete = reply.error == 0 && received.fd_count == expected_fds;
     if (!complete) {
       received.close_all();
-      return reply.error != 0
-                 ? Error{reply.error, reply.message}
-                 : Error{EPROTO, "hostd passed too few descriptors: does this process have any left (ulimit -n)?"};
+      if (reply.error != 0) {
+        return Error{reply.error, reply.message};
+      }
+      return received.truncated ? Error{EMFILE, "this process has no descriptors left for what hostd passed: raise "
+                                                "ulimit -n"}
+                                : Error{EPROTO, "hostd passed too few descriptors: use binaries of one build"};
     }
     std::copy_n(received.fds, expected_fds, fds);
     return reply;

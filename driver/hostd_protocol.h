@@ -13,7 +13,7 @@
 namespace postern::hostd {
 
 constexpr uint32_t kProtocolMagic = 0x44545350;  // "PSTD"
-constexpr uint32_t kProtocolVersion = 1;
+constexpr uint32_t kProtocolVersion = 2;
 
 // Limits; hostd answers EMFILE/ENOBUFS beyond them and closes connections that flood.
 constexpr uint32_t kMaxConnections = 512;
@@ -22,7 +22,6 @@ constexpr uint32_t kMaxStacksPerConnection = 4;
 constexpr uint32_t kMaxTokensPerStack = 4096;
 constexpr uint32_t kMaxTokens = 16384;
 constexpr uint32_t kMaxPortsPerStack = 8192;
-constexpr uint32_t kMaxPinsPerStack = 256;
 constexpr uint32_t kHostNameBytes = 32;  // with terminating NUL; letters, digits, '-' and '_'
 constexpr uint32_t kMaxDescriptors = 6;  // in one message
 constexpr uint32_t kHostStackId = 0;
@@ -34,23 +33,20 @@ struct WireAddress {
 };
 
 enum class RequestType : uint32_t {
-  kHello = 1,            // version; must be the first. Reply: nothing else
-  kStackCreate = 2,      // Reply: grant + kGrantDescriptors descriptors. The caller formats the stack area.
-  kAttach = 3,           // 1 descriptor: a token. Reply: grant + descriptors of the token's stack; endpoint, generation
-  kPortAcquire = 4,      // protocol, local, port (0: choose an ephemeral one), flags. Reply: port, binding_id
-  kPortListen = 5,       // binding_id, flags & kPortFlagListen (1: listens, 0: no longer). EADDRINUSE on conflict
-  kPortRelease = 6,      // binding_id, flags & kPortFlagTimeWait: port is quarantined
-  kConnectionPin = 7,    // binding_id, remote, remote_port: an exact filter that outlives the binding. Reply: pin_id
-  kConnectionUnpin = 8,  // binding_id = pin_id
-  kTokenCreate = 9,      // endpoint, generation. Reply: 1 descriptor, the token
-  kStatus = 10,          // Reply: 1 descriptor, a sealed memfd with JSON text; value = its bytes
-  kHelperDone = 11,  // helper only: nothing left to do for the orphaned stack. hostd answers by kShutdown or kAdopted
+  kHello = 1,        // version; must be the first. Reply: nothing else
+  kStackCreate = 2,  // Reply: grant + kGrantDescriptors descriptors. The caller formats the stack area.
+  kAttach = 3,       // 1 descriptor: a token. Reply: grant + descriptors of the token's stack; endpoint, generation
+  kPortAcquire = 4,  // protocol, local, port (0: choose an ephemeral one), flags. Reply: port, binding_id
+  kPortListen = 5,   // binding_id, flags & kPortFlagListen (1: listens, 0: no longer). EADDRINUSE on conflict
+  kPortRelease = 6,  // binding_id; the stack has sat out TIME_WAIT
+  kTokenCreate = 7,  // endpoint, generation. Reply: 1 descriptor, the token
+  kStatus = 8,       // Reply: 1 descriptor, a sealed memfd with JSON text; value = its bytes
+  kHelperDone = 9,   // helper only: nothing left to do for the orphaned stack. hostd answers by kShutdown or kAdopted
 };
 
 enum PortFlags : uint32_t {
   kPortFlagReuse = 1,  // SO_REUSEADDR is set
   kPortFlagListen = 2,
-  kPortFlagTimeWait = 4,  // the endpoint was in TIME_WAIT when it went away
 };
 
 struct Request {
@@ -65,21 +61,19 @@ struct Request {
   uint32_t protocol = 0;  // IPPROTO_TCP or IPPROTO_UDP
   uint32_t flags = 0;     // PortFlags
   uint16_t port = 0;
-  uint16_t remote_port = 0;
+  uint16_t reserved_port = 0;
   WireAddress local;
-  WireAddress remote;
-  uint32_t reserved = 0;
+  uint32_t reserved[6] = {};
 };
 
 // Where everything is in a stack's region, and what the stack needs to know of its host. All offsets are page-aligned
-// bytes from the region's base. hostd has zeroed the region and written ViState; it never reads the region afterwards.
+// bytes from the region's base. hostd has zeroed the region and never looks at it.
 struct StackGrant {
   uint32_t stack_id = 0;
   uint32_t vi_id = 0;
   uint64_t region_bytes = 0;
   uint64_t stack_area_offset = 0;  // for the stack's own state and packet buffers; format it before use
   uint64_t stack_area_bytes = 0;
-  uint64_t vi_state_offset = 0;  // a ViState
   ViLayout layout;
   uint32_t is_host_stack = 0;  // answers ARP, ICMP echo and unmatched segments; gets all unmatched unicast
   uint32_t must_format = 0;    // the receiver of this grant formats the stack area (others wait for it)
@@ -111,7 +105,7 @@ struct Reply {
   RequestType type = RequestType::kHello;  // of the request
   int32_t error = 0;                       // errno value, 0: done
   uint32_t descriptor_count = 0;           // that come with this message
-  uint32_t binding_id = 0;                 // kPortAcquire, kConnectionPin
+  uint32_t binding_id = 0;                 // kPortAcquire
   uint32_t endpoint = 0;                   // kAttach
   uint32_t generation = 0;                 // kAttach
   uint64_t value = 0;

@@ -77,9 +77,6 @@ void Hostd::answer_request(Connection& connection, const Request& request, int f
     case RequestType::kPortListen:
     case RequestType::kPortRelease:
       return serve_port_change(request, *record, answer);
-    case RequestType::kConnectionPin:
-    case RequestType::kConnectionUnpin:
-      return serve_pin(request, *record, answer);
     case RequestType::kTokenCreate:
       return serve_token_create(request, *record, answer);
     case RequestType::kHelperDone:
@@ -179,40 +176,11 @@ void Hostd::serve_port_change(const Request& request, StackRecord& record, Answe
   const Status status =
       request.type == RequestType::kPortListen
           ? manager.listen_port(record.vi.vi_id, request.binding_id, (request.flags & kPortFlagListen) != 0)
-          : manager.release_port(record.vi.vi_id, request.binding_id, (request.flags & kPortFlagTimeWait) != 0);
+          : manager.release_port(record.vi.vi_id, request.binding_id);
   if (!status) {
     suspect_device(status.error());
     answer_error(answer, status.error());
   }
-}
-
-void Hostd::serve_pin(const Request& request, StackRecord& record, Answer& answer) {
-  ResourceManager& manager = device_.manager();
-  if (request.type == RequestType::kConnectionUnpin) {
-    if (Status status = manager.unpin_connection(record.vi.vi_id, request.binding_id); !status) {
-      suspect_device(status.error());
-      return answer_error(answer, status.error());
-    }
-    --record.pin_count;
-    return;
-  }
-  if (record.pin_count >= kMaxPinsPerStack) {
-    return answer_error(
-        answer, {ENOBUFS, fmt::format("the stack has {} pinned connections, the most it can", kMaxPinsPerStack)});
-  }
-  const HostAddress local = from_wire(request.local);
-  const HostAddress remote = from_wire(request.remote);
-  if (local.family == HostAddress::Family::kNone || remote.family == HostAddress::Family::kNone) {
-    return answer_error(answer, {EAFNOSUPPORT, "expected two IPv4 addresses"});
-  }
-  Result<uint32_t> pin =
-      manager.pin_connection(record.vi.vi_id, request.binding_id, local, remote, request.remote_port);
-  if (!pin) {
-    suspect_device(pin.error());
-    return answer_error(answer, pin.error());
-  }
-  ++record.pin_count;
-  answer.reply.binding_id = *pin;
 }
 
 void Hostd::serve_token_create(const Request& request, StackRecord& record, Answer& answer) {

@@ -100,13 +100,11 @@ Status StackRecord::build(const StackSettings& settings, uint32_t stack_id) {
   std::copy(info.mac.begin(), info.mac.end(), grant.mac);
   std::copy_n(settings.host.data(), std::min<size_t>(settings.host.size(), kHostNameBytes - 1), grant.host);
 
-  // Region: stack area | ViState | rings.
+  // Region: stack area | rings.
   grant.stack_area_offset = 0;
   grant.stack_area_bytes = page_round_up(settings.stack_area_bytes);
-  grant.vi_state_offset = grant.stack_area_bytes;
   grant.layout.geometry = settings.geometry;
-  const uint64_t rings_offset = grant.vi_state_offset + PST_LIMIT_PAGE_BYTES;
-  grant.region_bytes = rings_offset + vi_layout_place(grant.layout, rings_offset);
+  grant.region_bytes = grant.stack_area_bytes + vi_layout_place(grant.layout, grant.stack_area_bytes);
 
   Result<DmaMemory> region = device_.allocator().allocate(grant.region_bytes, "postern-stack");
   if (!region) {
@@ -122,10 +120,6 @@ Status StackRecord::build(const StackSettings& settings, uint32_t stack_id) {
   vi = *made;
   has_vi_ = true;
   grant.vi_id = vi.vi_id;
-  // The only time that hostd touches the region: before anybody else has it.
-  ViState state;
-  vi_state_initialise(state, grant.layout, vi.vi_id);
-  std::memcpy(static_cast<uint8_t*>(region_.base) + grant.vi_state_offset, &state, sizeof state);
   return open_descriptors();
 }
 

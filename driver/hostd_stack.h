@@ -78,7 +78,6 @@ class StackRecord {
   pid_t creator_pid = 0;
   uint32_t attached_count = 0;            // connections of applications
   std::optional<SteadyTime> orphaned_at;  // since no application is attached
-  uint32_t pin_count = 0;
 
  private:
   explicit StackRecord(DeviceSession& device) : device_(device) {}

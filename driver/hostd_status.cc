@@ -82,7 +82,6 @@ std::string Hostd::status_text() {
                {"attached_processes", record->attached_count},
                {"orphaned", record->orphaned_at.has_value()},
                {"tokens", tokens_.count(stack_id)},
-               {"pins", record->pin_count},
                {"region_bytes", record->grant.region_bytes}};
     stack["ports"] = Json::array();
     for (const PortBinding& binding :

@@ -127,28 +127,23 @@ Status PortTable::set_listening(uint32_t owner, uint32_t binding_id, bool listen
   return {};
 }
 
-void PortTable::erase(uint32_t binding_id, bool time_wait, uint64_t now_ns) {
+PortBinding PortTable::erase(uint32_t binding_id) {
   const auto found = bindings_.find(binding_id);
   const PortBinding binding = found->second;
-  const PortKey key{binding.protocol, binding.port};
-  const auto [first, last] = by_port_.equal_range(key);
+  const auto [first, last] = by_port_.equal_range(PortKey{binding.protocol, binding.port});
   by_port_.erase(std::find_if(first, last, [binding_id](const auto& entry) { return entry.second == binding_id; }));
   bindings_.erase(found);
   if (--owner_counts_[binding.owner] == 0) {
     owner_counts_.erase(binding.owner);
   }
-  if (time_wait && binding.protocol == IPPROTO_TCP) {
-    std::vector<Quarantine>& entries = quarantine_[key];
-    std::erase_if(entries, [&](const Quarantine& entry) { return entry.local == binding.local; });
-    entries.push_back({binding.local, now_ns + config_.quarantine_ns});
-  }
+  return binding;
 }
 
-Status PortTable::release(uint32_t owner, uint32_t binding_id, bool time_wait, uint64_t now_ns) {
+Status PortTable::release(uint32_t owner, uint32_t binding_id) {
   if (find(owner, binding_id) == nullptr) {
     return Error{ENOENT, fmt::format("binding {} is not one of this stack", binding_id)};
   }
-  erase(binding_id, time_wait, now_ns);
+  erase(binding_id);
   return {};
 }
 
@@ -163,7 +158,12 @@ void PortTable::release_all(uint32_t owner, uint64_t now_ns) {
     }
   }
   for (const uint32_t id : ids) {
-    erase(id, bindings_.at(id).ephemeral, now_ns);
+    const PortBinding binding = erase(id);
+    if (binding.ephemeral && binding.protocol == IPPROTO_TCP) {
+      std::vector<Quarantine>& entries = quarantine_[PortKey{binding.protocol, binding.port}];
+      std::erase_if(entries, [&binding](const Quarantine& entry) { return entry.local == binding.local; });
+      entries.push_back({binding.local, now_ns + config_.quarantine_ns});
+    }
   }
 }
 

@@ -53,9 +53,10 @@ class PortTable {
   [[nodiscard]] Result<PortBinding> acquire(const PortRequest& request, uint64_t now_ns);
   // Checks again as listen(2) does. EADDRINUSE on conflict, ENOENT if the owner has no such binding.
   [[nodiscard]] Status set_listening(uint32_t owner, uint32_t binding_id, bool listening);
-  // time_wait: a TCP port stays closed to binders without SO_REUSEADDR and to the ephemeral search for quarantine_ns.
-  [[nodiscard]] Status release(uint32_t owner, uint32_t binding_id, bool time_wait, uint64_t now_ns);
-  // Releases all bindings of an owner; ephemeral TCP ports are quarantined (their connections were cut).
+  // The owner has sat out TIME_WAIT: the port is free at once.
+  [[nodiscard]] Status release(uint32_t owner, uint32_t binding_id);
+  // Releases all bindings of an owner. Its ephemeral TCP ports, whose connections were cut, stay closed for
+  // quarantine_ns to binders without SO_REUSEADDR and to the ephemeral search.
   void release_all(uint32_t owner, uint64_t now_ns);
 
   [[nodiscard]] const PortBinding* find(uint32_t owner, uint32_t binding_id) const;
@@ -80,7 +81,7 @@ class PortTable {
   [[nodiscard]] bool conflicts(const PortRequest& request, uint16_t port, uint64_t now_ns);
   [[nodiscard]] bool quarantined(const PortRequest& request, uint16_t port, uint64_t now_ns);
   [[nodiscard]] Result<uint16_t> choose_ephemeral(const PortRequest& request, uint64_t now_ns);
-  void erase(uint32_t binding_id, bool time_wait, uint64_t now_ns);
+  PortBinding erase(uint32_t binding_id);
 
   Config config_;
   std::mt19937_64 random_;

@@ -414,7 +414,7 @@ Result<PortBinding> ResourceManager::acquire_port(const PortRequest& request) {
   }
   Result<uint32_t> filter = insert_port_filter(*binding);
   if (!filter) {
-    (void)ports_.release(request.owner, binding->binding_id, false, now_ns);
+    (void)ports_.release(request.owner, binding->binding_id);
     return filter.error();
   }
   port_filters_[FilterKey{binding->owner, binding->protocol, binding->local, binding->port}] = *filter;
@@ -425,58 +425,19 @@ Status ResourceManager::listen_port(uint32_t vi_id, uint32_t binding_id, bool li
   return ports_.set_listening(vi_id, binding_id, listening);
 }
 
-Status ResourceManager::release_port(uint32_t vi_id, uint32_t binding_id, bool time_wait) {
+Status ResourceManager::release_port(uint32_t vi_id, uint32_t binding_id) {
   const PortBinding* found = ports_.find(vi_id, binding_id);
   if (found == nullptr) {
     return Error{ENOENT, fmt::format("binding {} is not one of VI {}", binding_id, vi_id)};
   }
   const PortBinding binding = *found;
   const bool last = !ports_.shares_key(binding);
-  if (Status status = ports_.release(vi_id, binding_id, time_wait, function_.clock().now_ns()); !status || !last) {
+  if (Status status = ports_.release(vi_id, binding_id); !status || !last) {
     return status;
   }
   const auto filter = port_filters_.find(FilterKey{vi_id, binding.protocol, binding.local, binding.port});
   const uint32_t filter_id = filter->second;
   port_filters_.erase(filter);
-  return remove_filter(filter_id);
-}
-
-Result<uint32_t> ResourceManager::pin_connection(uint32_t vi_id, uint32_t binding_id, const HostAddress& local,
-                                                 const HostAddress& remote, uint16_t remote_port) {
-  const PortBinding* binding = ports_.find(vi_id, binding_id);
-  const auto vi = vis_.find(vi_id);
-  if (binding == nullptr || vi == vis_.end()) {
-    return Error{ENOENT, fmt::format("binding {} is not one of VI {}", binding_id, vi_id)};
-  }
-  if (!(local == config_.address) || !(binding->local.is_any() || binding->local == local)) {
-    return Error{EADDRNOTAVAIL, fmt::format("{} is not the address of binding {}", local.text(), binding_id)};
-  }
-  pst_command command = make_command(PST_COMMAND_FILTER_INSERT, vi_id);
-  pst_filter_insert_set_match(&command, PST_FILTER_MATCH_CONNECTION);
-  pst_filter_insert_set_family(&command, contract_family(local));
-  pst_filter_insert_set_protocol(&command, binding->protocol);
-  pst_filter_insert_set_local_port(&command, binding->port);
-  pst_filter_insert_set_remote_port(&command, remote_port);
-  pst_filter_insert_set_local_address_lo(&command, local.low_word());
-  pst_filter_insert_set_local_address_hi(&command, local.high_word());
-  pst_filter_insert_set_remote_address_lo(&command, remote.low_word());
-  pst_filter_insert_set_remote_address_hi(&command, remote.high_word());
-  Result<uint64_t> filter = admin_.execute(command);
-  if (!filter) {
-    return filter.error();
-  }
-  const uint32_t pin_id = next_pin_id_++;
-  vi->second.pins.emplace(pin_id, static_cast<uint32_t>(*filter));
-  return pin_id;
-}
-
-Status ResourceManager::unpin_connection(uint32_t vi_id, uint32_t pin_id) {
-  const auto vi = vis_.find(vi_id);
-  if (vi == vis_.end() || !vi->second.pins.contains(pin_id)) {
-    return Error{ENOENT, fmt::format("pin {} is not one of VI {}", pin_id, vi_id)};
-  }
-  const uint32_t filter_id = vi->second.pins.at(pin_id);
-  vi->second.pins.erase(pin_id);
   return remove_filter(filter_id);
 }
 

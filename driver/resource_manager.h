@@ -98,11 +98,7 @@ class ResourceManager {
   // Ports: request.owner is a VI id. The filter of (protocol, address, port) exists while a binding of it does.
   [[nodiscard]] Result<PortBinding> acquire_port(const PortRequest& request);
   [[nodiscard]] Status listen_port(uint32_t vi_id, uint32_t binding_id, bool listening);
-  [[nodiscard]] Status release_port(uint32_t vi_id, uint32_t binding_id, bool time_wait);
-  // An exact filter for one connection of a binding; it outlives the binding. Returns its id.
-  [[nodiscard]] Result<uint32_t> pin_connection(uint32_t vi_id, uint32_t binding_id, const HostAddress& local,
-                                                const HostAddress& remote, uint16_t remote_port);
-  [[nodiscard]] Status unpin_connection(uint32_t vi_id, uint32_t pin_id);
+  [[nodiscard]] Status release_port(uint32_t vi_id, uint32_t binding_id);
   [[nodiscard]] const PortTable& ports() const { return ports_; }
 
   [[nodiscard]] Result<PortStatistics> read_statistics();
@@ -114,7 +110,6 @@ class ResourceManager {
     bool has_domain = false;
     bool has_mapping = false;
     bool has_vi = false;
-    std::map<uint32_t, uint32_t> pins;  // pin id -> filter id
   };
   using FilterKey = std::tuple<uint32_t, uint8_t, HostAddress, uint16_t>;  // VI, protocol, address, port
 
@@ -143,7 +138,6 @@ class ResourceManager {
   std::map<uint32_t, ViRecord> vis_;  // by VI id
   std::set<uint32_t> vectors_in_use_;
   std::map<FilterKey, uint32_t> port_filters_;  // filter ids
-  uint32_t next_pin_id_ = 1;
 };
 
 }  // namespace postern

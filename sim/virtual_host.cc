@@ -173,7 +173,7 @@ int VirtualHost::acquire(stack::Protocol protocol, const stack::SocketAddress& l
   const PortBinding& bound = binding.value();
   if ((flags & kListen) != 0) {
     if (Status status = resources_.listen_port(grant_.vi_id, bound.binding_id, true); !status) {
-      (void)resources_.release_port(grant_.vi_id, bound.binding_id, false);
+      (void)resources_.release_port(grant_.vi_id, bound.binding_id);
       return -status.error().code;
     }
   }
@@ -194,7 +194,7 @@ void VirtualHost::release_ports() {
     if (it != bindings_.end()) {
       const uint32_t binding_id = it->second;
       bindings_.erase(it);
-      (void)resources_.release_port(grant_.vi_id, binding_id, false);  // the stack has sat out TIME_WAIT itself
+      (void)resources_.release_port(grant_.vi_id, binding_id);  // the stack has sat out TIME_WAIT itself
     }
   }
 }

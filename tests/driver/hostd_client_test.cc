@@ -112,7 +112,7 @@ TEST_F(HostdClientTest, ThreadsShareOneConnection) {
     threads.emplace_back([&] {
       for (int round = 0; round < 200; ++round) {
         Result<PortGrant> port = application->acquire_port(stack_id, IPPROTO_UDP, wire_ipv4(0, 0, 0, 0), 0, false);
-        if (!port.ok() || !application->release_port(stack_id, port->binding_id, false).ok()) ++failures;
+        if (!port.ok() || !application->release_port(stack_id, port->binding_id).ok()) ++failures;
       }
     });
   }

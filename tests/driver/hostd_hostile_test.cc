@@ -236,12 +236,12 @@ TEST_F(HostdHostileTest, StacksAndPortsOfOthersAreOutOfReach) {
   const PortGrant port = owner->acquire_port(stack_id, IPPROTO_TCP, wire_ipv4(0, 0, 0, 0), 80, false).value();
   auto thief = client();
   EXPECT_EQ(thief->create_token(stack_id, 1, 1).error().code, EPERM);
-  EXPECT_EQ(thief->release_port(stack_id, port.binding_id, false).error().code, EPERM);
+  EXPECT_EQ(thief->release_port(stack_id, port.binding_id).error().code, EPERM);
   EXPECT_EQ(thief->listen_port(stack_id, port.binding_id, true).error().code, EPERM);
   EXPECT_EQ(thief->helper_done(stack_id).error().code, EPERM);
   EXPECT_EQ(owner->helper_done(stack_id).error().code, EPERM);
   const uint32_t own_id = thief->create_stack()->grant.stack_id;
-  EXPECT_EQ(thief->release_port(own_id, port.binding_id, false).error().code, ENOENT);
+  EXPECT_EQ(thief->release_port(own_id, port.binding_id).error().code, ENOENT);
 }
 
 TEST_F(HostdHostileTest, StacksPerConnectionAreLimited) {

@@ -78,33 +78,33 @@ TEST_F(PortTableTest, UdpPortsOfOverlappingAddressesMayBeShared) {
   EXPECT_TRUE(table_.acquire({kStackB, IPPROTO_UDP, kLocal, 53, true}, now_ns_).ok());
 }
 
-TEST_F(PortTableTest, TimeWaitBlocksBindersWithoutReuseUntilItEnds) {
-  const PortBinding binding = bind(kStackA, kLocal, 80, true).value();
-  ASSERT_TRUE(table_.release(kStackA, binding.binding_id, true, now_ns_).ok());
-  EXPECT_EQ(bind(kStackB, kAny, 80, false).error().code, EADDRINUSE);
+TEST_F(PortTableTest, EphemeralPortOfAStackThatEndedIsClosedToBindersWithoutReuseForAMinute) {
+  const uint16_t port = bind(kStackA, kLocal, 0)->port;
+  table_.release_all(kStackA, now_ns_);
+  EXPECT_EQ(bind(kStackB, kAny, port, false).error().code, EADDRINUSE);
   now_ns_ = 59'999'999'999;
-  EXPECT_EQ(bind(kStackB, kAny, 80, false).error().code, EADDRINUSE);
+  EXPECT_EQ(bind(kStackB, kAny, port, false).error().code, EADDRINUSE);
   now_ns_ = 60'000'000'000;
-  EXPECT_TRUE(bind(kStackB, kAny, 80, false).ok());
+  EXPECT_TRUE(bind(kStackB, kAny, port, false).ok());
 }
 
-TEST_F(PortTableTest, TimeWaitLetsBindersWithReuseIn) {
-  const PortBinding binding = bind(kStackA, kLocal, 80, true).value();
-  ASSERT_TRUE(table_.release(kStackA, binding.binding_id, true, now_ns_).ok());
-  EXPECT_TRUE(bind(kStackB, kLocal, 80, true).ok());
+TEST_F(PortTableTest, QuarantineLetsBindersWithReuseIn) {
+  const uint16_t port = bind(kStackA, kLocal, 0)->port;
+  table_.release_all(kStackA, now_ns_);
+  EXPECT_TRUE(bind(kStackB, kLocal, port, true).ok());
 }
 
 TEST_F(PortTableTest, PlainReleaseFreesThePortAtOnce) {
   const PortBinding binding = bind(kStackA, kLocal, 80).value();
-  ASSERT_TRUE(table_.release(kStackA, binding.binding_id, false, now_ns_).ok());
+  ASSERT_TRUE(table_.release(kStackA, binding.binding_id).ok());
   EXPECT_TRUE(bind(kStackB, kLocal, 80).ok());
 }
 
 TEST_F(PortTableTest, OnlyTheOwnerReleases) {
   const PortBinding binding = bind(kStackA, kLocal, 80).value();
-  EXPECT_EQ(table_.release(kStackB, binding.binding_id, false, now_ns_).error().code, ENOENT);
+  EXPECT_EQ(table_.release(kStackB, binding.binding_id).error().code, ENOENT);
   EXPECT_EQ(table_.set_listening(kStackB, binding.binding_id, true).error().code, ENOENT);
-  EXPECT_EQ(table_.release(kStackA, 999, false, now_ns_).error().code, ENOENT);
+  EXPECT_EQ(table_.release(kStackA, 999).error().code, ENOENT);
   EXPECT_EQ(table_.count(kStackA), 1u);
 }
 

@@ -227,9 +227,9 @@ TEST_F(ResourceManagerTest, PortFilterFollowsTheFirstAndTheLastBinding) {
   const PortBinding second = manager_->acquire_port(request).value();
   EXPECT_THAT(commands(),
               ElementsAre("FILTER_INSERT 3 LISTENER proto 17 0x100090a:5000 <- 0x0:0 ethertype 0x0 replicate 0"));
-  ASSERT_TRUE(manager_->release_port(vi.vi_id, first.binding_id, false).ok());
+  ASSERT_TRUE(manager_->release_port(vi.vi_id, first.binding_id).ok());
   EXPECT_TRUE(commands().empty());
-  ASSERT_TRUE(manager_->release_port(vi.vi_id, second.binding_id, false).ok());
+  ASSERT_TRUE(manager_->release_port(vi.vi_id, second.binding_id).ok());
   EXPECT_THAT(commands(), ElementsAre("FILTER_REMOVE 101"));
 }
 
@@ -267,25 +267,6 @@ TEST_F(ResourceManagerTest, FreeingAViReleasesItsPorts) {
   EXPECT_EQ(manager_->acquire_port(request).error().code, EADDRINUSE);
   ASSERT_TRUE(manager_->free_vi(first.vi_id).ok());
   EXPECT_TRUE(manager_->acquire_port(request).ok());
-}
-
-TEST_F(ResourceManagerTest, PinnedConnectionOutlivesItsBinding) {
-  start();
-  const ViGrant vi = make_vi();
-  const HostAddress local = HostAddress::ipv4(10, 9, 0, 1);
-  const PortBinding binding =
-      manager_->acquire_port({vi.vi_id, IPPROTO_TCP, HostAddress::ipv4(0, 0, 0, 0), 80, true}).value();
-  commands();
-  Result<uint32_t> pin =
-      manager_->pin_connection(vi.vi_id, binding.binding_id, local, HostAddress::ipv4(10, 9, 0, 2), 40000);
-  ASSERT_TRUE(pin.ok());
-  EXPECT_THAT(commands(),
-              ElementsAre("FILTER_INSERT 3 CONNECTION proto 6 0x100090a:80 <- 0x200090a:40000 ethertype 0x0 "
-                          "replicate 0"));
-  ASSERT_TRUE(manager_->release_port(vi.vi_id, binding.binding_id, false).ok());
-  ASSERT_TRUE(manager_->unpin_connection(vi.vi_id, *pin).ok());
-  EXPECT_THAT(commands(), ElementsAre("FILTER_REMOVE 101", "FILTER_REMOVE 102"));
-  EXPECT_EQ(manager_->unpin_connection(vi.vi_id, *pin).error().code, ENOENT);
 }
 
 TEST_F(ResourceManagerTest, StatisticsComeFromTheDevicesPage) {
