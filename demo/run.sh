@@ -175,7 +175,7 @@ nothing_left() {
   left=$(pgrep -af "$WORK" | grep -v "pgrep" || true)
   [ -z "$left" ] || { echo "$left"; return 1; }
   ip netns list 2>/dev/null | grep -q "$NETNS" && { echo "network namespace $NETNS is left"; return 1; }
-  [ -z "$(ls "$WORK/run" 2>/dev/null)" ] || { echo "left in the run directory: $(ls "$WORK/run")"; return 1; }
+  [ -z "$(ls -A "$WORK/run" 2>/dev/null)" ] || { echo "left in the run directory: $(ls -A "$WORK/run")"; return 1; }
   echo "no process, namespace or socket is left"
 }
 
