@@ -200,16 +200,20 @@ Status HostdClient::ensure_connected() {
   const int pid = process_id();
   const int owner = owner_pid_.load(std::memory_order_relaxed);
   if (owner == pid) {
-    return fd_.load(std::memory_order_relaxed) >= 0 ? Status() : Status(hostd_gone("control connection"));
+    if (fd_.load(std::memory_order_relaxed) < 0) {
+      return hostd_gone("control connection");
+    }
+    return must_reattach_ ? reattach_locked() : Status();
   }
-  const bool forked = owner != 0;
-  if (forked) {
+  if (owner != 0) {
     drop_connection();  // this process's copy; the parent's stays
+    must_reattach_ = true;
+    owner_pid_.store(0, std::memory_order_relaxed);
   }
   if (Status status = connect_locked(); !status) {
     return status;
   }
-  return forked ? reattach_locked() : Status();
+  return must_reattach_ ? reattach_locked() : Status();
 }
 
 Status HostdClient::connect_locked() {
@@ -250,6 +254,7 @@ Status HostdClient::connect_locked() {
 Status HostdClient::reattach_locked() {
   const int token = provider_ != nullptr ? provider_(provider_context_) : -1;
   if (token < 0) {
+    must_reattach_ = false;  // nothing to attach to
     return {};
   }
   Request request;
@@ -262,6 +267,7 @@ Status HostdClient::reattach_locked() {
   for (const int fd : fds) {
     close_fd(fd);  // the child has inherited its parent's mappings
   }
+  must_reattach_ = false;
   return {};
 }
 
@@ -354,8 +360,9 @@ Result<Reply> HostdClient::receive_reply(uint32_t request_id, int* fds, uint32_t
       if (reply.error != 0) {
         return Error{reply.error, reply.message};
       }
-      return received.truncated ? Error{EMFILE, "this process has no descriptors left for what hostd passed: raise "
-                                                "ulimit -n"}
+      return received.truncated ? Error{EMFILE,
+                                        "this process has no descriptors left for what hostd passed: raise "
+                                        "ulimit -n"}
                                 : Error{EPROTO, "hostd passed too few descriptors: use binaries of one build"};
     }
     std::copy_n(received.fds, expected_fds, fds);

@@ -110,6 +110,7 @@ class HostdClient {
   std::atomic<int> fd_{-1};
   std::atomic<int> lock_owner_pid_{0};
   std::atomic<int> owner_pid_{0};  // process that made the connection
+  bool must_reattach_ = false;     // a forked child whose new connection is not attached yet
   uint32_t next_request_id_ = 1;
   TokenProvider provider_ = nullptr;
   void* provider_context_ = nullptr;
