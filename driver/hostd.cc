@@ -642,7 +642,8 @@ void Hostd::detach(uint32_t stack_id) {
   }
   StackRecord& record = *found->second;
   record.orphaned_at = Clock::now();
-  if (record.helper_connection == 0) {
+  // Without a socket there is nothing that a helper could end, and perhaps no formatted stack to look at.
+  if (record.helper_connection == 0 || !record.had_token) {
     doom_stack(stack_id, StackCondition::kFreed);
     return;
   }

@@ -103,6 +103,12 @@ Result<HostdConfig> make_config(const Options& options) {
                  fmt::format("ring sizes {}, {}, {}: expected powers of two, rings 128 to 4096, events 128 to 32768",
                              options.geometry.rx_entries, options.geometry.tx_entries, options.geometry.evq_entries)};
   }
+  if (options.geometry.evq_entries < options.geometry.rx_entries + options.geometry.tx_entries) {
+    return Error{EINVAL,
+                 fmt::format("--evq-entries {}: a full event queue drops events; expected at least {}, the RX "
+                             "and TX descriptors together",
+                             options.geometry.evq_entries, options.geometry.rx_entries + options.geometry.tx_entries)};
+  }
   config.stack.host = options.host;
   config.stack.mtu_bytes = options.mtu_bytes;
   config.stack.stack_area_bytes = options.stack_mib << 20;

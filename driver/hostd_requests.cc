@@ -188,6 +188,7 @@ void Hostd::serve_token_create(const Request& request, StackRecord& record, Answ
   if (!token) {
     return answer_error(answer, token.error());
   }
+  record.had_token = true;
   answer.owned = std::move(token).value();
 }
 

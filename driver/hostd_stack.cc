@@ -113,6 +113,7 @@ Status StackRecord::build(const StackSettings& settings, uint32_t stack_id) {
   region_ = *region;
   ViOptions options;
   options.host_stack = grant.is_host_stack != 0;
+  options.evq_policy = EvqPolicy::kDrop;  // a stack that does not consume must not fill the port's receive buffer
   Result<ViGrant> made = device_.manager().create_vi(region_, grant.layout, options);
   if (!made) {
     return made.error();

@@ -77,6 +77,7 @@ class StackRecord {
   gid_t gid = 0;
   pid_t creator_pid = 0;
   uint32_t attached_count = 0;            // connections of applications
+  bool had_token = false;                 // there was a socket, so there may be connections to end
   std::optional<SteadyTime> orphaned_at;  // since no application is attached
 
  private:

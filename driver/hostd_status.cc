@@ -3,7 +3,9 @@
 #include <netinet/in.h>
 #include <unistd.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "driver/hostd.h"
 
@@ -70,6 +72,11 @@ std::string Hostd::status_text() {
       suspect_device(statistics.error());
     }
   }
+  std::map<uint32_t, Json> ports;  // by VI
+  for (const PortBinding& binding :
+       device_.is_open() ? device_.manager().ports().bindings() : std::vector<PortBinding>()) {
+    ports.try_emplace(binding.owner, Json::array()).first->second.push_back(port_json(binding));
+  }
   Json stacks = Json::array();
   for (const auto& [stack_id, record] : stacks_) {
     Json stack{{"id", stack_id},
@@ -83,17 +90,11 @@ std::string Hostd::status_text() {
                {"orphaned", record->orphaned_at.has_value()},
                {"tokens", tokens_.count(stack_id)},
                {"region_bytes", record->grant.region_bytes}};
-    stack["ports"] = Json::array();
-    for (const PortBinding& binding :
-         device_.is_open() ? device_.manager().ports().bindings() : std::vector<PortBinding>()) {
-      if (binding.owner == record->vi.vi_id) {
-        stack["ports"].push_back(port_json(binding));
-      }
-    }
+    stack["ports"] = std::move(ports.try_emplace(record->vi.vi_id, Json::array()).first->second);
     stacks.push_back(stack);
   }
   json["stacks"] = stacks;
-  return json.dump(2);
+  return json.dump(2, ' ', false, Json::error_handler_t::replace);  // paths need not be UTF-8
 }
 
 }  // namespace postern::hostd

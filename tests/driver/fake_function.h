@@ -68,6 +68,7 @@ class FakeFunction : public LiveFunction {
   bool keeps_log = true;
   std::set<uint64_t> domains, vis, filters, mappings;
   uint64_t completion_result_offset = 0;
+  std::atomic<uint64_t> last_evq_policy{PST_EVQ_POLICY_STALL};
 
   std::vector<std::string> take_log() { return std::exchange(log, {}); }
   FakeClock& fake_clock() { return clock_; }
@@ -205,6 +206,7 @@ class FakeFunction : public LiveFunction {
       case PST_COMMAND_PD_FREE:
         return domains.erase(target) == 1 ? PST_ERROR_CODE_OK : PST_ERROR_CODE_NOT_FOUND;
       case PST_COMMAND_VI_ALLOC:
+        last_evq_policy = pst_vi_alloc_get_evq_policy(&command);
         result = lowest_free(vis, 3);
         break;
       case PST_COMMAND_VI_FREE:

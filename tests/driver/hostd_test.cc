@@ -389,6 +389,95 @@ TEST_F(HostdTest, ForkedChildReconnectsAndAttachesByItsToken) {
   close(token);
 }
 
+TEST_F(HostdTest, ForkedChildWhoseAttachmentFailedTriesAgain) {
+  start();
+  auto application = client();
+  const uint32_t stack_id = application->create_stack()->grant.stack_id;
+  static int token = -1;
+  static int calls = 0;
+  token = application->create_token(stack_id, 1, 1).value();
+  application->set_token_provider([](void*) { return calls++ == 0 ? STDIN_FILENO : token; }, nullptr);
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const bool failed = !application->create_token(stack_id, 2, 1).ok();
+    const bool ok = application->create_token(stack_id, 3, 1).ok();
+    _exit(failed && ok ? 0 : 1);
+  }
+  int how = 0;
+  waitpid(child, &how, 0);
+  EXPECT_TRUE(WIFEXITED(how) && WEXITSTATUS(how) == 0);
+  close(token);
+}
+
+// The first connection of the child gets no answer to HELLO; the second one must attach as well.
+TEST_F(HostdTest, ForkedChildWhoseGreetingFailedAttachesLater) {
+  UniqueFd listener(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, config_.socket_path.c_str(), config_.socket_path.size());
+  ASSERT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(listen(listener.get(), 4), 0);
+  int attach_count = 0;
+  std::thread server([&listener, &attach_count] {
+    for (int connection_idx = 0; connection_idx < 3; ++connection_idx) {
+      const UniqueFd connection(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      Request request;
+      while (recv(connection.get(), &request, sizeof request, 0) == static_cast<ssize_t>(sizeof request)) {
+        if (connection_idx == 1) break;
+        if (request.type == RequestType::kAttach) ++attach_count;
+        Reply reply;
+        reply.request_id = request.request_id;
+        reply.type = request.type;
+        reply.error = request.type == RequestType::kHello ? 0 : EPERM;
+        send(connection.get(), &reply, sizeof reply, MSG_NOSIGNAL);
+        if (connection_idx == 0) break;
+      }
+    }
+  });
+  auto application = client();
+  ASSERT_TRUE(application->connect().ok());
+  application->set_token_provider([](void*) { return STDIN_FILENO; }, nullptr);
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const bool first_failed = !application->connect().ok();
+    (void)application->connect();
+    _exit(first_failed ? 0 : 1);
+  }
+  int how = 0;
+  waitpid(child, &how, 0);
+  EXPECT_TRUE(WIFEXITED(how) && WEXITSTATUS(how) == 0);
+  server.join();
+  EXPECT_GE(attach_count, 1);
+}
+
+TEST_F(HostdTest, ProcessThatEndsBeforeItsFirstTokenFreesItsStackAtOnce) {
+  use_helper("silent");
+  start();
+  auto application = client();
+  ASSERT_TRUE(application->create_stack().ok());
+  const uint32_t used_id = application->create_stack()->grant.stack_id;
+  { const UniqueFd token(application->create_token(used_id, 1, 1).value()); }
+  ASSERT_EQ(stack_count(), 2u);
+  application.reset();
+  EXPECT_TRUE(eventually([this] { return stack_count() == 1; }, milliseconds(1000)));
+  EXPECT_EQ(status()["stacks"][0]["id"], used_id);  // its helper has connections to end
+}
+
+TEST_F(HostdTest, EventQueueOfAnApplicationThatDoesNotConsumeDropsInsteadOfHoldingUpTheHost) {
+  start();
+  auto application = client();
+  ASSERT_TRUE(application->create_stack().ok());
+  EXPECT_EQ(function_.load()->last_evq_policy.load(), uint64_t{PST_EVQ_POLICY_DROP});
+}
+
+TEST_F(HostdTest, StatusIsJsonWhateverBytesAreInIt) {
+  config_.stack.host = "a\xff";
+  start();
+  EXPECT_TRUE(status().contains("stacks"));
+}
+
 TEST_F(HostdTest, KilledApplicationIsReleasedWithinASecond) {
   use_helper("obedient");
   start();
