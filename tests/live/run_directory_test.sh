@@ -64,6 +64,20 @@ kill "${STARTED[0]}" 2>/dev/null
 pkill -P "${STARTED[0]}" sleep
 wait "${STARTED[0]}" 2>/dev/null
 
+# A signal at any moment of an up: either it is up, or nothing is left.
+for delay in 0.005 0.02 0.04 0.06 0.08 0.1; do
+  background interrupted "$POSTERN" up
+  sleep "$delay"
+  kill -TERM "$LAST" 2>/dev/null
+  wait_end 10 "up after a signal" "$LAST"
+  if [ "$STATUS" = 0 ]; then
+    "$POSTERN" status >"$WORK/out" 2>&1 || fail "up ended with 0, but: $(cat "$WORK/out")"
+    "$POSTERN" down >/dev/null || fail "down"
+  fi
+  [ -e "$POSTERN_RUN_DIR/state.json" ] && fail "a signal after $delay s left the state"
+  pgrep -f "live-simulator --run-dir $POSTERN_RUN_DIR" && fail "a signal after $delay s left the simulator"
+done
+
 # A state from before a restart of the computer: its numbers and names mean something else now.
 up "$WORK/topology.toml"
 pid_of "s['simulator']['pid']"

@@ -36,9 +36,9 @@ cleanup() {
   if [ "$status" = 0 ] && pgrep -f "$WORK" >/dev/null; then
     echo "FAIL: these processes are left:" >&2
     pgrep -af "$WORK" >&2
-    pkill_own
     status=1
   fi
+  pkill_own
   rm -rf "$WORK"
   exit "$status"
 }
