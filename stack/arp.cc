@@ -232,6 +232,13 @@ void arp_timer_expired(Core& core) {
 
 void arp_announce(Core& core) { send_arp(core, kOperationRequest, nullptr, core.config->address); }
 
+const uint8_t* arp_known_address(const Core& core, const IpAddress& next_hop) {
+  for (const ArpEntry& entry : core.state->arp.entries) {
+    if (entry.state == ArpState::kReachable && entry.address == next_hop) return entry.mac;
+  }
+  return nullptr;
+}
+
 void arp_confirm(Core& core, const IpAddress& address) {
   ArpEntry* entry = find(core, address);
   if (entry != nullptr && entry->state == ArpState::kReachable && entry->deadline_ns == 0) {

@@ -43,6 +43,8 @@ void arp_input(Core& core, const uint8_t* packet, uint16_t length_bytes);
 void arp_timer_expired(Core& core);
 // Announces the host's address.
 void arp_announce(Core& core);
+// The link address of a next hop if it is known, else nullptr. Looks at the table only; changes nothing.
+[[nodiscard]] const uint8_t* arp_known_address(const Core& core, const IpAddress& next_hop);
 // The peer has just been heard by a protocol above: no need to ask again soon.
 void arp_confirm(Core& core, const IpAddress& address);
 

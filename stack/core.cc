@@ -28,6 +28,7 @@ RegionLayout RegionLayout::compute(const StackConfig& config) {
   layout.bound_buckets = place(uint64_t{layout.bucket_count} * sizeof(uint32_t));
   layout.rx_slots = place(uint64_t{config.vi.layout.geometry.rx_entries} * sizeof(uint32_t));
   layout.tx_slots = place(uint64_t{config.vi.layout.geometry.tx_entries} * sizeof(uint32_t));
+  layout.salvage = place(endpoints * kSalvageBytes);
   // Behind the buffers' descriptors: one bufferless stub for each endpoint's receive queue.
   layout.packets = place((config.packet_count + endpoints) * sizeof(Packet));
   constexpr uint64_t kPage = 4096;

@@ -34,6 +34,10 @@ bool ipv4_is_broadcast(const Core& core, const IpAddress& address) {
   return core.config->prefix_length < 31 && on_subnet(*core.config, address) && (value | mask) == 0xffffffffu;
 }
 
+IpAddress ipv4_next_hop(const Core& core, const IpAddress& destination) {
+  return on_subnet(*core.config, destination) ? destination : core.config->gateway;
+}
+
 bool ipv4_has_route(const Core& core, const IpAddress& destination) {
   if (destination.family != AddressFamily::kIpv4 || destination.is_unspecified()) return false;
   return on_subnet(*core.config, destination) || ipv4_is_broadcast(core, destination) ||
@@ -110,9 +114,9 @@ SendResult send_to_next_hop(Core& core, const IpAddress& destination, const TxFr
     std::memcpy(core.pool.buffer(frame.pieces[0].packet) + frame.pieces[0].offset_bytes, mac, 6);
     return transmit_frame(core, frame) ? SendResult::kOk : SendResult::kDropped;
   }
-  const bool direct = on_subnet(*core.config, destination);
-  if (!direct && core.config->gateway.family != AddressFamily::kIpv4) return SendResult::kUnreachable;
-  switch (arp_send(core, direct ? destination : core.config->gateway, frame)) {
+  const IpAddress next_hop = ipv4_next_hop(core, destination);
+  if (next_hop.family != AddressFamily::kIpv4) return SendResult::kUnreachable;
+  switch (arp_send(core, next_hop, frame)) {
     case ArpResult::kSent:
     case ArpResult::kPending:
       return SendResult::kOk;

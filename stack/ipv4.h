@@ -58,6 +58,8 @@ enum class SendResult : uint8_t { kOk, kUnreachable, kDropped };
 
 // True if destinations can be sent to at all: on the subnet, broadcast, or through the gateway.
 [[nodiscard]] bool ipv4_has_route(const Core& core, const IpAddress& destination);
+// Who gets a unicast packet for the destination on the wire; family kNone: nobody.
+[[nodiscard]] IpAddress ipv4_next_hop(const Core& core, const IpAddress& destination);
 [[nodiscard]] bool ipv4_is_broadcast(const Core& core, const IpAddress& address);
 
 // Puts IP and Ethernet headers in front of the transport header at l4_offset_bytes of pieces[0]'s buffer and sends. On

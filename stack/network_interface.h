@@ -40,6 +40,9 @@ class NetworkInterface {
   [[nodiscard]] virtual bool can_transmit(PacketPool& pool) = 0;
   // Queues a frame. Only after can_transmit() said true.
   virtual void transmit(PacketPool& pool, const TxFrame& frame) = 0;
+  // Queues a frame that lies in the region, finished, and stays there; keeps no books of it. Only for a stack that is
+  // not going to do anything else. False if there is no space now.
+  [[nodiscard]] virtual bool transmit_bytes(const uint8_t* frame, uint64_t region_offset, uint16_t length_bytes) = 0;
   // Makes what was queued visible to the device: at most one doorbell per ring and call.
   virtual void flush() = 0;
   // Consumes events: releases buffers that were sent, returns up to max_count received frames. *work gets the number

@@ -1,8 +1,8 @@
 // The stack's region as it lies in memory: header, singletons, tables, packet buffers. No pointers, no virtual
 // functions: each process maps it where it likes. Hides offsets; everything above uses Core (stack/core.h).
 //
-//   StackState | endpoints | deferred nodes | timer nodes | port references | hash tables | VI slots | packets |
-//   buffers
+//   StackState | endpoints | deferred nodes | timer nodes | port references | hash tables | VI slots | salvage |
+//   packets | buffers
 //
 // The VI's rings (driver/vi.h) are outside [0, stack_bytes).
 #pragma once
@@ -27,6 +27,8 @@ constexpr uint32_t kRegionVersion = 2;                  // grows with each chang
 
 enum DownFlags : uint32_t { kDownDeviceGone = 1, kDownViHalted = 2, kDownBroken = 4 };
 
+constexpr uint32_t kSalvageBytes = 64;  // a reset: Ethernet, IPv4 and TCP headers
+
 // Byte offsets from the region's base.
 struct RegionLayout {
   uint64_t endpoints = 0;
@@ -37,6 +39,7 @@ struct RegionLayout {
   uint64_t bound_buckets = 0;
   uint64_t rx_slots = 0;
   uint64_t tx_slots = 0;
+  uint64_t salvage = 0;  // a frame of kSalvageBytes per endpoint, see stack_salvage.cc
   uint64_t packets = 0;
   uint64_t buffers = 0;
   uint64_t stack_bytes = 0;

@@ -171,6 +171,10 @@ class Stack {
   [[nodiscard]] DrainState drain_state() const;
   [[nodiscard]] bool all_closed() const;  // no endpoint in any state
   void abort_all();                       // resets every connection and frees all endpoints
+  // A process died while it held the lock: tells the peers of all connections, as far as the ring takes it. Returns
+  // where to go on after a pause; endpoint_count: done. Called by the helper, with no other use of the stack
+  // afterwards.
+  [[nodiscard]] uint32_t reset_peers_of_broken_stack(uint32_t from);
   // The device is gone: every later operation returns -ENETDOWN, sleepers are woken. Idempotent; any process.
   void mark_device_gone();
   [[nodiscard]] bool is_down() const;    // device gone, VI halted or broken

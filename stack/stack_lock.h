@@ -78,6 +78,11 @@ class StackLock {
   [[nodiscard]] bool is_broken() const { return broken_.load(std::memory_order_acquire) != 0; }
   // Marks the lock broken if its owner is dead; returns is_broken().
   bool check_owner();
+  // The lock will never be given back, or it is the caller's.
+  [[nodiscard]] bool owner_is_dead_or_self() const {
+    const uint32_t owner = owner_of(word_.load(std::memory_order_acquire));
+    return owner != 0 && (owner == current_thread_id() || !thread_is_alive(owner));
+  }
   void mark_broken() { broken_.store(1, std::memory_order_release); }
 
   [[nodiscard]] uint32_t waits_count() const { return waits_count_.load(std::memory_order_relaxed); }

@@ -43,6 +43,20 @@ void ViNetif::transmit(PacketPool& pool, const TxFrame& frame) {
   }
 }
 
+bool ViNetif::transmit_bytes(const uint8_t*, uint64_t region_offset, uint16_t length_bytes) {
+  if (vi_.tx_space() < kPiecesMax) {
+    flush();
+    (void)vi_.poll(events_, kBatch);  // completions make space; what they and received frames name is past caring
+    if (vi_.tx_space() < kPiecesMax) return false;
+  }
+  TxFragment fragment;
+  fragment.address_offset = region_offset;
+  fragment.length_bytes = length_bytes;
+  TxOptions options;
+  options.complete = true;
+  return vi_.queue_tx(&fragment, 1, options);
+}
+
 void ViNetif::flush() {
   vi_.ring_tx_doorbell();
   vi_.ring_rx_doorbell();

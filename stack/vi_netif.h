@@ -17,6 +17,7 @@ class ViNetif final : public NetworkInterface {
 
   [[nodiscard]] bool can_transmit(PacketPool& pool) override;
   void transmit(PacketPool& pool, const TxFrame& frame) override;
+  [[nodiscard]] bool transmit_bytes(const uint8_t* frame, uint64_t region_offset, uint16_t length_bytes) override;
   void flush() override;
   [[nodiscard]] size_t poll(PacketPool& pool, RxFrame* frames, size_t max_count, size_t* work) override;
   void refill(PacketPool& pool) override;

@@ -14,7 +14,9 @@ namespace postern::helper {
 namespace {
 
 constexpr uint64_t kDoneReportPauseNs = 100'000'000;
-constexpr int kMaxBatches = 64;  // polls per turn: control events are not kept waiting by a flood of packets
+constexpr int kResetRounds = 200;      // of 1 ms, for a ring that is full of what the dead process sent
+constexpr int kResetGraceRounds = 20;  // of 1 ms, for the last resets to leave
+constexpr int kMaxBatches = 64;        // polls per turn: control events are not kept waiting by a flood of packets
 
 uint64_t monotonic_ns() {
   timespec now;
@@ -62,11 +64,29 @@ bool StackHelper::turn() {
 // can.
 bool StackHelper::end_stack() {
   if (!attached_.is_dead()) {
-    attached_.stack().abort_all();
+    if (attached_.stack().is_broken()) {
+      reset_peers();
+    } else {
+      attached_.stack().abort_all();
+    }
     exit_status_ = 1;
   }
   attached_.wake();  // whoever sleeps on it gets ENETDOWN
   return false;
+}
+
+// The device sends from this process's memory: it needs the moment before hostd, seeing the end, stops it.
+void StackHelper::reset_peers() {
+  stack::Stack& stack = attached_.stack();
+  constexpr timespec kPause{0, 1'000'000};
+  uint32_t next = 0;
+  for (int round = 0; round < kResetRounds && next < stack.config().endpoint_count; ++round) {
+    next = stack.reset_peers_of_broken_stack(next);
+    ::nanosleep(&kPause, nullptr);
+  }
+  for (int round = 0; round < kResetGraceRounds; ++round) {
+    ::nanosleep(&kPause, nullptr);
+  }
 }
 
 bool StackHelper::take_control_events() {
@@ -149,6 +169,9 @@ bool StackHelper::mind_orphan() {
     close_tokenless();
   }
   const stack::DrainState state = attached_.stack().drain_state();
+  if (attached_.stack().is_down()) {
+    return end_stack();  // a stack that broke has nothing left to drain, but peers to tell
+  }
   bool finished = state == stack::DrainState::kDone;
   if (state == stack::DrainState::kLingering) {
     lingering_since_ns_ = lingering_since_ns_ == 0 ? now_ns : lingering_since_ns_;

@@ -49,6 +49,7 @@ class StackHelper {
   void sleep(Duty duty);
   void wait(bool watch_interrupt, uint64_t timeout_ns);
   bool end_stack();
+  void reset_peers();
 
   hostd::HostdClient& client_;
   preload::AttachedStack& attached_;

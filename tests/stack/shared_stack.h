@@ -60,6 +60,7 @@ class LoopInterface : public NetworkInterface {
     ring_->length[slot] = at;
     ring_->tail.fetch_add(1);
   }
+  bool transmit_bytes(const uint8_t*, uint64_t, uint16_t) override { return false; }
   void flush() override {}
   size_t poll(PacketPool& pool, RxFrame* frames, size_t max_count, size_t* work) override {
     size_t count = 0;

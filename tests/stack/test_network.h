@@ -75,6 +75,11 @@ class TestInterface : public NetworkInterface {
     }
     if (on_transmit) on_transmit(std::move(bytes));
   }
+  bool transmit_bytes(const uint8_t* frame, uint64_t, uint16_t length_bytes) override {
+    if (ring_full) return false;
+    if (on_transmit) on_transmit(Frame(frame, frame + length_bytes));
+    return true;
+  }
   void flush() override {}
   size_t poll(PacketPool& pool, RxFrame* frames, size_t max_count, size_t* work) override {
     size_t count = 0;
@@ -194,7 +199,10 @@ class Network {
   bool step(uint64_t until_ns) {
     a.stack->poll();
     b.stack->poll();
-    uint64_t next = std::min(a.stack->next_deadline_ns(), b.stack->next_deadline_ns());
+    const auto deadline = [](const Host& host) {
+      return host.stack->is_down() ? UINT64_MAX : host.stack->next_deadline_ns();
+    };
+    uint64_t next = std::min(deadline(a), deadline(b));
     if (!in_flight_.empty()) next = std::min(next, in_flight_.top().time_ns);
     if (next > until_ns) {
       clock.now = std::max(clock.now, until_ns);
