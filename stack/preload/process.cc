@@ -1,6 +1,7 @@
 // Process state, examination of unknown descriptors, fork. See process.h.
 #include "stack/preload/process.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sys/syscall.h>
@@ -9,6 +10,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <new>
+#include <utility>
 
 #include "stack/preload/epoll_set.h"
 #include "stack/preload/promotion.h"
@@ -33,6 +35,12 @@ class FreeListLock {
  private:
   SignalHold hold_;
 };
+
+// Where the library's own descriptors begin, far from the numbers that the application gets.
+int lowest_high_number() {
+  const long limit = ::sysconf(_SC_OPEN_MAX);
+  return limit > 512 ? static_cast<int>(limit < FdTable::kMaxFds ? limit : FdTable::kMaxFds) - 200 : 64;
+}
 
 }  // namespace
 
@@ -223,9 +231,7 @@ int Process::move_high(int fd) {
   if (fd < 0) {
     return fd;
   }
-  const long limit = ::sysconf(_SC_OPEN_MAX);
-  const int lowest = limit > 512 ? static_cast<int>(limit < FdTable::kMaxFds ? limit : FdTable::kMaxFds) - 200 : 64;
-  const auto moved = static_cast<int>(::syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lowest));
+  const auto moved = static_cast<int>(::syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lowest_high_number()));
   if (moved >= 0) {
     ::syscall(SYS_close, fd);
     return moved;
@@ -278,9 +284,33 @@ AttachedStack* Process::add_stack(hostd::StackAttachment& attachment) {
   AttachedStack* stack = attached.value().release();
   note_internal(stack->wake_fd());
   note_internal(stack->kick_fd());
+  keep_spare(*stack);
   stacks_[index] = stack;
   stack_count_.store(index + 1, std::memory_order_release);
   return stack;
+}
+
+// Any open file will do.
+void Process::keep_spare(const AttachedStack& stack) {
+  if (spare_fd_ < 0) {
+    spare_fd_ = static_cast<int>(::syscall(SYS_fcntl, stack.wake_fd(), F_DUPFD_CLOEXEC, lowest_high_number()));
+    if (spare_fd_ >= 0) {
+      note_internal(spare_fd_);
+    }
+  }
+}
+
+Result<int> Process::create_token(const AttachedStack& stack, int endpoint, uint32_t generation, int reserved) {
+  SlowPathLock lock;
+  if (reserved >= 0) {
+    ::syscall(SYS_close, reserved);
+  }
+  if (spare_fd_ >= 0) {
+    close_internal(std::exchange(spare_fd_, -1));
+  }
+  auto token = client().create_token(stack.stack_id(), static_cast<uint32_t>(endpoint), generation);
+  keep_spare(stack);
+  return token;
 }
 
 AttachedStack* Process::own_stack() {

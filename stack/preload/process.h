@@ -62,6 +62,11 @@ class Process {
   // With the slow-path lock held.
   [[nodiscard]] AttachedStack* own_stack();
 
+  // A new token for an endpoint; the caller owns it. Near the limit of descriptors its number comes from `reserved` (a
+  // descriptor that is closed for it, or -1) or from the library's spare one. EMFILE: none is left.
+  [[nodiscard]] Result<int> create_token(const AttachedStack& stack, int endpoint, uint32_t generation,
+                                         int reserved = -1);
+
   // Marks every stack dead if the connection to hostd has hung up. Looks at most every 20 ms unless now is set.
   void check_hostd(bool now);
   [[nodiscard]] size_t stack_count() const { return stack_count_.load(std::memory_order_acquire); }
@@ -106,6 +111,7 @@ class Process {
   FdLookup examine(int fd);
   FdLookup examine_token(int fd, const hostd::TokenName& name);
   FdLookup examine_closing(int fd);
+  void keep_spare(const AttachedStack& stack);
   AttachedStack* add_stack(hostd::StackAttachment& attachment);
   AttachedStack* find_stack(uint32_t stack_id) const;
   int find_token(const AttachedStack* stack) const;
@@ -122,6 +128,7 @@ class Process {
   AttachedStack* stacks_[kMaxStacks] = {};
   std::atomic<size_t> stack_count_{0};
   std::atomic<int> internal_fds_[kMaxInternalFds];
+  int spare_fd_ = -1;  // given up for a token when no number is left; under the slow-path lock
   std::atomic<uint64_t> next_health_check_ns_{0};
   std::atomic<uint64_t> last_close_ns_{0};
   uint64_t fork_count_ = 0;

@@ -120,7 +120,7 @@ FdRef promote(int fd, AttachedStack& attached, int* error) {
     return FdRef();
   }
   const uint32_t generation = stack.generation(id);
-  auto token = process.client().create_token(attached.stack_id(), static_cast<uint32_t>(id), generation);
+  auto token = process.create_token(attached, id, generation);
   if (!token.ok()) {
     log(LogLevel::kWarning, "%s", token.error().message.c_str());
     stack.close(id, generation);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "stack/preload/blocking.h"
 #include "stack/preload/calls.h"
@@ -98,12 +99,18 @@ int connect_endpoint(EndpointFd& endpoint, const stack::SocketAddress& remote) {
   return 0;
 }
 
-// Gives an accepted connection its descriptor. Returns the number or -errno (the connection is closed then).
-int install_accepted(EndpointFd& listener, int id, int flags) {
+// A descriptor of no meaning that holds a number, or -1: none is left.
+int reserve_number(const AttachedStack& stack) {
+  return static_cast<int>(::syscall(SYS_fcntl, stack.wake_fd(), F_DUPFD_CLOEXEC, 0));
+}
+
+// Gives an accepted connection its descriptor, in place of the reserved one. Returns the number or -errno (the
+// connection is closed then).
+int install_accepted(EndpointFd& listener, int id, int flags, int reserved) {
   Process& process = Process::get();
   stack::Stack& stack = listener.stack->stack();
   const uint32_t generation = stack.generation(id);
-  auto token = process.client().create_token(listener.stack->stack_id(), static_cast<uint32_t>(id), generation);
+  auto token = process.create_token(*listener.stack, id, generation, reserved);
   if (!token.ok()) {
     stack.close(id, generation);
     return -(token.error().code != 0 ? token.error().code : EMFILE);
@@ -130,13 +137,29 @@ int accept_endpoint(EndpointFd& listener, sockaddr* address, socklen_t* length, 
     return -EOPNOTSUPP;
   }
   stack::SocketAddress peer;
-  const int64_t id =
-      blocking_call(listener, POLLIN, listener.nonblocking(), SO_RCVTIMEO,
-                    [&](stack::Stack& stack, int endpoint) -> int64_t { return stack.accept(endpoint, &peer); });
+  // A connection that is taken needs a number: without one it stays in the queue (accept(2): EMFILE).
+  struct Reservation {
+    ~Reservation() {
+      if (fd >= 0) {
+        ::syscall(SYS_close, fd);
+      }
+    }
+    int fd = -1;
+  } reserved;
+  const int64_t id = blocking_call(listener, POLLIN, listener.nonblocking(), SO_RCVTIMEO,
+                                   [&](stack::Stack& stack, int endpoint) -> int64_t {
+                                     if (reserved.fd < 0 && (stack.readiness(endpoint) & POLLIN) != 0) {
+                                       reserved.fd = reserve_number(*listener.stack);
+                                       if (reserved.fd < 0) {
+                                         return -EMFILE;
+                                       }
+                                     }
+                                     return stack.accept(endpoint, &peer);
+                                   });
   if (id < 0) {
     return static_cast<int>(id);
   }
-  const int fd = install_accepted(listener, static_cast<int>(id), flags);
+  const int fd = install_accepted(listener, static_cast<int>(id), flags, std::exchange(reserved.fd, -1));
   if (fd >= 0) {
     store_sockaddr(peer, (listener.flags() & kFlagIpv6Names) != 0, address, length);
   }

@@ -1,7 +1,8 @@
 // What a hostile or unlucky program does to the library: threads cancelled inside calls, numbers closed under other
 // threads, no descriptors left, closefrom, fork with several stacks. hard_use_test.sh runs each case on a simulated
 // host against `hard_use sink` on the other one.
-//   hard_use sink PORT                accepts, reads and drops everything; never ends by itself
+//   hard_use sink PORT                accepts, reads and drops everything; never ends by itself. A connection that
+//                                     begins with "call N" makes it connect to port N of the peer
 //   hard_use CASE SINK_ADDRESS PORT   exit status 0: as on Linux; 1: not, with a line that says what
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -62,13 +63,48 @@ int listen_on(uint16_t port) {
   return fd;
 }
 
+int call_back(int fd, uint16_t port) {
+  sockaddr_in peer{};
+  socklen_t length = sizeof peer;
+  ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &length);
+  peer.sin_port = htons(port);
+  const int call = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  require(::connect(call, reinterpret_cast<sockaddr*>(&peer), length) == 0, "sink: connect");
+  require(::send(call, "hello", 5, 0) == 5, "sink: send");
+  return call;
+}
+
+// Makes the sink connect to a port of this host and say hello.
+void ask_for_call(uint16_t port) {
+  const int fd = connect_to_sink();
+  char text[16];
+  const int size = std::snprintf(text, sizeof text, "call %u", unsigned{port});
+  require(::send(fd, text, static_cast<size_t>(size), 0) == size, "send");
+  ::close(fd);
+}
+
+int wait_readable(int fd, int timeout_ms) {
+  pollfd entry{fd, POLLIN, 0};
+  return ::poll(&entry, 1, timeout_ms);
+}
+
+void expect_hello(int fd) {
+  char text[5];
+  require(::recv(fd, text, sizeof text, MSG_WAITALL) == 5 && std::memcmp(text, "hello", 5) == 0, "hello");
+}
+
 int sink(uint16_t port) {
   std::vector<pollfd> fds{{listen_on(port), POLLIN, 0}};
   static char buffer[1 << 16];
   for (;;) {
     ::poll(fds.data(), fds.size(), -1);
     for (size_t i = fds.size(); i-- > 1;) {
-      if (fds[i].revents != 0 && ::recv(fds[i].fd, buffer, sizeof buffer, MSG_DONTWAIT) <= 0) {
+      const ssize_t got = fds[i].revents != 0 ? ::recv(fds[i].fd, buffer, sizeof buffer - 1, MSG_DONTWAIT) : 1;
+      buffer[got > 0 && fds[i].revents != 0 ? got : 0] = 0;
+      if (std::strncmp(buffer, "call ", 5) == 0) {
+        fds.push_back(pollfd{call_back(fds[i].fd, static_cast<uint16_t>(std::atoi(buffer + 5))), POLLIN, 0});
+      }
+      if (got <= 0) {
         ::close(fds[i].fd);
         fds.erase(fds.begin() + static_cast<std::ptrdiff_t>(i));
       }
@@ -175,6 +211,47 @@ void low_numbers() {
   require(::send(63, "x", 1, 0) == 1, "send on a duplicate");
 }
 
+// Without a free number accept says EMFILE and leaves the connection where it is; one free number is enough.
+void no_descriptors() {
+  const int listener = listen_on(7100);
+  ask_for_call(7100);
+  require(wait_readable(listener, 5000) == 1, "poll on the listener");
+  const int undecided = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const rlimit few{64, 64};
+  const bool low_limit = ::setrlimit(RLIMIT_NOFILE, &few) == 0;
+  require(low_limit, "setrlimit");
+  std::vector<int> files;
+  for (int fd = 0; (fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0;) {
+    files.push_back(fd);
+  }
+  require(errno == EMFILE && !files.empty(), "open until EMFILE");
+  errno = 0;
+  require(::accept(listener, nullptr, nullptr) == -1 && errno == EMFILE, "accept without a free number");
+  require(wait_readable(listener, 0) == 1, "the connection is still there");
+  ::close(files.back());
+  const int accepted = ::accept(listener, nullptr, nullptr);
+  require(accepted >= 0, "accept with one free number");
+  expect_hello(accepted);
+  ::close(accepted);
+  require(::connect(undecided, reinterpret_cast<sockaddr*>(&sink_address), sizeof sink_address) == 0,
+          "connect with one free number");
+  require(::send(undecided, "x", 1, 0) == 1, "send");
+}
+
+// The same at a limit that did not change: the library's spare descriptor is the number that connect needs.
+void no_descriptors_to_connect() {
+  const rlimit few{200, 200};
+  require(::setrlimit(RLIMIT_NOFILE, &few) == 0, "setrlimit");
+  ::close(connect_to_sink());
+  const int undecided = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  while (::open("/dev/null", O_RDONLY | O_CLOEXEC) >= 0) {
+  }
+  require(errno == EMFILE, "open until EMFILE");
+  require(::connect(undecided, reinterpret_cast<sockaddr*>(&sink_address), sizeof sink_address) == 0,
+          "connect without a free number");
+  require(::send(undecided, "x", 1, 0) == 1, "send");
+}
+
 struct Case {
   const char* name;
   void (*run)();
@@ -184,6 +261,8 @@ constexpr Case kCases[] = {
     {"cancelled_threads", cancelled_threads},
     {"close_race", close_race},
     {"low_numbers", low_numbers},
+    {"no_descriptors", no_descriptors},
+    {"no_descriptors_to_connect", no_descriptors_to_connect},
 };
 
 }  // namespace
