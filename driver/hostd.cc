@@ -43,12 +43,14 @@ ResourceManager::Config manager_config(const HostdConfig& config) {
 }
 
 // As many descriptors as the system lets us have: each stack needs about ten, each token one.
-void raise_descriptor_limit() {
+uint64_t raise_descriptor_limit() {
   rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    return kMaxTokens;
   }
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_cur;
 }
 
 Result<sockaddr_un> socket_address(const std::string& path) {
@@ -71,6 +73,27 @@ Hostd::Hostd(HostdConfig config, Connector connector)
       tokens_(loop_, config_.stack.host, [this](const Token& token) { last_close(token); }),
       stop_event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       spare_fd_(UniqueFd::duplicate_of(stop_event_.get())) {}
+
+// A quarter for stacks, a quarter for connections, a quarter for tokens; the rest for what is on its way.
+HostLimits HostLimits::for_descriptors(uint64_t descriptor_count) {
+  const uint64_t quarter = descriptor_count / 4;
+  HostLimits limits;
+  limits.connections = std::clamp<uint64_t>(quarter, 8, kMaxConnections);
+  limits.stacks = std::clamp<uint64_t>(quarter / 10, 4, kMaxStacks);
+  limits.tokens = std::clamp<uint64_t>(quarter, 8, kMaxTokens);
+  return limits;
+}
+
+size_t Hostd::share_of(uid_t uid, size_t limit) { return uid == geteuid() ? limit : limit / 2; }
+
+bool Hostd::has_room_for(uid_t uid) const {
+  const auto count =
+      static_cast<size_t>(std::count_if(connections_.begin(), connections_.end(), [uid](const auto& entry) {
+        return entry.second->credentials.uid == uid && !entry.second->is_helper;
+      }));
+  return connections_.size() < limits_.connections + stacks_.size() && count < share_of(uid, limits_.connections) &&
+         !foreign_closes_held_up(uid);
+}
 
 Hostd::~Hostd() { stop_everything(); }
 
@@ -97,7 +120,7 @@ void Hostd::request_stop() {
 // ----------------------------------------------------------------------------------------------------------
 
 Status Hostd::start() {
-  raise_descriptor_limit();
+  limits_ = HostLimits::for_descriptors(raise_descriptor_limit());
   if (Status status = claim_socket(); !status) {
     return status;
   }
@@ -352,8 +375,7 @@ void Hostd::accept_connections() {
     }
     ucred peer{0, ~uid_t{0}, ~gid_t{0}};
     socklen_t peer_bytes = sizeof peer;
-    if (getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &peer_bytes) != 0 ||
-        connections_.size() >= kMaxConnections || foreign_closes_held_up(peer.uid)) {
+    if (getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &peer_bytes) != 0 || !has_room_for(peer.uid)) {
       refuse(std::move(socket), peer.uid);
       continue;
     }

@@ -34,6 +34,14 @@ struct HostdConfig {
   std::chrono::milliseconds orphan_limit{65000};  // for a helper to finish an orphan without open descriptors
 };
 
+// What a host has in all, by the descriptors that hostd may open: about ten a stack, one a token or connection.
+struct HostLimits {
+  size_t connections = kMaxConnections;
+  size_t stacks = kMaxStacks;
+  size_t tokens = kMaxTokens;
+  [[nodiscard]] static HostLimits for_descriptors(uint64_t descriptor_count);
+};
+
 class Hostd {
  public:
   Hostd(HostdConfig config, Connector connector);
@@ -79,6 +87,7 @@ class Hostd {
 
   // hostd.cc: connections
   void accept_connections();
+  [[nodiscard]] bool has_room_for(uid_t uid) const;
   void refuse(UniqueFd socket, uid_t uid);
   void shed_connection();
   void resume_listening();
@@ -117,11 +126,14 @@ class Hostd {
   // hostd_status.cc
   [[nodiscard]] std::string status_text();
 
+  // Of a limit, what one user may have: half, so that others find room; hostd's own user everything.
+  [[nodiscard]] static size_t share_of(uid_t uid, size_t limit);
   void log(const std::string& line) const;
   // A line that clients can cause at will: at most kClientLinesPerSecond are written.
   void log_of_client(const std::string& line);
 
   HostdConfig config_;
+  HostLimits limits_;
   SteadyTime client_lines_since_{};
   uint32_t client_lines_count_ = 0;  // in the second that began then
   EventLoop loop_;

@@ -15,7 +15,9 @@ namespace postern::hostd {
 constexpr uint32_t kProtocolMagic = 0x44545350;  // "PSTD"
 constexpr uint32_t kProtocolVersion = 2;
 
-// Limits; hostd answers EMFILE/ENOBUFS beyond them and closes connections that flood.
+// Limits; hostd answers EMFILE/ENOBUFS beyond them and closes connections that flood. Of what a host has, one user
+// other than hostd's own gets half at most. With few open files allowed (RLIMIT_NOFILE) a host has less (see
+// HostLimits).
 constexpr uint32_t kMaxConnections = 512;
 constexpr uint32_t kMaxStacks = 256;
 constexpr uint32_t kMaxStacksPerConnection = 4;

@@ -114,12 +114,17 @@ void Hostd::serve_stack_create(Connection& connection, Answer& answer) {
   if (connection.is_helper) {
     return answer_error(answer, {EPERM, "a stack helper cannot create stacks"});
   }
-  if (connection.stacks.size() >= kMaxStacksPerConnection || stacks_.size() >= kMaxStacks) {
-    return answer_error(answer,
-                        {ENOBUFS, fmt::format("{} stacks exist on host {} (at most {}), {} of this process (at most "
-                                              "{}): stop other programs",
-                                              stacks_.size(), config_.stack.host, kMaxStacks, connection.stacks.size(),
-                                              kMaxStacksPerConnection)});
+  const uid_t uid = connection.credentials.uid;
+  const auto of_user = static_cast<size_t>(
+      std::count_if(stacks_.begin(), stacks_.end(), [uid](const auto& entry) { return entry.second->uid == uid; }));
+  if (connection.stacks.size() >= kMaxStacksPerConnection || stacks_.size() >= limits_.stacks ||
+      of_user >= share_of(uid, limits_.stacks)) {
+    return answer_error(
+        answer,
+        {ENOBUFS, fmt::format("{} stacks exist on host {} (at most {}), {} of this user (at most {}), {} of this "
+                              "process (at most {}): stop other programs",
+                              stacks_.size(), config_.stack.host, limits_.stacks, of_user,
+                              share_of(uid, limits_.stacks), connection.stacks.size(), kMaxStacksPerConnection)});
   }
   Result<StackRecord*> made = make_stack(next_stack_id_, connection.credentials);
   if (!made) {
@@ -184,6 +189,13 @@ void Hostd::serve_port_change(const Request& request, StackRecord& record, Answe
 }
 
 void Hostd::serve_token_create(const Request& request, StackRecord& record, Answer& answer) {
+  if (tokens_.count() >= limits_.tokens || tokens_.count_of_user(record.uid) >= share_of(record.uid, limits_.tokens)) {
+    return answer_error(answer,
+                        {EMFILE, fmt::format("{} sockets are open on this host (at most {}), {} of this user (at "
+                                             "most {}): close some",
+                                             tokens_.count(), limits_.tokens, tokens_.count_of_user(record.uid),
+                                             share_of(record.uid, limits_.tokens))});
+  }
   Result<UniqueFd> token = tokens_.create({record.grant.stack_id, request.endpoint, request.generation, record.uid});
   if (!token) {
     return answer_error(answer, token.error());

@@ -70,6 +70,9 @@ TokenRegistry::~TokenRegistry() {
 // Nobody reads what was sent to the far end: descriptors may lie there.
 void TokenRegistry::close(Entry& entry) {
   loop_.unwatch(entry.watch);
+  if (--count_by_user_[entry.token.uid] == 0) {
+    count_by_user_.erase(entry.token.uid);
+  }
   shutdown(entry.far_end.get(), SHUT_RDWR);
   close_foreign(entry.far_end.release(), entry.token.uid);
 }
@@ -110,6 +113,7 @@ Result<UniqueFd> TokenRegistry::create(const Token& token) {
   }
   entry.watch = *watch;
   endpoints.emplace(endpoint_key(token), cookie);
+  ++count_by_user_[token.uid];
   tokens_.emplace(cookie, std::move(entry));
   return near_end;
 }
@@ -154,6 +158,11 @@ void TokenRegistry::drop_stack(uint32_t stack_id) {
 size_t TokenRegistry::count(uint32_t stack_id) const {
   const auto found = by_stack_.find(stack_id);
   return found == by_stack_.end() ? 0 : found->second.size();
+}
+
+size_t TokenRegistry::count_of_user(uint32_t uid) const {
+  const auto found = count_by_user_.find(uid);
+  return found == count_by_user_.end() ? 0 : found->second;
 }
 
 }  // namespace postern::hostd

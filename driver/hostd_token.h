@@ -40,6 +40,7 @@ class TokenRegistry {
 
   [[nodiscard]] size_t count() const { return tokens_.size(); }
   [[nodiscard]] size_t count(uint32_t stack_id) const;
+  [[nodiscard]] size_t count_of_user(uint32_t uid) const;
 
  private:
   struct Entry {
@@ -55,6 +56,7 @@ class TokenRegistry {
   std::string host_;
   std::function<void(const Token&)> on_last_close_;
   std::map<uint64_t, Entry> tokens_;  // by SO_COOKIE of the near end: unique as long as the kernel runs
+  std::map<uint32_t, size_t> count_by_user_;
   std::map<uint32_t, std::map<uint64_t, uint64_t>> by_stack_;  // stack -> (endpoint, generation) -> cookie
 };
 

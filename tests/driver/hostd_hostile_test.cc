@@ -281,6 +281,53 @@ TEST_F(HostdHostileTest, ConnectionsBeyondTheLimitAreHungUp) {
   EXPECT_TRUE(eventually([this] { return client()->connect().ok(); }));
 }
 
+TEST_F(HostdHostileTest, OneUserCannotTakeAllConnectionsStacksOrSockets) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root to act as another user";
+  std::filesystem::permissions(directory_, std::filesystem::perms(0755));
+  start();
+  int done[2];
+  int end[2];
+  ASSERT_EQ(pipe2(done, O_CLOEXEC) | pipe2(end, O_CLOEXEC), 0);
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    if (setgid(65534) != 0 || setuid(65534) != 0) _exit(1);
+    std::vector<std::unique_ptr<HostdClient>> clients;
+    uint32_t stack_count = 0;
+    for (uint32_t i = 0; i < kMaxStacks; ++i) {
+      clients.push_back(client());
+      while (clients.back()->create_stack().ok()) ++stack_count;
+    }
+    std::vector<UniqueFd> many;
+    for (uint32_t i = 0; i < kMaxConnections; ++i) many.push_back(raw_connection());
+    (void)!write(done[1], &stack_count, sizeof stack_count);
+    char byte = 0;
+    close(end[1]);
+    (void)!read(end[0], &byte, 1);
+    _exit(0);
+  }
+  close(done[1]);
+  uint32_t stack_count = 0;
+  ASSERT_EQ(read(done[0], &stack_count, sizeof stack_count), static_cast<ssize_t>(sizeof stack_count));
+  EXPECT_GT(stack_count, 0u);
+  EXPECT_LE(stack_count, kMaxStacks / 2);
+  auto other = client();
+  EXPECT_TRUE(other->create_stack().ok());
+  close(end[1]);
+  waitpid(child, nullptr, 0);
+  close(done[0]);
+  close(end[0]);
+}
+
+TEST(HostLimitsTest, FewDescriptorsMeanFewStacksConnectionsAndSockets) {
+  const HostLimits many = HostLimits::for_descriptors(1 << 20);
+  EXPECT_EQ(many.stacks, kMaxStacks);
+  EXPECT_EQ(many.connections, kMaxConnections);
+  EXPECT_EQ(many.tokens, kMaxTokens);
+  const HostLimits few = HostLimits::for_descriptors(1024);
+  EXPECT_LE(few.stacks * 10 + few.connections + few.tokens, 1024u);
+}
+
 TEST_F(HostdHostileTest, TokenFullOfDataOrShutDoesNotDisturb) {
   start();
   auto application = client();

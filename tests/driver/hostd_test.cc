@@ -375,7 +375,7 @@ TEST_F(HostdTest, ForkedChildReconnectsAndAttachesByItsToken) {
   const uint32_t stack_id = application->create_stack()->grant.stack_id;
   static int token = -1;
   token = application->create_token(stack_id, 1, 1).value();
-  application->set_token_provider([](void*) { return token; }, nullptr);
+  application->set_token_provider([](void*, int index) { return index == 0 ? token : -1; }, nullptr);
   const pid_t child = fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
@@ -396,7 +396,10 @@ TEST_F(HostdTest, ForkedChildWhoseAttachmentFailedTriesAgain) {
   static int token = -1;
   static int calls = 0;
   token = application->create_token(stack_id, 1, 1).value();
-  application->set_token_provider([](void*) { return calls++ == 0 ? STDIN_FILENO : token; }, nullptr);
+  application->set_token_provider(
+      [](void*, int index) { return index != 0     ? -1
+                                    : calls++ == 0 ? STDIN_FILENO
+                                                   : token; }, nullptr);
   const pid_t child = fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
@@ -437,7 +440,7 @@ TEST_F(HostdTest, ForkedChildWhoseGreetingFailedAttachesLater) {
   });
   auto application = client();
   ASSERT_TRUE(application->connect().ok());
-  application->set_token_provider([](void*) { return STDIN_FILENO; }, nullptr);
+  application->set_token_provider([](void*, int index) { return index == 0 ? STDIN_FILENO : -1; }, nullptr);
   const pid_t child = fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
