@@ -252,20 +252,24 @@ Status HostdClient::connect_locked() {
 }
 
 Status HostdClient::reattach_locked() {
-  const int token = provider_ != nullptr ? provider_(provider_context_) : -1;
-  if (token < 0) {
-    must_reattach_ = false;  // nothing to attach to
-    return {};
-  }
-  Request request;
-  request.type = RequestType::kAttach;
-  int fds[kGrantDescriptors];
-  Result<Reply> reply = transact_locked(request, token, fds, kGrantDescriptors);
-  if (!reply) {
-    return reply.error();
-  }
-  for (const int fd : fds) {
-    close_fd(fd);  // the child has inherited its parent's mappings
+  for (int index = 0;; ++index) {
+    const int token = provider_ != nullptr ? provider_(provider_context_, index) : -1;
+    if (token < 0) {
+      break;  // nothing (more) to attach to
+    }
+    Request request;
+    request.type = RequestType::kAttach;
+    int fds[kGrantDescriptors];
+    Result<Reply> reply = transact_locked(request, token, fds, kGrantDescriptors);
+    if (!reply) {
+      if (index == 0 || reply.error().code == ETIMEDOUT || reply.error().code == EMFILE) {
+        return reply.error();
+      }
+      continue;  // that stack has ended; it must not take the others with it
+    }
+    for (const int fd : fds) {
+      close_fd(fd);  // the child has inherited its parent's mappings
+    }
   }
   must_reattach_ = false;
   return {};

@@ -69,8 +69,9 @@ class HostdClient {
   // The control connection, to be watched for hang-up (hostd died: ENETDOWN). -1 before connect(). Do not read it.
   [[nodiscard]] int control_fd() const { return fd_.load(std::memory_order_acquire); }
 
-  // Gives a token of the stack to attach to after fork (or -1). Called in the child with the client's lock held.
-  using TokenProvider = int (*)(void* context);
+  // Gives a token of the index-th stack to attach to after fork, or -1: there are no more. The first is the one that
+  // must succeed. Called in the child with the client's lock held.
+  using TokenProvider = int (*)(void* context, int index);
   void set_token_provider(TokenProvider provider, void* context) {
     provider_ = provider;
     provider_context_ = context;

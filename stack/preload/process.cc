@@ -172,14 +172,28 @@ void Process::after_fork_in_child() {
   EpollSet::after_fork_in_child();
 }
 
-// In a forked child hostd wants a token of the stack before it answers further requests for it.
-int Process::provide_token(void* context) {
+// In a forked child hostd wants a token of a stack before it answers further requests for it: the own stack's first,
+// then one of each other stack that the child has descriptors of.
+int Process::provide_token(void* context, int index) {
   auto* process = static_cast<Process*>(context);
-  const int own = process->own_stack_ != nullptr ? process->find_token(process->own_stack_) : -1;
-  return own >= 0 ? own : process->find_token(nullptr);
+  AttachedStack* const own = process->own_stack_;
+  const auto token_of = [&](const AttachedStack* stack) {
+    return stack != nullptr && !stack->is_dead() ? process->find_token(stack) : -1;
+  };
+  int found_count = 0;
+  if (const int token = token_of(own); token >= 0 && found_count++ == index) {
+    return token;
+  }
+  for (size_t i = 0; i < process->stack_count(); ++i) {
+    if (const int token = process->stacks_[i] == own ? -1 : token_of(process->stacks_[i]);
+        token >= 0 && found_count++ == index) {
+      return token;
+    }
+  }
+  return -1;
 }
 
-// A descriptor that is a token of the stack (nullptr: of any), or -1.
+// A descriptor that is a token of the stack, or -1.
 int Process::find_token(const AttachedStack* stack) const {
   for (int fd = 0; fd < fds_.limit(); ++fd) {
     const FdLookup found = fds_.lookup(fd);
@@ -187,7 +201,7 @@ int Process::find_token(const AttachedStack* stack) const {
       continue;
     }
     const auto* endpoint = static_cast<const EndpointFd*>(found.object.get());
-    if (endpoint->stack != nullptr && (stack == nullptr || endpoint->stack == stack)) {
+    if (endpoint->stack == stack) {
       return fd;
     }
   }

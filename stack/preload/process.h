@@ -106,7 +106,7 @@ class Process {
   static void before_fork();
   static void after_fork_in_parent();
   static void after_fork_in_child();
-  static int provide_token(void* context);
+  static int provide_token(void* context, int index);
   hostd::HostdClient* make_client();
   FdLookup examine(int fd);
   FdLookup examine_token(int fd, const hostd::TokenName& name);

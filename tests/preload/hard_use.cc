@@ -252,6 +252,54 @@ void no_descriptors_to_connect() {
   require(::send(undecided, "x", 1, 0) == 1, "send");
 }
 
+// A process that has descriptors of two stacks forks; the child needs hostd for both.
+void fork_with_two_stacks() {
+  int pair[2];
+  require(::socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0, "socketpair");
+  char byte = 0;
+  iovec part{&byte, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  const pid_t owner = ::fork();
+  if (owner == 0) {  // has a stack of its own and passes a listener
+    const int listener = listen_on(7200);
+    cmsghdr* item = CMSG_FIRSTHDR(&message);
+    item->cmsg_level = SOL_SOCKET;
+    item->cmsg_type = SCM_RIGHTS;
+    item->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(item), &listener, sizeof listener);
+    require(::sendmsg(pair[1], &message, 0) == 1, "sendmsg");
+    ::pause();
+  }
+  const int own = connect_to_sink();
+  require(::recvmsg(pair[0], &message, 0) == 1 && CMSG_FIRSTHDR(&message) != nullptr, "recvmsg");
+  int listener = -1;
+  std::memcpy(&listener, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof listener);
+  require(wait_readable(listener, 0) == 0, "poll on the listener that was passed");
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(20);
+    ask_for_call(7200);
+    require(wait_readable(listener, 5000) == 1, "child: poll on the listener that was passed");
+    const int accepted = ::accept(listener, nullptr, nullptr);
+    require(accepted >= 0, "child: accept on the other process's stack");
+    expect_hello(accepted);
+    require(::send(own, "x", 1, 0) == 1, "child: send on the own stack");
+    ::_exit(0);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  ::kill(owner, SIGKILL);
+  ::waitpid(owner, nullptr, 0);
+  if (status != 0) {
+    ::_exit(1);
+  }
+}
+
 struct Case {
   const char* name;
   void (*run)();
@@ -260,6 +308,7 @@ struct Case {
 constexpr Case kCases[] = {
     {"cancelled_threads", cancelled_threads},
     {"close_race", close_race},
+    {"fork_with_two_stacks", fork_with_two_stacks},
     {"low_numbers", low_numbers},
     {"no_descriptors", no_descriptors},
     {"no_descriptors_to_connect", no_descriptors_to_connect},
