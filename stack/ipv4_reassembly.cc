@@ -2,6 +2,7 @@
 #include "stack/ipv4_reassembly.h"
 
 #include "stack/core.h"
+#include "stack/ethernet.h"
 #include "stack/ipv4.h"
 
 namespace postern::stack {
@@ -61,6 +62,15 @@ bool insert_fragment(Core& core, ReassemblyEntry& entry, uint32_t packet) {
   return true;
 }
 
+// The end of the last of the fragments that are here.
+uint32_t end_of_last(Core& core, const ReassemblyEntry& entry) {
+  uint32_t end = 0;
+  for (uint32_t index = entry.first; index != kNoPacket; index = core.pool.packet(index).chain) {
+    end = core.pool.packet(index).seq + core.pool.packet(index).length_bytes;
+  }
+  return end;
+}
+
 }  // namespace
 
 bool ipv4_reassemble(Core& core, Ipv4Packet* packet) {
@@ -76,7 +86,8 @@ bool ipv4_reassemble(Core& core, Ipv4Packet* packet) {
   ReassemblyEntry& entry = entry_for(core, header);
   core.pool.packet(packet->packet).seq = header.fragment_offset_bytes;
   const bool contradicts = (!header.more_fragments && entry.total_payload_bytes != 0) ||
-                           (entry.total_payload_bytes != 0 && end > entry.total_payload_bytes);
+                           (entry.total_payload_bytes != 0 && end > entry.total_payload_bytes) ||
+                           (!header.more_fragments && end_of_last(core, entry) > end);
   if (contradicts || entry.fragment_count == ReassemblyTable::kFragmentsMax ||
       !insert_fragment(core, entry, packet->packet)) {
     ++core.stats().drop_ip_reassembly;
@@ -87,6 +98,7 @@ bool ipv4_reassemble(Core& core, Ipv4Packet* packet) {
   ++entry.fragment_count;
   entry.received_bytes = static_cast<uint16_t>(entry.received_bytes + packet->payload_bytes);
   if (!header.more_fragments) entry.total_payload_bytes = static_cast<uint16_t>(end);
+  // No overlaps and nothing beyond the end: with as many bytes as the datagram has there is no hole either.
   if (entry.total_payload_bytes == 0 || entry.received_bytes != entry.total_payload_bytes) return false;
 
   packet->packet = entry.first;
@@ -96,6 +108,9 @@ bool ipv4_reassemble(Core& core, Ipv4Packet* packet) {
   const Packet& first = core.pool.packet(entry.first);
   packet->payload = core.pool.buffer(entry.first) + first.offset_bytes;
   packet->payload_offset_bytes = first.offset_bytes;
+  // The header that counts is the first fragment's, not that of the one that came last.
+  packet->l3 = core.pool.buffer(entry.first) + kEthernetHeaderBytes;
+  packet->header.header_bytes = static_cast<uint8_t>((packet->l3[0] & 0xf) * 4);
   packet->payload_bytes = first.length_bytes;
   entry = ReassemblyEntry{};
   return true;

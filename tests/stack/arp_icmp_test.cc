@@ -157,6 +157,43 @@ TEST(Ipv4Test, BadPacketsAreDroppedUnderTheirReason) {
   EXPECT_EQ(stats.drop_ethernet_unknown_type, 1u);
 }
 
+// A UDP header without checksum, then `bytes` of filling.
+std::string udp_with(uint16_t port, uint16_t udp_bytes, size_t bytes, char filling) {
+  std::string payload(8, '\0');
+  store_be16(reinterpret_cast<uint8_t*>(payload.data()), 5555);
+  store_be16(reinterpret_cast<uint8_t*>(payload.data()) + 2, port);
+  store_be16(reinterpret_cast<uint8_t*>(payload.data()) + 4, udp_bytes);
+  return payload + std::string(bytes, filling);
+}
+
+TEST(Ipv4Test, PortUnreachableQuotesTheFirstFragment) {
+  ScriptedPeer peer;
+  const std::string first = udp_with(99, 8 + 100, 96, 'a');
+  peer.ip_in(17, "none", 0);
+  peer.other.clear();
+  peer.ip_in(17, first, 0x2000);
+  peer.ip_in(17, "bbbb", static_cast<uint16_t>(first.size() / 8));
+  ASSERT_FALSE(peer.other.empty());
+  const Frame& reply = peer.other.back();
+  const size_t quote = kEthernetHeaderBytes + kIpv4HeaderBytes + 8;
+  ASSERT_GE(reply.size(), quote + kIpv4HeaderBytes + 64);
+  EXPECT_EQ(reply[quote - 8], 3);
+  EXPECT_EQ(load_be16(reply.data() + quote + 6), 0x2000);  // the first fragment's header
+  EXPECT_EQ(std::string(reply.begin() + quote + kIpv4HeaderBytes, reply.end()),
+            first.substr(0, reply.size() - quote - kIpv4HeaderBytes));
+}
+
+TEST(Ipv4Test, FragmentsBeyondTheLastOneDiscardTheDatagram) {
+  ScriptedPeer peer;
+  const int socket = peer.host.stack->open(SocketType::kDatagram);
+  ASSERT_EQ(peer.host.stack->bind(socket, {IpAddress::any_ipv4(), 99}), 0);
+  peer.ip_in(17, std::string(16, 'x'), 0x2000 | 3);  // 24 to 40
+  peer.ip_in(17, udp_with(99, 8 + 16, 0, ' '), 2);   // 16 to 24, the last: as many bytes as came, and a hole
+  EXPECT_EQ(peer.host.stack->readiness(socket) & POLLIN, 0u);
+  EXPECT_EQ(peer.host.stack->stats().drop_ip_reassembly, 2u);
+  EXPECT_EQ(peer.host.stack->stats().packets_free, peer.host.config.packet_count);
+}
+
 // Whatever bytes arrive, nothing breaks and no buffer is lost.
 TEST(Ipv4Test, RandomBytesAreHarmless) {
   ScriptedPeer peer;
