@@ -93,6 +93,10 @@ Result<PortBinding> PortTable::acquire(const PortRequest& request, uint64_t now_
     return Error{EADDRINUSE, fmt::format("{} {}:{} is in use: choose another port or stop its owner",
                                          protocol_name(request.protocol), request.local.text(), port)};
   }
+  if (by_port_.count(PortKey{request.protocol, port}) >= kBindingsPerPortMost) {
+    return Error{EADDRINUSE, fmt::format("{} port {} has {} bindings, the most it can: close some",
+                                         protocol_name(request.protocol), port, kBindingsPerPortMost)};
+  }
   PortBinding binding;
   binding.binding_id = next_binding_id_++;
   binding.owner = request.owner;

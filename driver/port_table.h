@@ -39,6 +39,8 @@ struct PortBinding {
 
 class PortTable {
  public:
+  static constexpr size_t kBindingsPerPortMost = 256;  // of one protocol: checks look at each of them
+
   struct Config {
     uint16_t ephemeral_first = 32768;
     uint16_t ephemeral_last = 60999;

@@ -73,6 +73,14 @@ TEST_F(PortTableTest, TcpPortCannotBeTakenOverWithAnOverlappingAddressFromAnothe
   }
 }
 
+TEST_F(PortTableTest, BindingsOfOnePortAreLimited) {
+  for (size_t i = 0; i < PortTable::kBindingsPerPortMost; ++i) {
+    ASSERT_TRUE(bind(kStackA, kLocal, 80, true).ok());
+  }
+  EXPECT_EQ(bind(kStackA, kLocal, 80, true).error().code, EADDRINUSE);
+  EXPECT_TRUE(bind(kStackA, kLocal, 81, true).ok());
+}
+
 TEST_F(PortTableTest, UdpPortsOfOverlappingAddressesMayBeShared) {
   ASSERT_TRUE(table_.acquire({kStackA, IPPROTO_UDP, kAny, 53, true}, now_ns_).ok());
   EXPECT_TRUE(table_.acquire({kStackB, IPPROTO_UDP, kLocal, 53, true}, now_ns_).ok());
