@@ -1,6 +1,7 @@
 // ARP: the cache, its timer, and the two kinds of packets.
 #include "stack/arp.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "stack/core.h"
@@ -180,7 +181,10 @@ ArpResult arp_send(Core& core, const IpAddress& next_hop, const TxFrame& frame) 
   }
   if (entry->pending_count == ArpEntry::kPendingMax) {
     ++core.stats().drop_arp_queue_full;
-    return ArpResult::kDropped;
+    const TxFrame& oldest = entry->pending[0];
+    for (unsigned i = 0; i < oldest.piece_count; ++i) core.pool.release(oldest.pieces[i].packet);
+    std::copy(entry->pending + 1, entry->pending + entry->pending_count, entry->pending);
+    --entry->pending_count;
   }
   for (unsigned i = 0; i < frame.piece_count; ++i) core.pool.retain(frame.pieces[i].packet);
   entry->pending[entry->pending_count++] = frame;

@@ -14,7 +14,7 @@ struct Core;
 enum class ArpState : uint8_t { kFree, kIncomplete, kReachable, kFailed };
 
 struct ArpEntry {
-  static constexpr uint32_t kPendingMax = 16;
+  static constexpr uint32_t kPendingMax = 64;  // a datagram of 64 KiB is 45 fragments; of more the oldest go
   IpAddress address;
   MacAddress mac = {};
   ArpState state = ArpState::kFree;
@@ -32,7 +32,7 @@ struct ArpCache {
   ArpEntry entries[kEntries];
 };
 
-enum class ArpResult : uint8_t { kSent, kPending, kUnreachable, kDropped };
+enum class ArpResult : uint8_t { kSent, kPending, kUnreachable };
 
 // Writes the destination address of next_hop into the frame (whose first piece starts with the Ethernet header) and
 // sends it, or queues it until the answer comes.

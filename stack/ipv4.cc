@@ -121,11 +121,9 @@ SendResult send_to_next_hop(Core& core, const IpAddress& destination, const TxFr
     case ArpResult::kPending:
       return SendResult::kOk;
     case ArpResult::kUnreachable:
-      return SendResult::kUnreachable;
-    case ArpResult::kDropped:
       break;
   }
-  return SendResult::kDropped;
+  return SendResult::kUnreachable;
 }
 
 }  // namespace

@@ -66,8 +66,6 @@ void deliver(Core& core, Endpoint& endpoint, const Ipv4Packet& packet, const Soc
   core.notify(endpoint);
 }
 
-int64_t send_error(SendResult result) { return result == SendResult::kUnreachable ? -EHOSTUNREACH : -ENOBUFS; }
-
 Ipv4Send ip_parameters(const Core& core, const Endpoint& endpoint, const SocketAddress& to, bool dont_fragment) {
   Ipv4Send send;
   send.source = core.config->address;
@@ -123,13 +121,14 @@ int64_t send_fragmented(Core& core, Endpoint& endpoint, IovCursor& cursor, uint3
   for (uint32_t i = 0; i < count; ++i) {
     const uint32_t at = i * fragment_bytes;
     const auto bytes = static_cast<uint16_t>(std::min(fragment_bytes, total_bytes - at));
-    if (result == SendResult::kOk) {
+    if (result != SendResult::kUnreachable) {
       result = ipv4_send_fragment(core, send, packets[i], kHeadroomBytes, bytes, id, static_cast<uint16_t>(at),
                                   i + 1 < count);
     }
     core.pool.release(packets[i]);
   }
-  if (result != SendResult::kOk) return send_error(result);
+  // What was dropped here is lost as if on the wire, counted.
+  if (result == SendResult::kUnreachable) return -EHOSTUNREACH;
   ++core.stats().udp_out_count;
   return payload_bytes;
 }
@@ -192,7 +191,8 @@ int64_t udp_send(Core& core, Endpoint& endpoint, const iovec* iov, size_t iov_co
   }
   const SendResult result = ipv4_send(core, send, frame);
   core.pool.release(packet);
-  if (result != SendResult::kOk) return send_error(result);
+  // What was dropped here is lost as if on the wire, counted.
+  if (result == SendResult::kUnreachable) return -EHOSTUNREACH;
   ++core.stats().udp_out_count;
   return static_cast<int64_t>(payload_bytes);
 }

@@ -188,5 +188,27 @@ TEST(UdpTest, NoRouteIsNetworkUnreachable) {
   EXPECT_EQ(net.a.stack->connect(client, {IpAddress::ipv4(0x08080808), 53}), -ENETUNREACH);
 }
 
+TEST(UdpTest, DatagramsBeforeTheAddressIsResolvedAreTakenAndTheNewestArrive) {
+  Network net;
+  const int receiver = net.b.stack->open(SocketType::kDatagram);
+  ASSERT_EQ(net.b.stack->bind(receiver, {IpAddress::any_ipv4(), 9}), 0);
+  const int sender = net.a.stack->open(SocketType::kDatagram);
+  const SocketAddress to = net.b.at(9);
+  for (unsigned char i = 0; i < 200; ++i) ASSERT_EQ(send_bytes(net.a, sender, &i, 1, 0, &to), 1);
+  net.run_for(10 * kMs);
+  for (unsigned char i = 200 - 64; i < 200; ++i)
+    EXPECT_EQ(recv_text(net.b, receiver), std::string(1, static_cast<char>(i)));
+  EXPECT_EQ(net.a.stack->stats().drop_arp_queue_full, 200u - 64);
+  // One large datagram in fragments fits.
+  Network fresh;
+  const int large_receiver = fresh.b.stack->open(SocketType::kDatagram);
+  ASSERT_EQ(fresh.b.stack->bind(large_receiver, {IpAddress::any_ipv4(), 9}), 0);
+  const int large_sender = fresh.a.stack->open(SocketType::kDatagram);
+  const std::string large(65'000, 'x');
+  ASSERT_EQ(send_bytes(fresh.a, large_sender, large.data(), large.size(), 0, &to), 65'000);
+  fresh.run_for(10 * kMs);
+  EXPECT_EQ(recv_text(fresh.b, large_receiver).size(), 65'000u);
+}
+
 }  // namespace
 }  // namespace postern::stack::test
