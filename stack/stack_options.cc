@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 
 #include "stack/stack_impl.h"
@@ -70,6 +71,20 @@ uint32_t* word_of(Endpoint& endpoint, int level, int name) {
       return &endpoint.user_timeout_ms;
     default:
       return nullptr;
+  }
+}
+
+// Linux's MAX_TCP_KEEPIDLE and so on.
+int tcp_option_max(int name) {
+  switch (name) {
+    case TCP_KEEPIDLE:
+    case TCP_KEEPINTVL:
+      return 32767;
+    case TCP_KEEPCNT:
+    case TCP_SYNCNT:
+      return 127;
+    default:
+      return INT_MAX;
   }
 }
 
@@ -291,6 +306,7 @@ int Stack::set_option(int endpoint_id, int level, int name, const void* value, s
   if (uint32_t* word = word_of(*endpoint, level, name)) {
     const bool zero_allowed = name == TCP_USER_TIMEOUT || level == SOL_SOCKET;
     if (number < 0 || (number == 0 && !zero_allowed)) return -EINVAL;
+    if (level == IPPROTO_TCP && number > tcp_option_max(name)) return -EINVAL;
     *word = static_cast<uint32_t>(number);
     flag_changed(impl_->core, *endpoint, SOL_SOCKET, SO_KEEPALIVE);
     return 0;

@@ -52,6 +52,11 @@ TEST(StackTest, OptionsKeepTheirValues) {
   EXPECT_EQ(get_int(net.a, socket, SOL_SOCKET, SO_ACCEPTCONN), 0);
   EXPECT_EQ(get_int(net.a, socket, IPPROTO_TCP, TCP_KEEPIDLE), 7200);
   EXPECT_EQ(set_int(net.a, socket, IPPROTO_TCP, TCP_KEEPIDLE, 0), -EINVAL);
+  EXPECT_EQ(set_int(net.a, socket, IPPROTO_TCP, TCP_KEEPIDLE, 32768), -EINVAL);
+  EXPECT_EQ(set_int(net.a, socket, IPPROTO_TCP, TCP_KEEPINTVL, 32768), -EINVAL);
+  EXPECT_EQ(set_int(net.a, socket, IPPROTO_TCP, TCP_KEEPCNT, 128), -EINVAL);
+  EXPECT_EQ(set_int(net.a, socket, IPPROTO_TCP, TCP_KEEPCNT, 127), 0);
+  EXPECT_EQ(set_int(net.a, socket, IPPROTO_TCP, TCP_SYNCNT, 128), -EINVAL);
   EXPECT_EQ(set_int(net.a, socket, SOL_SOCKET, 9999, 1), -ENOPROTOOPT);
   const timeval time{2, 500'000};
   EXPECT_EQ(net.a.stack->set_option(socket, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time), 0);
