@@ -354,7 +354,7 @@ void tcp_send_syn(Core& core, Endpoint& endpoint) {
 
 void tcp_send_ack(Core& core, Endpoint& endpoint) {
   TcpConnection& tcp = endpoint.tcp;
-  if (emit(core, endpoint, {kNoPacket, tcp.snd_nxt, kTcpAck}) || tcp.ack == AckState::kNone) return;
+  if (emit(core, endpoint, {kNoPacket, tcp.snd_nxt, kTcpAck})) return;
   tcp.ack = AckState::kDelayed;
   tcp.timers.delayed_ack_ns = core.now_ns + kAckRetryNs;
   tcp_timers_update(core, endpoint);

@@ -1,5 +1,6 @@
 // Want of packet buffers: who still gets some, who waits, and that whoever waits hears of it.
-#include "tests/stack/test_network.h"
+#include "stack/region.h"
+#include "tests/stack/scripted_peer.h"
 
 namespace postern::stack::test {
 namespace {
@@ -101,6 +102,23 @@ TEST(PacketPoolTest, UnreadConnectionsDoNotStarveOneThatIsRead) {
         << i << ": " << got << " of " << sent[i] << ", client error "
         << get_int(net.a, pairs[i].client, SOL_SOCKET, SO_ERROR);
   }
+}
+
+TEST(PacketPoolTest, AcknowledgementWithoutABufferIsSentLater) {
+  ScriptedPeer peer;
+  peer.establish();
+  auto* region = static_cast<uint8_t*>(peer.host.region.base());
+  auto* state = reinterpret_cast<StackState*>(region);
+  auto* packets = reinterpret_cast<Packet*>(region + state->layout.packets);
+  // One buffer for what arrives, none for the answer.
+  std::atomic<uint32_t>& next = packets[state->pool.free_head].next;
+  const uint32_t rest = next.exchange(kNoPacket);
+  peer.data_in("behind a gap", 100);
+  EXPECT_TRUE(peer.sent.empty());
+  state->pool.free_head = rest;
+  peer.run_for(5 * kMs);
+  ASSERT_EQ(peer.sent.size(), 1u) << peer.describe();
+  EXPECT_EQ(peer.sent[0].header.ack, peer.peer_seq);
 }
 
 }  // namespace
