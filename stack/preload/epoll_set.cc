@@ -1,6 +1,8 @@
 // Epoll membership and merging. See epoll_set.h.
 #include "stack/preload/epoll_set.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <iterator>
@@ -235,12 +237,51 @@ void EpollSet::socket_demoted(int number, const FdRef& endpoint) {
   });
 }
 
-void EpollSet::after_fork_in_child() {
-  for_each_set([](int, EpollSet& set) {
-    pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
-    set.mutex_ = fresh;
-    set.waiters_count.store(0, std::memory_order_relaxed);
-  });
+namespace {
+
+// The sets that the forking thread has locked.
+std::vector<FdRef>& locked_sets() {
+  static auto* sets = new std::vector<FdRef>();
+  return *sets;
+}
+
+}  // namespace
+
+// Sets nest in any order of numbers, so waiting for one while holding others could be a deadlock: all or none.
+void EpollSet::before_fork() {
+  FdTable& fds = Process::get().fds();
+  std::vector<FdRef>& locked = locked_sets();
+  for (int fd = 0; fd < fds.limit();) {
+    FdLookup found = fds.lookup(fd);
+    EpollSet* set = set_of(found.object);
+    const bool have = set == nullptr ||
+                      std::any_of(locked.begin(), locked.end(), [&](const FdRef& other) { return other.get() == set; });
+    if (have) {
+      ++fd;
+    } else if (::pthread_mutex_trylock(&set->mutex_) == 0) {
+      locked.push_back(std::move(found.object));
+      ++fd;
+    } else {
+      after_fork(false);
+      ::sched_yield();
+      fd = 0;
+    }
+  }
+}
+
+void EpollSet::after_fork(bool in_child) {
+  std::vector<FdRef> locked;
+  locked.swap(locked_sets());
+  for (const FdRef& ref : locked) {
+    EpollSet* set = set_of(ref);
+    if (in_child) {
+      pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+      set->mutex_ = fresh;
+      set->waiters_count.store(0, std::memory_order_relaxed);
+    } else {
+      ::pthread_mutex_unlock(&set->mutex_);
+    }
+  }
 }
 
 }  // namespace postern::preload

@@ -43,7 +43,10 @@ class EpollSet : public FdObject {
   static void socket_promoted(int number, const FdRef& endpoint);
   // The endpoint that `number` was is a kernel socket now: sets hand it to the kernel.
   static void socket_demoted(int number, const FdRef& endpoint);
-  static void after_fork_in_child();
+  // Fork: no set may be half-changed in the child, so all are locked meanwhile. With the slow-path lock and signals
+  // held off.
+  static void before_fork();
+  static void after_fork(bool in_child);
 
  protected:
   void on_unreferenced() override;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <new>
 #include <utility>
@@ -19,6 +20,7 @@ namespace postern::preload {
 namespace {
 
 pthread_mutex_t slow_path_mutex = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+sigset_t mask_before_fork;  // under slow_path_mutex
 EndpointFd* free_endpoints = nullptr;
 std::atomic_flag free_endpoints_lock = ATOMIC_FLAG_INIT;
 
@@ -155,8 +157,28 @@ Process::SlowPathLock::~SlowPathLock() {
 
 bool Process::in_vfork_child() const { return ::getpid() != pid_; }
 
-void Process::before_fork() { ::pthread_mutex_lock(&slow_path_mutex); }
-void Process::after_fork_in_parent() { ::pthread_mutex_unlock(&slow_path_mutex); }
+// Everything that another thread could be in the middle of changing is locked over the fork. Signals are held off: a
+// handler's calls would want the same locks.
+void Process::before_fork() {
+  sigset_t all;
+  sigset_t saved;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &saved);
+  ::pthread_mutex_lock(&slow_path_mutex);
+  mask_before_fork = saved;
+  EpollSet::before_fork();
+  while (free_endpoints_lock.test_and_set(std::memory_order_acquire)) {
+    ::sched_yield();
+  }
+}
+
+void Process::after_fork_in_parent() {
+  const sigset_t saved = mask_before_fork;
+  free_endpoints_lock.clear(std::memory_order_release);
+  EpollSet::after_fork(false);
+  ::pthread_mutex_unlock(&slow_path_mutex);
+  ::pthread_sigmask(SIG_SETMASK, &saved, nullptr);
+}
 
 void Process::after_fork_in_child() {
   // The forking thread holds the mutex; its owner field names a thread that does not exist here.
@@ -169,7 +191,9 @@ void Process::after_fork_in_child() {
   // The child makes its new sockets in the parent's stack too (hostd attaches it by a token), or in a stack of its own
   // if it holds no token.
   process.own_stack_inherited_ = process.own_stack_ != nullptr;
-  EpollSet::after_fork_in_child();
+  EpollSet::after_fork(true);
+  const sigset_t saved = mask_before_fork;
+  ::pthread_sigmask(SIG_SETMASK, &saved, nullptr);
 }
 
 // In a forked child hostd wants a token of a stack before it answers further requests for it: the own stack's first,

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -300,6 +301,52 @@ void fork_with_two_stacks() {
   }
 }
 
+// One thread's epoll set drops closed members while another thread forks: in the child the open member is still there.
+void fork_while_epoll_changes() {
+  static std::atomic<int> set{-1};
+  static const int member = connect_to_sink();
+  std::atomic<bool> over{false};
+  std::thread changer([&over] {
+    while (!over.load()) {
+      const int fd = ::epoll_create1(EPOLL_CLOEXEC);
+      epoll_event event{};
+      event.events = EPOLLIN;
+      std::vector<int> nested(40);
+      for (int& inner : nested) {
+        inner = ::epoll_create1(EPOLL_CLOEXEC);
+        ::epoll_ctl(fd, EPOLL_CTL_ADD, inner, &event);
+      }
+      ::epoll_ctl(fd, EPOLL_CTL_ADD, member, &event);
+      for (const int inner : nested) {
+        ::close(inner);
+      }
+      set.store(fd);
+      ::epoll_wait(fd, &event, 1, 0);
+      set.store(-1);
+      pause_us(100);  // whoever has seen the set is done with it
+      ::close(fd);
+    }
+  });
+  int status = 0;
+  for (int round = 0; round < 200 && status == 0; ++round) {
+    while (set.load() < 0) {
+    }
+    const pid_t child = ::fork();
+    if (child == 0) {
+      epoll_event event{};
+      event.events = EPOLLIN;
+      const int now = set.load();
+      ::alarm(5);
+      ::_exit(now >= 0 && ::epoll_ctl(now, EPOLL_CTL_MOD, member, &event) != 0 ? 1 : 0);
+    }
+    ::waitpid(child, &status, 0);
+  }
+  over.store(true);
+  changer.join();
+  errno = 0;
+  require(status == 0, "the member is missing in the child, or the child hung");
+}
+
 struct Case {
   const char* name;
   void (*run)();
@@ -308,6 +355,7 @@ struct Case {
 constexpr Case kCases[] = {
     {"cancelled_threads", cancelled_threads},
     {"close_race", close_race},
+    {"fork_while_epoll_changes", fork_while_epoll_changes},
     {"fork_with_two_stacks", fork_with_two_stacks},
     {"low_numbers", low_numbers},
     {"no_descriptors", no_descriptors},
