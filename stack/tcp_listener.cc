@@ -56,6 +56,22 @@ bool accept_queue_full(const Endpoint& listener) {
   return listener.tcp.accept_count > listener.tcp.backlog;  // Linux: one more than the backlog
 }
 
+// A flood of SYNs that nobody follows up must not shut out those who do: the oldest has had its chance.
+void evict_oldest_half_open(Core& core, Endpoint& listener) {
+  const uint32_t listener_index = core.index_of(listener);
+  Endpoint* oldest = nullptr;
+  for (uint32_t index = 0; index < core.config->endpoint_count; ++index) {
+    Endpoint& child = core.endpoints[index];
+    const bool half_open = child.kind.load(std::memory_order_relaxed) == EndpointKind::kTcp &&
+                           child.tcp.state == TcpState::kSynReceived && child.tcp.parent == listener_index;
+    if (half_open && (oldest == nullptr || child.tcp.last_heard_ns < oldest->tcp.last_heard_ns)) oldest = &child;
+  }
+  if (oldest == nullptr) return;
+  ++core.stats().drop_tcp_backlog_full;
+  tcp_listener_forget_child(core, *oldest);
+  tcp_drop(core, *oldest, 0);
+}
+
 }  // namespace
 
 void tcp_listener_input(Core& core, Endpoint& listener, const TcpSegment& segment) {
@@ -66,10 +82,11 @@ void tcp_listener_input(Core& core, Endpoint& listener, const TcpSegment& segmen
   }
   if ((segment.header.flags & kTcpSyn) == 0) return;
   const uint32_t half_open_max = std::max(core.config->syn_backlog_max, 1u);
-  if (accept_queue_full(listener) || listener.tcp.half_open_count >= half_open_max) {
+  if (accept_queue_full(listener)) {
     ++core.stats().drop_tcp_backlog_full;  // the peer tries again
     return;
   }
+  if (listener.tcp.half_open_count >= half_open_max) evict_oldest_half_open(core, listener);
   Endpoint* child = endpoint_allocate(core, EndpointKind::kTcp);
   if (child == nullptr) {
     ++core.stats().drop_tcp_backlog_full;

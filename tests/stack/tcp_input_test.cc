@@ -276,5 +276,20 @@ TEST(TcpListenerTest, ShutdownResetsHalfOpenAndUnacceptedConnections) {
   EXPECT_TRUE(peer.host.ports.taken.empty());
 }
 
+TEST(TcpListenerTest, OldestHalfOpenConnectionGivesWayToANewOne) {
+  ScriptedPeer peer([](StackConfig& config) { config.syn_backlog_max = 4; });
+  const int listener = listen_on(peer.host, 80);
+  peer.local_port = 80;
+  for (uint16_t i = 0; i < 20; ++i) {
+    peer.peer.port = static_cast<uint16_t>(5000 + i);
+    peer.segment_in(kTcpSyn, 7000, 0);
+    peer.run_for(kMs);
+  }
+  ASSERT_EQ(peer.sent.size(), 20u);
+  peer.segment_in(kTcpAck, 7001, peer.sent.back().header.seq + 1);
+  EXPECT_GE(peer.host.stack->accept(listener, nullptr), 0);
+  EXPECT_EQ(peer.host.stack->stats().drop_tcp_backlog_full, 16u);
+}
+
 }  // namespace
 }  // namespace postern::stack::test
