@@ -112,8 +112,7 @@ int close_range(unsigned int first, unsigned int last, int flags) {
   if (!keeps_table() || (flags & kCloexecFlag) != 0 || first > last) {
     return real().close_range(first, last, flags);
   }
-  // Descriptors that the table knows are closed one by one; the library's own are left out; ranges between go to the
-  // kernel whole.
+  // The library's own descriptors are left out; the ranges between them go to the kernel whole.
   const uint64_t closing_id = process.fds().new_closing_id();
   unsigned int start = first;
   int result = 0;
@@ -122,8 +121,12 @@ int close_range(unsigned int first, unsigned int last, int flags) {
     if (!process.is_internal(static_cast<int>(fd))) {
       process.note_close(static_cast<int>(fd));
       process.fds().begin_close(static_cast<int>(fd), closing_id);
-      continue;
     }
+  }
+  constexpr unsigned int kMaxFd = FdTable::kMaxFds;
+  for (int kept = process.fds().next_internal(static_cast<int>(std::min(first, kMaxFd)));
+       kept >= 0 && static_cast<unsigned int>(kept) <= last; kept = process.fds().next_internal(kept + 1)) {
+    const auto fd = static_cast<unsigned int>(kept);
     if (start < fd && result == 0) {
       result = real().close_range(start, fd - 1, flags);
     }

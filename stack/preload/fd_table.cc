@@ -3,6 +3,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cassert>
 
 namespace postern::preload {
@@ -152,6 +153,31 @@ void FdTable::note_kernel(int fd) {
   }
 }
 
+void FdTable::set_internal(int fd) {
+  if (!valid(fd) || entries_ == nullptr) {
+    return;
+  }
+  int begin = internal_begin_.load(std::memory_order_relaxed);
+  while (fd < begin && !internal_begin_.compare_exchange_weak(begin, fd, std::memory_order_acq_rel)) {
+  }
+  int end = internal_end_.load(std::memory_order_relaxed);
+  while (fd >= end && !internal_end_.compare_exchange_weak(end, fd + 1, std::memory_order_acq_rel)) {
+  }
+  drop(entries_[fd].exchange(static_cast<uint64_t>(FdKind::kInternal), std::memory_order_acq_rel));
+}
+
+bool FdTable::is_internal(int fd) const { return kind_of(word(fd)) == FdKind::kInternal; }
+
+int FdTable::next_internal(int fd) const {
+  const int end = internal_end_.load(std::memory_order_acquire);
+  for (int number = std::max(fd, internal_begin_.load(std::memory_order_acquire)); number < end; ++number) {
+    if (is_internal(number)) {
+      return number;
+    }
+  }
+  return -1;
+}
+
 void FdTable::set_undecided(int fd, uint64_t id) { exchange(fd, word_of(id, FdKind::kUndecided)); }
 
 void FdTable::set_object(int fd, FdObject* object) {
@@ -181,6 +207,7 @@ void FdTable::copy(int from, int to) {
       break;
     case FdKind::kUnknown:
     case FdKind::kClosing:
+    case FdKind::kInternal:
       set_unknown(to);  // looked at when it is used
       break;
   }

@@ -2,9 +2,9 @@
 // taken from the table keeps its object alive although another thread closes the descriptor.
 //
 // Entries are 64-bit words: unknown (never seen), kernel, undecided (an Internet socket without address yet: it may
-// become an endpoint; all duplicates share one id), closing (close() of an object's number is under way), or a pointer
-// to an FdObject. Objects live in memory that is never
-// returned, so a reader that loses the race against close() finds a dead object (zero references), not garbage.
+// become an endpoint; all duplicates share one id), internal (the library's own), closing (close() of an object's
+// number is under way), or a pointer to an FdObject. Objects live in memory that is never returned, so a reader that
+// loses the race against close() finds a dead object (zero references), not garbage.
 #pragma once
 
 #include <atomic>
@@ -13,7 +13,7 @@
 
 namespace postern::preload {
 
-enum class FdKind : uint8_t { kUnknown = 0, kKernel = 1, kUndecided = 2, kObject = 3, kClosing = 4 };
+enum class FdKind : uint8_t { kUnknown = 0, kKernel = 1, kUndecided = 2, kObject = 3, kClosing = 4, kInternal = 5 };
 
 enum class FdObjectType : uint8_t { kEndpoint, kEpoll };
 
@@ -85,6 +85,11 @@ class FdTable {
   void set_kernel(int fd) { exchange(fd, kKernelWord); }
   // Changes unknown to kernel; does nothing if the entry has become something else meanwhile.
   void note_kernel(int fd);
+  // The library's own descriptor. It does not count for limit(): its number is high, walks are for the application's.
+  void set_internal(int fd);
+  [[nodiscard]] bool is_internal(int fd) const;
+  // The lowest internal number that is not below fd, or -1.
+  [[nodiscard]] int next_internal(int fd) const;
   void set_undecided(int fd, uint64_t id);
   [[nodiscard]] uint64_t new_undecided_id() { return next_id_.fetch_add(1, std::memory_order_relaxed); }
   void set_object(int fd, FdObject* object);
@@ -115,6 +120,8 @@ class FdTable {
   static void drop(uint64_t word);  // what a word no longer in the table referred to
   std::atomic<uint64_t>* entries_ = nullptr;
   std::atomic<int> limit_{0};
+  std::atomic<int> internal_begin_{kMaxFds};  // internal numbers are in [begin, end)
+  std::atomic<int> internal_end_{0};
   std::atomic<uint64_t> next_id_{1};
 };
 

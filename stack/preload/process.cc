@@ -123,9 +123,6 @@ Process::Process() {
   for (size_t start = 0, end = 0; (end = complaints.find('\n', start)) != std::string::npos; start = end + 1) {
     log(LogLevel::kWarning, "%s", complaints.substr(start, end - start).c_str());
   }
-  for (auto& slot : internal_fds_) {
-    slot.store(-1, std::memory_order_relaxed);
-  }
   pid_ = ::getpid();
   accelerating_ = options_.enabled != 0 && !options_.hostd.empty();
   if (accelerating_) {
@@ -141,7 +138,7 @@ Process::Process() {
 hostd::HostdClient* Process::make_client() {
   auto* client = new hostd::HostdClient(options_.hostd, static_cast<int>(options_.connect_timeout_ms));
   client->set_token_provider(&Process::provide_token, this);
-  client->set_descriptor_mover(&Process::move_high);
+  client->set_descriptor_mover([](int fd) { return get().adopt_internal(fd); });
   return client;
 }
 
@@ -251,12 +248,7 @@ bool Process::is_internal(int fd) const {
   if (client_.load(std::memory_order_acquire)->control_fd() == fd) {
     return true;
   }
-  for (const auto& slot : internal_fds_) {
-    if (slot.load(std::memory_order_relaxed) == fd) {
-      return true;
-    }
-  }
-  return false;
+  return fds_.is_internal(fd);
 }
 
 int Process::adopt_internal(int fd) {
@@ -277,23 +269,9 @@ int Process::move_high(int fd) {
   return fd;
 }
 
-void Process::note_internal(int fd) {
-  fds_.note_kernel(fd);
-  for (auto& slot : internal_fds_) {
-    int expected = -1;
-    if (slot.compare_exchange_strong(expected, fd)) {
-      break;
-    }
-  }
-}
+void Process::note_internal(int fd) { fds_.set_internal(fd); }
 
 void Process::close_internal(int fd) {
-  for (auto& slot : internal_fds_) {
-    int expected = fd;
-    if (slot.compare_exchange_strong(expected, -1)) {
-      break;
-    }
-  }
   fds_.set_unknown(fd);
   ::syscall(SYS_close, fd);
 }

@@ -117,7 +117,6 @@ class Process {
   int find_token(const AttachedStack* stack) const;
 
   static constexpr size_t kMaxStacks = 64;
-  static constexpr size_t kMaxInternalFds = 256;
   Options options_;
   FdTable fds_;
   std::atomic<hostd::HostdClient*> client_{nullptr};  // never destroyed: stacks point to it
@@ -127,7 +126,6 @@ class Process {
   bool own_stack_inherited_ = false;  // from the parent; usable only as long as a token of it is held
   AttachedStack* stacks_[kMaxStacks] = {};
   std::atomic<size_t> stack_count_{0};
-  std::atomic<int> internal_fds_[kMaxInternalFds];
   int spare_fd_ = -1;  // given up for a token when no number is left; under the slow-path lock
   std::atomic<uint64_t> next_health_check_ns_{0};
   std::atomic<uint64_t> last_close_ns_{0};

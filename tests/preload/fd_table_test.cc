@@ -86,6 +86,21 @@ TEST(FdTableTest, EndOfCloseLeavesANumberThatWasGivenOutAgain) {
   EXPECT_EQ(table.lookup(4).kind, FdKind::kClosing) << "another thread's close of the same number";
 }
 
+TEST(FdTableTest, AnyNumberOfInternalDescriptorsIsKeptApart) {
+  FdTable table;
+  for (int fd = 1000; fd < 2000; fd += 2) {
+    table.set_internal(fd);
+  }
+  EXPECT_TRUE(table.is_internal(1998));
+  EXPECT_FALSE(table.is_internal(1999));
+  EXPECT_EQ(table.next_internal(0), 1000);
+  EXPECT_EQ(table.next_internal(1001), 1002);
+  EXPECT_EQ(table.next_internal(1999), -1);
+  EXPECT_EQ(table.limit(), 0) << "walks over the application's numbers stay short";
+  table.set_unknown(1000);
+  EXPECT_EQ(table.next_internal(0), 1002);
+}
+
 TEST(FdTableTest, ForgettingLeavesAnotherObject) {
   FdTable table;
   CountedObject first;

@@ -347,6 +347,33 @@ void fork_while_epoll_changes() {
   require(status == 0, "the member is missing in the child, or the child hung");
 }
 
+// closefrom leaves the library what it needs, however many threads wait in it.
+void closefrom_with_many_waiters() {
+  const auto open_numbers = [] {
+    int count = 0;
+    for (int number = 3; number < 1 << 20; ++number) {
+      count += ::fcntl(number, F_GETFD) >= 0 ? 1 : 0;
+    }
+    return count;
+  };
+  const int inherited = open_numbers();
+  const int fd = connect_to_sink();
+  require(::dup2(fd, 0) == 0, "dup2");
+  for (int i = 0; i < 300; ++i) {
+    std::thread([] {
+      char byte;
+      ::recv(0, &byte, 1, 0);
+    }).detach();
+  }
+  pause_us(300'000);
+  const int before = open_numbers();
+  ::closefrom(3);
+  require(before >= 300, "three hundred waiters");
+  require(open_numbers() == before - inherited - 1, "closefrom closed descriptors of the library");
+  require(::send(0, "x", 1, 0) == 1, "send after closefrom");
+  ::_exit(0);
+}
+
 struct Case {
   const char* name;
   void (*run)();
@@ -355,6 +382,7 @@ struct Case {
 constexpr Case kCases[] = {
     {"cancelled_threads", cancelled_threads},
     {"close_race", close_race},
+    {"closefrom_with_many_waiters", closefrom_with_many_waiters},
     {"fork_while_epoll_changes", fork_while_epoll_changes},
     {"fork_with_two_stacks", fork_with_two_stacks},
     {"low_numbers", low_numbers},
