@@ -245,7 +245,7 @@ Result<ViGrant> ResourceManager::create_vi(const DmaMemory& region, const ViLayo
     return status.error();
   }
   const ViGrant grant = record.grant;
-  vis_.emplace(grant.vi_id, std::move(record));
+  vis_.emplace(grant.vi_id, record);
   return grant;
 }
 
