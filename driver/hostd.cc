@@ -116,8 +116,7 @@ void Hostd::request_stop() {
   (void)!write(stop_event_.get(), &one, sizeof one);
 }
 
-// --- life cycle
-// ----------------------------------------------------------------------------------------------------------
+// --- life cycle ---
 
 Status Hostd::start() {
   limits_ = HostLimits::for_descriptors(raise_descriptor_limit());
@@ -361,8 +360,7 @@ void Hostd::reap_helpers(SteadyTime now) {
   }
 }
 
-// --- connections
-// -----------------------------------------------------------------------------------------------------------
+// --- connections ---
 
 void Hostd::accept_connections() {
   for (int i = 0; i < kMessagesPerTurn; ++i) {
@@ -500,8 +498,7 @@ void Hostd::close_connection(uint64_t connection_id) {
   }
 }
 
-// --- stacks
-// ------------------------------------------------------------------------------------------------------------------
+// --- stacks ---
 
 Result<StackRecord*> Hostd::make_stack(uint32_t stack_id, const ucred& owner) {
   if (stop_.load(std::memory_order_acquire)) {

@@ -106,8 +106,7 @@ Received receive_message(int fd, void* buffer, size_t buffer_bytes) {
 
 }  // namespace
 
-// --- StackAttachment
-// ---------------------------------------------------------------------------------------------------
+// --- StackAttachment ---
 
 StackAttachment::StackAttachment(StackAttachment&& other) noexcept { *this = std::move(other); }
 
@@ -131,8 +130,7 @@ StackAttachment::~StackAttachment() {
 
 int StackAttachment::take_fd(GrantDescriptor which) { return std::exchange(fds_[which], -1); }
 
-// --- lock
-// --------------------------------------------------------------------------------------------------------------
+// --- lock ---
 
 // Excludes the process's threads from each other with all signals blocked, so that a signal handler that comes here
 // cannot wait for the thread it interrupted. The word holds the owner's pid: a child of fork takes over what a thread
@@ -169,8 +167,7 @@ class HostdClient::Guard {
   sigset_t old_signals_{};
 };
 
-// --- connection
-// --------------------------------------------------------------------------------------------------------
+// --- connection ---
 
 HostdClient::HostdClient(std::string socket_path, int timeout_ms)
     : socket_path_(std::move(socket_path)), timeout_ms_(timeout_ms) {
@@ -275,8 +272,7 @@ Status HostdClient::reattach_locked() {
   return {};
 }
 
-// --- exchange
-// ------------------------------------------------------------------------------------------------------------
+// --- exchange ---
 
 Status HostdClient::send_request(const Request& request, int pass_fd) {
   iovec vector{const_cast<Request*>(&request), sizeof request};
@@ -409,8 +405,7 @@ Result<StackAttachment> HostdClient::transact_for_grant(Request& request, int pa
   return attachment;
 }
 
-// --- requests
-// --------------------------------------------------------------------------------------------------------------
+// --- requests ---
 
 namespace {
 
@@ -505,8 +500,7 @@ Result<std::string> HostdClient::status_json() {
   return text;
 }
 
-// --- helper
-// ----------------------------------------------------------------------------------------------------------------
+// --- helper ---
 
 Result<StackAttachment> HostdClient::receive_start() {
   Guard guard(*this);

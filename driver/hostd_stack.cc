@@ -42,8 +42,7 @@ HostAddress from_wire(const WireAddress& wire) {
   return address;
 }
 
-// --- status page
-// -------------------------------------------------------------------------------------------------------
+// --- status page ---
 
 Result<std::unique_ptr<StatusPage>> StatusPage::create(uint32_t stack_id) {
   UniqueFd fd(memfd_create("postern-stack-status", MFD_CLOEXEC | MFD_ALLOW_SEALING));
@@ -71,8 +70,7 @@ void StatusPage::set(StackCondition condition) {
   __atomic_store_n(reinterpret_cast<uint32_t*>(&page_->condition), static_cast<uint32_t>(condition), __ATOMIC_RELEASE);
 }
 
-// --- stack record
-// --------------------------------------------------------------------------------------------------------
+// --- stack record ---
 
 Result<std::unique_ptr<StackRecord>> StackRecord::create(DeviceSession& device, const StackSettings& settings,
                                                          uint32_t stack_id) {

@@ -441,8 +441,7 @@ Status ResourceManager::release_port(uint32_t vi_id, uint32_t binding_id) {
   return remove_filter(filter_id);
 }
 
-// --- statistics
-// --------------------------------------------------------------------------------------------------------
+// --- statistics ---
 
 Result<PortStatistics> ResourceManager::read_statistics() {
   Result<pst_port_statistics> raw = admin_.read_statistics();

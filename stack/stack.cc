@@ -58,8 +58,7 @@ Status check_config(const StackConfig& config, size_t region_bytes) {
 
 }  // namespace
 
-// --- format and attach
-// ----------------------------------------------------------------------------------------------------
+// --- format and attach ---
 
 size_t Stack::region_bytes(const StackConfig& config) { return RegionLayout::compute(config).stack_bytes; }
 
@@ -149,8 +148,7 @@ Result<std::unique_ptr<Stack>> Stack::attach(const StackParts& parts) {
 Stack::Stack(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Stack::~Stack() = default;
 
-// --- the lock
-// -------------------------------------------------------------------------------------------------------------
+// --- the lock ---
 
 LockedSection::LockedSection(Stack::Impl& impl) : error(impl.enter()), impl_(impl) {}
 LockedSection::~LockedSection() {
@@ -256,8 +254,7 @@ void Stack::Impl::close_endpoint(Endpoint& endpoint) {
   }
 }
 
-// --- progress
-// -------------------------------------------------------------------------------------------------------------
+// --- progress ---
 
 void Stack::Impl::housekeeping() {
   ipv4_reassembly_expire(core);
@@ -377,8 +374,7 @@ uint64_t Stack::last_application_poll_ns() const {
   return impl_->state().application_poll_ns.load(std::memory_order_relaxed);
 }
 
-// --- end of life
-// ----------------------------------------------------------------------------------------------------------
+// --- end of life ---
 
 void Stack::orphan() {
   LockedSection locked(*impl_);

@@ -76,8 +76,7 @@ struct TcpConnection {
   uint8_t bound_explicitly = 0;  // bind(): the port outlives a failed connect
   uint8_t in_accept_queue = 0;
 
-  // --- listener, and its children until they are accepted
-  // -------------------------------------------------------------
+  // --- listener, and its children until they are accepted ---
   Relaxed<uint32_t> accept_count{0};
   uint32_t accept_head = 0xffffffffu;
   uint32_t accept_tail = 0xffffffffu;
@@ -111,8 +110,7 @@ struct TcpConnection {
   uint8_t more_coming = 0;  // MSG_MORE: hold a partial segment
   uint32_t output_next = 0xffffffffu;
 
-  // --- congestion control and loss recovery
-  // ---------------------------------------------------------------------------
+  // --- congestion control and loss recovery ---
   CongestionState congestion = CongestionState::kOpen;
   uint8_t cwnd_limited = 0;  // the window was used up since the last acknowledgement
   uint16_t retries = 0;      // retransmission time-outs in a row
@@ -131,8 +129,7 @@ struct TcpConnection {
   uint64_t first_retry_ns = 0;
   TcpRtt rtt;
 
-  // --- receive
-  // --------------------------------------------------------------------------------------------------------
+  // --- receive ---
   uint32_t irs = 0;
   Relaxed<uint32_t> rcv_nxt{0};
   Relaxed<uint32_t> rcv_adv{0};  // right edge of the window that we advertised
@@ -161,8 +158,7 @@ struct TcpConnection {
   uint32_t time_wait_next = 0xffffffffu;
   int32_t soft_error = 0;  // ICMP error, reported if the connection times out
 
-  // --- counters (TCP_INFO)
-  // ----------------------------------------------------------------------------------------------
+  // --- counters (TCP_INFO) ---
   uint64_t bytes_acked = 0;
   uint64_t bytes_received = 0;
   uint32_t segments_in = 0;
@@ -182,9 +178,9 @@ struct TcpConnection {
   }
 };
 
-// --- opening and closing (tcp_connection.cc)
-// ---------------------------------------------------------------------------- Sets what both ends of a new connection
-// have in common; addresses are in the endpoint.
+// --- opening and closing (tcp_connection.cc) ---
+
+// Sets what both ends of a new connection have in common; addresses are in the endpoint.
 void tcp_initialize(Core& core, Endpoint& endpoint);
 // Active open: the endpoint has its port; sends the SYN.
 void tcp_connect(Core& core, Endpoint& endpoint);
@@ -208,8 +204,7 @@ void tcp_release_queues(Core& core, Endpoint& endpoint);
 // An ICMP error about a segment that we sent.
 void tcp_icmp_error(Core& core, const SocketAddress& local, const SocketAddress& remote, uint32_t seq, int error);
 
-// --- listener (tcp_listener.cc)
-// -----------------------------------------------------------------------------------------
+// --- listener (tcp_listener.cc) ---
 struct TcpSegment;
 void tcp_listener_input(Core& core, Endpoint& listener, const TcpSegment& segment);
 // A half-open child got its acknowledgement: moves it to the accept queue. False if that is full, or if nobody listens

@@ -69,32 +69,7 @@ void record_timestamp(Core& core, TcpConnection& tcp, const TcpSegment& segment)
   }
 }
 
-// --- SYN_SENT (RFC 9293 3.10.7.3)
-// ---------------------------------------------------------------------------------------
-
-void take_peer_syn(Core& core, TcpConnection& tcp, const TcpSegment& segment) {
-  const TcpOptions& options = segment.header.options;
-  tcp.irs = segment.header.seq;
-  tcp.rcv_nxt = segment.header.seq + 1;
-  tcp.rcv_adv = tcp.rcv_nxt;
-  tcp.last_ack_sent = tcp.rcv_nxt;
-  tcp.peer_mss_bytes = options.mss_bytes != 0 ? options.mss_bytes : 536;
-  tcp.timestamps_on = options.has_timestamp && core.config->tcp_timestamps != 0 ? 1 : 0;
-  tcp.sack_on = options.sack_permitted && core.config->tcp_sack != 0 ? 1 : 0;
-  if (options.has_window_scale && core.config->tcp_window_scaling != 0) {
-    tcp.snd_wscale = options.window_scale;
-  } else {
-    tcp.snd_wscale = tcp.rcv_wscale = 0;
-  }
-  if (tcp.timestamps_on != 0) {
-    tcp.ts_recent = options.timestamp;
-    tcp.ts_recent_ns = core.now_ns;
-  }
-  tcp.snd_wnd_bytes = segment.header.window;  // never scaled in a SYN
-  tcp.snd_wnd_max_bytes = std::max(tcp.snd_wnd_max_bytes, tcp.snd_wnd_bytes);
-  tcp.snd_wl1 = segment.header.seq;
-  tcp.snd_wl2 = segment.header.ack;
-}
+// --- SYN_SENT (RFC 9293 3.10.7.3) ---
 
 void syn_sent_input(Core& core, Endpoint& endpoint, TcpSegment& segment) {
   TcpConnection& tcp = endpoint.tcp;
@@ -109,7 +84,8 @@ void syn_sent_input(Core& core, Endpoint& endpoint, TcpSegment& segment) {
     return;
   }
   if ((header.flags & kTcpSyn) == 0) return;
-  take_peer_syn(core, tcp, segment);
+  tcp_take_peer_syn(core, tcp, segment);
+  tcp.snd_wl2 = segment.header.ack;
   if (has_ack) {
     tcp.snd_una = header.ack;
     become_established(core, endpoint);
@@ -121,8 +97,7 @@ void syn_sent_input(Core& core, Endpoint& endpoint, TcpSegment& segment) {
   }
 }
 
-// --- checks before the acknowledgement
-// ----------------------------------------------------------------------------------
+// --- checks before the acknowledgement ---
 
 bool timestamps_acceptable(Core& core, Endpoint& endpoint, const TcpSegment& segment) {
   const TcpConnection& tcp = endpoint.tcp;
@@ -160,8 +135,7 @@ void reset_input(Core& core, Endpoint& endpoint, const TcpSegment& segment) {
   tcp_drop(core, endpoint, error);
 }
 
-// --- acknowledgement
-// ----------------------------------------------------------------------------------------------------
+// --- acknowledgement ---
 
 // Removes what is acknowledged from the send queue. Returns its payload bytes; sets the RTT sample, if there is one.
 uint32_t trim_send_queue(Core& core, TcpConnection& tcp, uint32_t ack, uint64_t* rtt_sample_ns) {
@@ -310,8 +284,7 @@ bool handshake_acknowledged(Core& core, Endpoint& endpoint, TcpSegment& segment)
   return true;
 }
 
-// --- data and FIN
-// -------------------------------------------------------------------------------------------------------
+// --- data and FIN ---
 
 // Cuts off what is old or beyond the window.
 void trim_to_window(TcpConnection& tcp, TcpSegment& segment) {
@@ -467,6 +440,29 @@ void dispatch(Core& core, TcpSegment& segment) {
 }
 
 }  // namespace
+
+void tcp_take_peer_syn(Core& core, TcpConnection& tcp, const TcpSegment& segment) {
+  const TcpOptions& options = segment.header.options;
+  tcp.irs = segment.header.seq;
+  tcp.rcv_nxt = segment.header.seq + 1;
+  tcp.rcv_adv = tcp.rcv_nxt;
+  tcp.last_ack_sent = tcp.rcv_nxt;
+  tcp.peer_mss_bytes = options.mss_bytes != 0 ? options.mss_bytes : 536;
+  tcp.timestamps_on = options.has_timestamp && core.config->tcp_timestamps != 0 ? 1 : 0;
+  tcp.sack_on = options.sack_permitted && core.config->tcp_sack != 0 ? 1 : 0;
+  if (options.has_window_scale && core.config->tcp_window_scaling != 0) {
+    tcp.snd_wscale = options.window_scale;
+  } else {
+    tcp.snd_wscale = tcp.rcv_wscale = 0;
+  }
+  if (tcp.timestamps_on != 0) {
+    tcp.ts_recent = options.timestamp;
+    tcp.ts_recent_ns = core.now_ns;
+  }
+  tcp.snd_wnd_bytes = segment.header.window;  // never scaled in a SYN
+  tcp.snd_wnd_max_bytes = std::max(tcp.snd_wnd_max_bytes, tcp.snd_wnd_bytes);
+  tcp.snd_wl1 = segment.header.seq;
+}
 
 void tcp_input(Core& core, const Ipv4Packet& packet) {
   StackStats& stats = core.stats();

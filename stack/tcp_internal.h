@@ -8,14 +8,16 @@
 
 namespace postern::stack {
 
-// --- tcp_input.cc
-// ----------------------------------------------------------------------------------------------------- Takes the
-// packet's reference.
-void tcp_input(Core& core, const Ipv4Packet& packet);
+// --- tcp_input.cc ---
 
-// --- tcp_output.cc
-// ---------------------------------------------------------------------------------------------------- Sends whatever
-// may be sent now: lost segments, new data, FIN, a due acknowledgement.
+// Takes the packet's reference.
+void tcp_input(Core& core, const Ipv4Packet& packet);
+// Takes what the peer's SYN says into a connection: sequence number, MSS, options, window (never scaled in a SYN).
+void tcp_take_peer_syn(Core& core, TcpConnection& tcp, const TcpSegment& segment);
+
+// --- tcp_output.cc ---
+
+// Sends whatever may be sent now: lost segments, new data, FIN, a due acknowledgement.
 void tcp_output(Core& core, Endpoint& endpoint);
 // Has tcp_output called at the end of this locked section.
 void tcp_output_later(Core& core, Endpoint& endpoint);
@@ -38,9 +40,9 @@ bool tcp_force_partial(Core& core, Endpoint& endpoint);
 [[nodiscard]] bool tcp_window_update_due(const Core& core, const Endpoint& endpoint);
 [[nodiscard]] uint16_t tcp_own_mss(const Core& core);
 
-// --- tcp_timers.cc
-// ---------------------------------------------------------------------------------------------------- Call after
-// changing TcpTimers: keeps the wheel's node at or before the earliest.
+// --- tcp_timers.cc ---
+
+// Call after changing TcpTimers: keeps the wheel's node at or before the earliest.
 void tcp_timers_update(Core& core, Endpoint& endpoint);
 void tcp_timers_expired(Core& core, Endpoint& endpoint);
 void tcp_timers_stop(Core& core, Endpoint& endpoint);
@@ -48,12 +50,10 @@ void tcp_start_retransmit_timer(Core& core, Endpoint& endpoint);
 [[nodiscard]] uint64_t tcp_backed_off_rto_ns(const Core& core, const TcpConnection& tcp);
 void tcp_start_keepalive(Core& core, Endpoint& endpoint);
 
-// --- tcp_rtt.cc
-// -------------------------------------------------------------------------------------------------------
+// --- tcp_rtt.cc ---
 void tcp_rtt_sample(const StackConfig& config, TcpRtt& rtt, uint64_t sample_ns);
 
-// --- tcp_congestion.cc
-// ------------------------------------------------------------------------------------------------
+// --- tcp_congestion.cc ---
 void tcp_congestion_start(const Core& core, TcpConnection& tcp);
 // What an acknowledgement said. Call after the send queue has been trimmed and SACK flags set.
 struct AckInfo {
@@ -68,9 +68,9 @@ bool tcp_apply_sack(Core& core, TcpConnection& tcp, const TcpHeader& header);
 // Accounts for a packet that leaves the send queue or changes flags.
 void tcp_clear_packet_flags(TcpConnection& tcp, Packet& packet);
 
-// --- tcp_reassembly.cc
-// ------------------------------------------------------------------------------------------------ Takes payload and
-// FIN of an acceptable segment (trimmed to the window) into the receive or reassembly queue.
+// --- tcp_reassembly.cc ---
+
+// Takes payload and FIN of an acceptable segment (trimmed to the window) into the receive or reassembly queue.
 void tcp_receive_payload(Core& core, Endpoint& endpoint, TcpSegment& segment);
 // Up to `room` ranges of the reassembly queue, the newest first.
 uint8_t tcp_sack_ranges(const Core& core, const TcpConnection& tcp, SackRange* ranges, uint8_t room);

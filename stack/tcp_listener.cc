@@ -9,31 +9,6 @@
 namespace postern::stack {
 namespace {
 
-// Takes what the SYN says into a new connection.
-void apply_syn(Core& core, Endpoint& child, const TcpSegment& segment) {
-  TcpConnection& tcp = child.tcp;
-  const TcpOptions& options = segment.header.options;
-  tcp.irs = segment.header.seq;
-  tcp.rcv_nxt = segment.header.seq + 1;
-  tcp.rcv_adv = tcp.rcv_nxt;
-  tcp.last_ack_sent = tcp.rcv_nxt;
-  tcp.peer_mss_bytes = options.mss_bytes != 0 ? options.mss_bytes : 536;
-  tcp.timestamps_on = options.has_timestamp && core.config->tcp_timestamps != 0 ? 1 : 0;
-  tcp.sack_on = options.sack_permitted && core.config->tcp_sack != 0 ? 1 : 0;
-  if (options.has_window_scale && core.config->tcp_window_scaling != 0) {
-    tcp.snd_wscale = options.window_scale;
-  } else {
-    tcp.snd_wscale = tcp.rcv_wscale = 0;
-  }
-  if (tcp.timestamps_on != 0) {
-    tcp.ts_recent = options.timestamp;
-    tcp.ts_recent_ns = core.now_ns;
-  }
-  tcp.snd_wnd_bytes = segment.header.window;
-  tcp.snd_wnd_max_bytes = segment.header.window;
-  tcp.snd_wl1 = segment.header.seq;
-}
-
 void inherit_options(const Endpoint& listener, Endpoint& child) {
   child.keepalive = listener.keepalive;
   child.no_delay = listener.no_delay;
@@ -97,7 +72,7 @@ void tcp_listener_input(Core& core, Endpoint& listener, const TcpSegment& segmen
   inherit_options(listener, *child);
   port_reference_share(core, listener, *child);
   tcp_initialize(core, *child);
-  apply_syn(core, *child, segment);
+  tcp_take_peer_syn(core, child->tcp, segment);
   child->tcp.parent = core.index_of(listener);
   child->tcp.state = TcpState::kSynReceived;
   ++listener.tcp.half_open_count;

@@ -382,8 +382,7 @@ void Process::check_hostd(bool now) {
   }
 }
 
-// --- unknown descriptors
-// -----------------------------------------------------------------------------------------------
+// --- unknown descriptors ---
 
 FdRef Process::endpoint(int fd) {
   if (fds_.is_kernel(fd)) {

@@ -81,8 +81,7 @@ class FakeFunction : public LiveFunction {
   // Pretends that the device has executed many commands, for wrap tests.
   void set_admin_index(uint32_t idx) { executed_idx_ = idx; }
 
-  // --- PciFunction
-  // -----------------------------------------------------------------------------------------------------
+  // --- PciFunction ---
   Result<uint32_t> config_read(uint16_t offset, unsigned width) override {
     note(fmt::format("config_read {:#x}/{}", offset, width));
     if (dead_) return gone();
@@ -143,8 +142,7 @@ class FakeFunction : public LiveFunction {
     clock_.advance(ns);
   }
 
-  // --- LiveFunction
-  // ----------------------------------------------------------------------------------------------------
+  // --- LiveFunction ---
   Result<WindowDescriptors> take_window(uint32_t vi_id) override {
     note(fmt::format("take_window {}", vi_id));
     if (dead_) return gone();

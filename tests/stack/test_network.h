@@ -283,8 +283,7 @@ class Network {
   Host a, b;
 };
 
-// --- short forms of socket calls
-// ------------------------------------------------------------------------------------------
+// --- short forms of socket calls ---
 
 inline int64_t send_bytes(Host& host, int endpoint, const void* data, size_t size, int flags = 0,
                           const SocketAddress* to = nullptr) {
