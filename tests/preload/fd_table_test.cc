@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 #include <vector>
 
@@ -167,7 +168,13 @@ TEST(FdTableTest, LookupsThatRaceWithReuseSeeALiveObjectOfTheirNumber) {
     });
   }
   for (int round = 0; round < 20000; ++round) {
-    table.set_object(3, round % 2 == 0 ? &first : &second);
+    CountedObject& object = round % 2 == 0 ? first : second;
+    // As in the library, an object is used again only when nobody refers to its earlier use any more.
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (object.unreferenced_count.load() != round / 2 && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::yield();
+    }
+    table.set_object(3, &object);
     table.set_unknown(3);
   }
   stop.store(true);
