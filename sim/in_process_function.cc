@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "contract/gen/pst_contract.h"
+#include "sim/bar_access.h"
 
 namespace postern::sim {
 namespace {
@@ -248,12 +249,7 @@ Result<uint64_t> InProcessFunction::bar_read(unsigned bar, uint64_t offset, unsi
   counters_.register_reads++;
   uint64_t value = 0;
   tlm::tlm_generic_payload payload;  // of its own: other threads may access the device while this one waits
-  payload.set_command(tlm::TLM_READ_COMMAND);
-  payload.set_address(bar_address(bar, offset));
-  payload.set_data_ptr(reinterpret_cast<unsigned char*>(&value));
-  payload.set_data_length(width_bytes);
-  payload.set_streaming_width(width_bytes);
-  payload.set_response_status(tlm::TLM_INCOMPLETE_RESPONSE);
+  fill_bar_access(payload, tlm::TLM_READ_COMMAND, bar, offset, width_bytes, value);
   sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
   bar_initiator_->b_transport(payload, delay);
   if (delay != sc_core::SC_ZERO_TIME) {
@@ -281,13 +277,7 @@ Status InProcessFunction::bar_write(unsigned bar, uint64_t offset, unsigned widt
 
 void InProcessFunction::post_write(unsigned bar, uint64_t offset, unsigned width_bytes, uint64_t value) {
   last_post_ps_ = std::max(last_post_ps_, now_ps());
-  write_payload_.set_command(tlm::TLM_WRITE_COMMAND);
-  write_payload_.set_address(bar_address(bar, offset));
-  write_payload_.set_data_ptr(reinterpret_cast<unsigned char*>(&value));
-  write_payload_.set_data_length(width_bytes);
-  write_payload_.set_streaming_width(width_bytes);
-  write_payload_.set_byte_enable_ptr(nullptr);
-  write_payload_.set_response_status(tlm::TLM_INCOMPLETE_RESPONSE);
+  fill_bar_access(write_payload_, tlm::TLM_WRITE_COMMAND, bar, offset, width_bytes, value);
   sc_core::sc_time delay = ps(last_post_ps_ - sc_core::sc_time_stamp().value());
   bar_initiator_->b_transport(write_payload_, delay);
 }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "contract/gen/pst_contract.h"
+#include "sim/bar_access.h"
 
 namespace postern::sim {
 namespace {
@@ -78,13 +79,7 @@ void LiveNic::bar_write(unsigned bar, uint64_t offset, unsigned width_bytes, uin
 }
 
 void LiveNic::post_write(unsigned bar, uint64_t offset, unsigned width_bytes, uint64_t value) {
-  write_payload_.set_command(tlm::TLM_WRITE_COMMAND);
-  write_payload_.set_address(sim::bar_address(bar, offset));
-  write_payload_.set_data_ptr(reinterpret_cast<unsigned char*>(&value));
-  write_payload_.set_data_length(width_bytes);
-  write_payload_.set_streaming_width(width_bytes);
-  write_payload_.set_byte_enable_ptr(nullptr);
-  write_payload_.set_response_status(tlm::TLM_INCOMPLETE_RESPONSE);
+  fill_bar_access(write_payload_, tlm::TLM_WRITE_COMMAND, bar, offset, width_bytes, value);
   sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
   bar_initiator_->b_transport(write_payload_, delay);
 }
@@ -113,13 +108,7 @@ void LiveNic::serve_operations() {
 uint64_t LiveNic::read_register(unsigned bar, uint64_t offset, unsigned width_bytes) {
   uint64_t value = 0;
   tlm::tlm_generic_payload payload;
-  payload.set_command(tlm::TLM_READ_COMMAND);
-  payload.set_address(sim::bar_address(bar, offset));
-  payload.set_data_ptr(reinterpret_cast<unsigned char*>(&value));
-  payload.set_data_length(width_bytes);
-  payload.set_streaming_width(width_bytes);
-  payload.set_byte_enable_ptr(nullptr);
-  payload.set_response_status(tlm::TLM_INCOMPLETE_RESPONSE);
+  fill_bar_access(payload, tlm::TLM_READ_COMMAND, bar, offset, width_bytes, value);
   sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
   bar_initiator_->b_transport(payload, delay);
   if (delay != sc_core::SC_ZERO_TIME) wait(delay);
