@@ -2,8 +2,9 @@
 #pragma once
 
 namespace postern::sim {
+class FaultObserver;
 class StageObserver;
-}
+}  // namespace postern::sim
 
 namespace postern::hw_model {
 
@@ -45,7 +46,8 @@ struct NicBlocks {
   Translation* translation = nullptr;
   Admin* admin = nullptr;
   MacPort* mac_port = nullptr;
-  sim::StageObserver* observer = nullptr;  // may be null
+  sim::StageObserver* observer = nullptr;        // may be null
+  sim::FaultObserver* fault_observer = nullptr;  // may be null
 };
 
 }  // namespace postern::hw_model

@@ -25,6 +25,7 @@ class NicModel : public sim::NicDevice {
   [[nodiscard]] std::vector<sim::Counter> counters() const override;
   void function_reset() override;
   void set_stage_observer(sim::StageObserver* observer) override;
+  void set_fault_observer(sim::FaultObserver* observer) override;
 
  private:
   struct Owned;

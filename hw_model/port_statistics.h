@@ -10,7 +10,7 @@ namespace postern::hw_model {
 
 class PortStatistics {
  public:
-  static constexpr size_t kDropReasons = PST_DROP_REASON_TX_LINK_DOWN + 1;
+  static constexpr size_t kDropReasons = PST_PORT_STATISTICS_DROPS_COUNT;
 
   uint64_t tx_frames = 0;    // frames that left the port
   uint64_t tx_bytes = 0;     // their bytes without FCS

@@ -205,6 +205,11 @@ void LiveNic::b_transport(tlm::tlm_generic_payload& payload, sc_core::sc_time&) 
   payload.set_response_status(reached ? tlm::TLM_OK_RESPONSE : tlm::TLM_ADDRESS_ERROR_RESPONSE);
 }
 
+unsigned int LiveNic::transport_dbg(tlm::tlm_generic_payload& payload) {
+  const uint32_t bytes = payload.get_data_length();
+  return payload.is_read() && memory_.read(payload.get_address(), payload.get_data_ptr(), bytes) ? bytes : 0;
+}
+
 tlm::tlm_sync_enum LiveNic::nb_transport_fw(tlm::tlm_generic_payload& payload, tlm::tlm_phase&,
                                             sc_core::sc_time& delay) {
   b_transport(payload, delay);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sim/ethernet_frame.h"
+#include "sim/injected_fault.h"
 
 namespace postern::sim {
 
@@ -53,6 +54,13 @@ class StageObserver {
   virtual void tx_frame_built(uint32_t vi_id, uint32_t tx_idx, EthernetFrame& frame) = 0;
 };
 
+// Told of each fault that the device injects into itself (properties fault.*), at the time of its effect.
+class FaultObserver {
+ public:
+  virtual ~FaultObserver() = default;
+  virtual void fault_injected(const InjectedFault& fault) = 0;
+};
+
 // A tunable of the device: named, typed, documented, with a unit and a source for its default.
 struct Property {
   std::string name;  // e.g. "event_queue.holdoff_ns"
@@ -89,6 +97,7 @@ class NicDevice : public sc_core::sc_module {
   // Function-level reset from the transport (the register FUNCTION.RESET does the same).
   virtual void function_reset() = 0;
   virtual void set_stage_observer(StageObserver* observer) = 0;
+  virtual void set_fault_observer(FaultObserver* observer) = 0;
 
  protected:
   explicit NicDevice(const sc_core::sc_module_name& name)

@@ -17,8 +17,8 @@
 #error "pst_contract.h: structures are little-endian in memory; big-endian hosts are not supported"
 #endif
 
-#define PST_CONTRACT_VERSION 0x10000u
-#define PST_CONTRACT_HASH 0xcf99bd3142853c5bull
+#define PST_CONTRACT_VERSION 0x10001u
+#define PST_CONTRACT_HASH 0xdf8cc54e995eb509ull
 
 /* PCI identity */
 #define PST_PCI_VENDOR_ID 0x1d9bu
@@ -113,6 +113,15 @@
 #define PST_FUNCTION_FEATURES_RX_CHECKSUM_SHIFT 7u /* Checksum verification. */
 #define PST_FUNCTION_FEATURES_RX_CHECKSUM_WIDTH 1u
 #define PST_FUNCTION_FEATURES_RX_CHECKSUM_MASK 0x80u
+#define PST_FUNCTION_FEATURES_EVENT_MERGE_SHIFT 8u /* RX events that complete several frames. */
+#define PST_FUNCTION_FEATURES_EVENT_MERGE_WIDTH 1u
+#define PST_FUNCTION_FEATURES_EVENT_MERGE_MASK 0x100u
+#define PST_FUNCTION_FEATURES_ADAPTIVE_MODERATION_SHIFT 9u /* Hold-off that follows the event rate. */
+#define PST_FUNCTION_FEATURES_ADAPTIVE_MODERATION_WIDTH 1u
+#define PST_FUNCTION_FEATURES_ADAPTIVE_MODERATION_MASK 0x200u
+#define PST_FUNCTION_FEATURES_PAUSE_SHIFT 10u /* Pause frames. */
+#define PST_FUNCTION_FEATURES_PAUSE_WIDTH 1u
+#define PST_FUNCTION_FEATURES_PAUSE_MASK 0x400u
 /* ro, 32 bits. State of the function. */
 #define PST_FUNCTION_STATUS_OFFSET 0x018u
 #define PST_FUNCTION_STATUS_READY_SHIFT 0u /* Reset has completed; the admin queue may be set up. */
@@ -148,6 +157,8 @@
 #define PST_FUNCTION_ADMIN_CONSUMER_OFFSET 0x05cu
 /* rw, 32 bits. MSI-X vector raised for each batch of completions; VECTOR_NONE polls. */
 #define PST_FUNCTION_ADMIN_VECTOR_OFFSET 0x060u
+/* ro, 64 bits. PTP clock in nanoseconds, which stamps frames. It starts with the device clock; PTP_ADJUST steps and slews it, a function reset undoes that. */
+#define PST_FUNCTION_PTP_TIME_NS_OFFSET 0x068u
 /* ro, 32 bits. Error code that stopped the admin queue; OK while it runs. */
 #define PST_FUNCTION_ADMIN_STATUS_OFFSET 0x064u
 
@@ -182,7 +193,7 @@
 #define PST_VI_TIMER_SEQUENCE_SHIFT 32u /* Returned in the timer event; never 0. */
 #define PST_VI_TIMER_SEQUENCE_WIDTH 16u
 #define PST_VI_TIMER_SEQUENCE_MASK 0xffff00000000ull
-/* doorbell, 64 bits. Sends a frame from the PIO page as if one descriptor at TX_IDX had been posted. */
+/* doorbell, 64 bits. Sends a frame from the PIO page as if one descriptor before TX_IDX had been posted; its ring slot is not read. Only while every earlier packet is completed, and the page's bytes stay until this one is: otherwise, or for bytes beyond the page, BAD_DOORBELL. */
 #define PST_VI_PIO_DOORBELL_OFFSET 0x028u
 #define PST_VI_PIO_DOORBELL_TX_IDX_SHIFT 0u /* Producer index after this frame. */
 #define PST_VI_PIO_DOORBELL_TX_IDX_WIDTH 32u
@@ -193,11 +204,20 @@
 #define PST_VI_PIO_DOORBELL_LENGTH_BYTES_SHIFT 44u /* Length of the frame. */
 #define PST_VI_PIO_DOORBELL_LENGTH_BYTES_WIDTH 14u
 #define PST_VI_PIO_DOORBELL_LENGTH_BYTES_MASK 0x3fff00000000000ull
+#define PST_VI_PIO_DOORBELL_CHECKSUM_L3_SHIFT 58u /* See TX_DESC. */
+#define PST_VI_PIO_DOORBELL_CHECKSUM_L3_WIDTH 1u
+#define PST_VI_PIO_DOORBELL_CHECKSUM_L3_MASK 0x400000000000000ull
+#define PST_VI_PIO_DOORBELL_CHECKSUM_L4_SHIFT 59u /* See TX_DESC. */
+#define PST_VI_PIO_DOORBELL_CHECKSUM_L4_WIDTH 1u
+#define PST_VI_PIO_DOORBELL_CHECKSUM_L4_MASK 0x800000000000000ull
+#define PST_VI_PIO_DOORBELL_COMPLETE_SHIFT 60u /* See TX_DESC. */
+#define PST_VI_PIO_DOORBELL_COMPLETE_WIDTH 1u
+#define PST_VI_PIO_DOORBELL_COMPLETE_MASK 0x1000000000000000ull
 /* doorbell, 64 bits. First half of a pushed TX descriptor. */
 #define PST_VI_TX_PUSH_DESCRIPTOR_LO_OFFSET 0x040u
 /* doorbell, 64 bits. Second half of a pushed TX descriptor. */
 #define PST_VI_TX_PUSH_DESCRIPTOR_HI_OFFSET 0x048u
-/* doorbell, 32 bits. TX producer index; the descriptor before it is the pushed one. */
+/* doorbell, 32 bits. TX producer index; the descriptor before it is the pushed one, whose ring slot is not read. Only while every earlier packet is completed, and with END_OF_PACKET: otherwise BAD_DOORBELL. */
 #define PST_VI_TX_PUSH_DOORBELL_OFFSET 0x050u
 
 /* Enumerations */
@@ -319,6 +339,7 @@ static inline const char* pst_l4_class_name(uint64_t value) {
 #define PST_ERROR_SOURCE_TX 1u /* TX ring or fragment. */
 #define PST_ERROR_SOURCE_EVQ 2u /* Event queue. */
 #define PST_ERROR_SOURCE_DOORBELL 3u /* Doorbell. */
+#define PST_ERROR_SOURCE_CONTEXT 4u /* Context memory of the VI. */
 
 /* The value's name, or "?" for a value that the contract does not define. */
 static inline const char* pst_error_source_name(uint64_t value) {
@@ -331,6 +352,8 @@ static inline const char* pst_error_source_name(uint64_t value) {
       return "EVQ";
     case PST_ERROR_SOURCE_DOORBELL:
       return "DOORBELL";
+    case PST_ERROR_SOURCE_CONTEXT:
+      return "CONTEXT";
     default:
       return "?";
   }
@@ -418,8 +441,9 @@ static inline const char* pst_filter_match_name(uint64_t value) {
 #define PST_ERROR_CODE_BAD_DESCRIPTOR 10u /* A reserved bit, a zero length or too many fragments (R12). */
 #define PST_ERROR_CODE_QUEUE_OVERFLOW 11u /* The event queue was full under policy HALT. */
 #define PST_ERROR_CODE_UNSUPPORTED 12u /* The device lacks this optional feature. */
-#define PST_ERROR_CODE_COMPLETION_TIMEOUT 13u /* A DMA read got no answer in time. */
+#define PST_ERROR_CODE_COMPLETION_TIMEOUT 13u /* A DMA read got no answer in time (after one attempt). */
 #define PST_ERROR_CODE_ECC 14u /* Uncorrectable memory error in the context of the VI. */
+#define PST_ERROR_CODE_POISONED 15u /* A DMA read was answered with poisoned data */
 
 /* The value's name, or "?" for a value that the contract does not define. */
 static inline const char* pst_error_code_name(uint64_t value) {
@@ -454,6 +478,8 @@ static inline const char* pst_error_code_name(uint64_t value) {
       return "COMPLETION_TIMEOUT";
     case PST_ERROR_CODE_ECC:
       return "ECC";
+    case PST_ERROR_CODE_POISONED:
+      return "POISONED";
     default:
       return "?";
   }
@@ -468,10 +494,11 @@ static inline const char* pst_error_code_name(uint64_t value) {
 #define PST_DROP_REASON_RX_BAD_LENGTH 6u /* Frame too short or too long. */
 #define PST_DROP_REASON_RX_BUFFER_FULL 7u /* The port's receive buffer was full. */
 #define PST_DROP_REASON_TX_BAD_SOURCE 8u /* Source address not granted (R9). */
-#define PST_DROP_REASON_TX_DMA_FAULT 9u /* A TX fragment was not mapped. */
+#define PST_DROP_REASON_TX_DMA_FAULT 9u /* A TX fragment was not mapped or could not be read. */
 #define PST_DROP_REASON_TX_BAD_LENGTH 10u /* Frame too short for an Ethernet header or longer than the MTU. */
 #define PST_DROP_REASON_TX_VI_HALTED 11u /* The VI halted before the packet was sent. */
 #define PST_DROP_REASON_TX_LINK_DOWN 12u /* The port had no link. */
+#define PST_DROP_REASON_TX_BAD_SEGMENT 13u /* Segmentation of a packet that is not unfragmented TCP over IP, whose headers and MSS_BYTES exceed the MTU, or that is longer than TSO_BYTES_MAX. */
 
 /* The value's name, or "?" for a value that the contract does not define. */
 static inline const char* pst_drop_reason_name(uint64_t value) {
@@ -502,6 +529,8 @@ static inline const char* pst_drop_reason_name(uint64_t value) {
       return "TX_VI_HALTED";
     case PST_DROP_REASON_TX_LINK_DOWN:
       return "TX_LINK_DOWN";
+    case PST_DROP_REASON_TX_BAD_SEGMENT:
+      return "TX_BAD_SEGMENT";
     default:
       return "?";
   }
@@ -879,7 +908,7 @@ static inline void pst_rx_event_set_multicast(struct pst_rx_event* s, uint64_t v
 #define PST_RX_EVENT_MERGED_WORD 0u
 #define PST_RX_EVENT_MERGED_SHIFT 42u
 #define PST_RX_EVENT_MERGED_WIDTH 1u
-/* The event completes several frames; each frame's length is in its prefix. */
+/* The event completes DESC_COUNT frames of one descriptor each, whose other fields are alike; LENGTH_BYTES is 0, each frame's length is in its prefix. */
 static inline uint64_t pst_rx_event_get_merged(const struct pst_rx_event* s) {
   return (s->word[0] >> 42) & 0x1ull;
 }
@@ -945,7 +974,7 @@ static inline void pst_tx_event_set_timestamp_valid(struct pst_tx_event* s, uint
 #define PST_TX_EVENT_TIMESTAMP_NS_WORD 0u
 #define PST_TX_EVENT_TIMESTAMP_NS_SHIFT 16u
 #define PST_TX_EVENT_TIMESTAMP_NS_WIDTH 48u
-/* Low 48 bits of the time at which the first bit left. */
+/* Low 48 bits of the PTP time at which the first bit left. */
 static inline uint64_t pst_tx_event_get_timestamp_ns(const struct pst_tx_event* s) {
   return (s->word[0] >> 16) & 0xffffffffffffull;
 }
@@ -1169,7 +1198,7 @@ static inline void pst_rx_prefix_set_filter_id(struct pst_rx_prefix* s, uint64_t
 #define PST_RX_PREFIX_TIMESTAMP_NS_WORD 1u
 #define PST_RX_PREFIX_TIMESTAMP_NS_SHIFT 0u
 #define PST_RX_PREFIX_TIMESTAMP_NS_WIDTH 64u
-/* Time at which the first bit of the frame arrived. */
+/* PTP time at which the first bit of the frame arrived. */
 static inline uint64_t pst_rx_prefix_get_timestamp_ns(const struct pst_rx_prefix* s) {
   return s->word[1];
 }
@@ -1348,29 +1377,29 @@ static inline uint64_t pst_port_statistics_get_events(const struct pst_port_stat
 static inline void pst_port_statistics_set_events(struct pst_port_statistics* s, uint64_t value) {
   s->word[5] = value;
 }
-#define PST_PORT_STATISTICS_RESERVED0_WORD 6u
-#define PST_PORT_STATISTICS_RESERVED0_SHIFT 0u
-#define PST_PORT_STATISTICS_RESERVED0_WIDTH 64u
-/* Written as 0. */
-static inline uint64_t pst_port_statistics_get_reserved0(const struct pst_port_statistics* s) {
+#define PST_PORT_STATISTICS_RX_PAUSE_FRAMES_WORD 6u
+#define PST_PORT_STATISTICS_RX_PAUSE_FRAMES_SHIFT 0u
+#define PST_PORT_STATISTICS_RX_PAUSE_FRAMES_WIDTH 64u
+/* Pause frames received; not in RX_FRAMES. */
+static inline uint64_t pst_port_statistics_get_rx_pause_frames(const struct pst_port_statistics* s) {
   return s->word[6];
 }
-static inline void pst_port_statistics_set_reserved0(struct pst_port_statistics* s, uint64_t value) {
+static inline void pst_port_statistics_set_rx_pause_frames(struct pst_port_statistics* s, uint64_t value) {
   s->word[6] = value;
 }
-#define PST_PORT_STATISTICS_RESERVED1_WORD 7u
-#define PST_PORT_STATISTICS_RESERVED1_SHIFT 0u
-#define PST_PORT_STATISTICS_RESERVED1_WIDTH 64u
-/* Written as 0. */
-static inline uint64_t pst_port_statistics_get_reserved1(const struct pst_port_statistics* s) {
+#define PST_PORT_STATISTICS_TX_PAUSE_FRAMES_WORD 7u
+#define PST_PORT_STATISTICS_TX_PAUSE_FRAMES_SHIFT 0u
+#define PST_PORT_STATISTICS_TX_PAUSE_FRAMES_WIDTH 64u
+/* Pause frames sent; not in TX_FRAMES. */
+static inline uint64_t pst_port_statistics_get_tx_pause_frames(const struct pst_port_statistics* s) {
   return s->word[7];
 }
-static inline void pst_port_statistics_set_reserved1(struct pst_port_statistics* s, uint64_t value) {
+static inline void pst_port_statistics_set_tx_pause_frames(struct pst_port_statistics* s, uint64_t value) {
   s->word[7] = value;
 }
 /* Dropped packets by reason (R11). Element i, one of PST_DROP_REASON_*, is word _WORD + i. */
 #define PST_PORT_STATISTICS_DROPS_WORD 8u
-#define PST_PORT_STATISTICS_DROPS_COUNT 13u
+#define PST_PORT_STATISTICS_DROPS_COUNT 14u
 
 /* Admin commands: a common header, then fields that depend on the opcode. */
 #define PST_COMMAND_BYTES 64u
@@ -1588,7 +1617,7 @@ static inline void pst_vi_alloc_set_vlan_strip(struct pst_command* s, uint64_t v
 #define PST_VI_ALLOC_MERGE_COUNT_WORD 4u
 #define PST_VI_ALLOC_MERGE_COUNT_SHIFT 56u
 #define PST_VI_ALLOC_MERGE_COUNT_WIDTH 8u
-/* Frames that one RX event may complete; 0 and 1 mean one. */
+/* Frames that one RX event may complete; 0 and 1 mean one, more needs RX_PREFIX. */
 static inline uint64_t pst_vi_alloc_get_merge_count(const struct pst_command* s) {
   return (s->word[4] >> 56) & 0xffull;
 }
@@ -1717,7 +1746,7 @@ static inline void pst_filter_insert_set_replicate(struct pst_command* s, uint64
 #define PST_FILTER_INSERT_RSS_WORD 1u
 #define PST_FILTER_INSERT_RSS_SHIFT 9u
 #define PST_FILTER_INSERT_RSS_WIDTH 1u
-/* Spread over RSS_CONTEXT instead of the target VI. */
+/* Spread over the table of RSS_CONTEXT, which is of the target VI's domain. The target VI gets what is not IP, and what falls to a VI that is gone. */
 static inline uint64_t pst_filter_insert_get_rss(const struct pst_command* s) {
   return (s->word[1] >> 9) & 0x1ull;
 }
@@ -1828,13 +1857,13 @@ static inline void pst_filter_insert_set_remote_address_hi(struct pst_command* s
 /* Removes a filter. Target: filter. */
 #define PST_COMMAND_FILTER_REMOVE 0x09u
 
-/* Creates an RSS context; RESULT is its id. */
+/* Creates an RSS context of a domain, whose VIs its table may name; RESULT is its id. Target: domain. */
 #define PST_COMMAND_RSS_ALLOC 0x0au
 
 /* Frees an RSS context that no filter uses. Target: context. */
 #define PST_COMMAND_RSS_FREE 0x0bu
 
-/* Reads the key (40 bytes) and the indirection table (128 16-bit VI ids) from host memory. Target: context. */
+/* Reads the key (40 bytes) and the indirection table (128 16-bit VI ids, each of the context's domain) from host memory; on any error the context stays as it was. Both addresses are multiples of 8. Target: context. */
 #define PST_COMMAND_RSS_CONFIGURE 0x0cu
 #define PST_RSS_CONFIGURE_KEY_ADDRESS_WORD 1u
 #define PST_RSS_CONFIGURE_KEY_ADDRESS_SHIFT 0u
@@ -1915,7 +1944,7 @@ static inline void pst_moderation_set_set_holdoff_events(struct pst_command* s, 
 #define PST_MODERATION_SET_ADAPTIVE_WORD 1u
 #define PST_MODERATION_SET_ADAPTIVE_SHIFT 48u
 #define PST_MODERATION_SET_ADAPTIVE_WIDTH 1u
-/* The device adapts the hold-off time to the event rate. */
+/* The hold-off time starts at 0 and follows the load: a wakeup with 8 or more events since the last one doubles it (from HOLDOFF_NS / 16, up to HOLDOFF_NS), one with fewer than 2 halves it (below HOLDOFF_NS / 16: 0). HOLDOFF_EVENTS has no effect. */
 static inline uint64_t pst_moderation_set_get_adaptive(const struct pst_command* s) {
   return (s->word[1] >> 48) & 0x1ull;
 }
@@ -1948,7 +1977,7 @@ static inline void pst_port_config_set_promiscuous(struct pst_command* s, uint64
 #define PST_PORT_CONFIG_PAUSE_WORD 1u
 #define PST_PORT_CONFIG_PAUSE_SHIFT 17u
 #define PST_PORT_CONFIG_PAUSE_WIDTH 1u
-/* Honour pause frames. */
+/* Obey pause frames (IEEE 802.3 annex 31B) and send them when the receive buffer runs full. Pause frames never reach a VI. */
 static inline uint64_t pst_port_config_get_pause(const struct pst_command* s) {
   return (s->word[1] >> 17) & 0x1ull;
 }
@@ -1981,6 +2010,29 @@ static inline void pst_statistics_read_set_address(struct pst_command* s, uint64
 
 /* Stops a VI and returns its rings and event queue to the state after VI_ALLOC; filters stay. The software zeroes the event queue first. Target: VI. */
 #define PST_COMMAND_VI_RESET 0x11u
+
+/* Steps and slews the PTP clock. */
+#define PST_COMMAND_PTP_ADJUST 0x12u
+#define PST_PTP_ADJUST_STEP_NS_WORD 1u
+#define PST_PTP_ADJUST_STEP_NS_SHIFT 0u
+#define PST_PTP_ADJUST_STEP_NS_WIDTH 64u
+/* Added to the clock at once; two's complement. */
+static inline uint64_t pst_ptp_adjust_get_step_ns(const struct pst_command* s) {
+  return s->word[1];
+}
+static inline void pst_ptp_adjust_set_step_ns(struct pst_command* s, uint64_t value) {
+  s->word[1] = value;
+}
+#define PST_PTP_ADJUST_RATE_PPB_WORD 2u
+#define PST_PTP_ADJUST_RATE_PPB_SHIFT 0u
+#define PST_PTP_ADJUST_RATE_PPB_WIDTH 32u
+/* From now on the clock gains this many nanoseconds per second on the device clock; two's complement, at most 100,000,000 either way. */
+static inline uint64_t pst_ptp_adjust_get_rate_ppb(const struct pst_command* s) {
+  return (s->word[2] >> 0) & 0xffffffffull;
+}
+static inline void pst_ptp_adjust_set_rate_ppb(struct pst_command* s, uint64_t value) {
+  s->word[2] = (s->word[2] & ~(0xffffffffull << 0)) | ((value & 0xffffffffull) << 0);
+}
 
 /* The command's name, or "?" for an opcode that the contract does not define. */
 static inline const char* pst_command_name(uint64_t opcode) {
@@ -2021,6 +2073,8 @@ static inline const char* pst_command_name(uint64_t opcode) {
       return "STATISTICS_READ";
     case PST_COMMAND_VI_RESET:
       return "VI_RESET";
+    case PST_COMMAND_PTP_ADJUST:
+      return "PTP_ADJUST";
     default:
       return "?";
   }

@@ -6,8 +6,8 @@
 /* verilator lint_off UNUSEDPARAM */
 package pst_contract_pkg;
 
-  localparam logic [31:0] PST_CONTRACT_VERSION = 32'h00010000;
-  localparam logic [63:0] PST_CONTRACT_HASH = 64'hcf99bd3142853c5b;
+  localparam logic [31:0] PST_CONTRACT_VERSION = 32'h00010001;
+  localparam logic [63:0] PST_CONTRACT_HASH = 64'hdf8cc54e995eb509;
 
   // PCI identity
   localparam logic [31:0] PST_PCI_VENDOR_ID = 32'h00001d9b;
@@ -101,7 +101,7 @@ package pst_contract_pkg;
   // ro. Contract version.
   localparam logic [31:0] PST_FUNCTION_VERSION_OFFSET = 32'h00000004;
   localparam int unsigned PST_FUNCTION_VERSION_WIDTH = 32;
-  localparam logic [31:0] PST_FUNCTION_VERSION_RESET = 32'h00010000;
+  localparam logic [31:0] PST_FUNCTION_VERSION_RESET = 32'h00010001;
   localparam int unsigned PST_FUNCTION_VERSION_MINOR_LSB = 0;
   localparam int unsigned PST_FUNCTION_VERSION_MINOR_WIDTH = 16;
   localparam int unsigned PST_FUNCTION_VERSION_MAJOR_LSB = 16;
@@ -109,7 +109,7 @@ package pst_contract_pkg;
   // ro. First 64 bits of the SHA-256 of the contract; the driver refuses a mismatch.
   localparam logic [31:0] PST_FUNCTION_CONTRACT_HASH_OFFSET = 32'h00000008;
   localparam int unsigned PST_FUNCTION_CONTRACT_HASH_WIDTH = 64;
-  localparam logic [63:0] PST_FUNCTION_CONTRACT_HASH_RESET = 64'hcf99bd3142853c5b;
+  localparam logic [63:0] PST_FUNCTION_CONTRACT_HASH_RESET = 64'hdf8cc54e995eb509;
   // ro. Virtual interfaces of this device.
   localparam logic [31:0] PST_FUNCTION_VI_COUNT_OFFSET = 32'h00000010;
   localparam int unsigned PST_FUNCTION_VI_COUNT_WIDTH = 32;
@@ -132,6 +132,12 @@ package pst_contract_pkg;
   localparam int unsigned PST_FUNCTION_FEATURES_TX_CHECKSUM_WIDTH = 1;
   localparam int unsigned PST_FUNCTION_FEATURES_RX_CHECKSUM_LSB = 7;
   localparam int unsigned PST_FUNCTION_FEATURES_RX_CHECKSUM_WIDTH = 1;
+  localparam int unsigned PST_FUNCTION_FEATURES_EVENT_MERGE_LSB = 8;
+  localparam int unsigned PST_FUNCTION_FEATURES_EVENT_MERGE_WIDTH = 1;
+  localparam int unsigned PST_FUNCTION_FEATURES_ADAPTIVE_MODERATION_LSB = 9;
+  localparam int unsigned PST_FUNCTION_FEATURES_ADAPTIVE_MODERATION_WIDTH = 1;
+  localparam int unsigned PST_FUNCTION_FEATURES_PAUSE_LSB = 10;
+  localparam int unsigned PST_FUNCTION_FEATURES_PAUSE_WIDTH = 1;
   // ro. State of the function.
   localparam logic [31:0] PST_FUNCTION_STATUS_OFFSET = 32'h00000018;
   localparam int unsigned PST_FUNCTION_STATUS_WIDTH = 32;
@@ -185,6 +191,9 @@ package pst_contract_pkg;
   localparam logic [31:0] PST_FUNCTION_ADMIN_VECTOR_OFFSET = 32'h00000060;
   localparam int unsigned PST_FUNCTION_ADMIN_VECTOR_WIDTH = 32;
   localparam logic [31:0] PST_FUNCTION_ADMIN_VECTOR_RESET = 32'h0000ffff;
+  // ro. PTP clock in nanoseconds, which stamps frames. It starts with the device clock; PTP_ADJUST steps and slews it, a function reset undoes that.
+  localparam logic [31:0] PST_FUNCTION_PTP_TIME_NS_OFFSET = 32'h00000068;
+  localparam int unsigned PST_FUNCTION_PTP_TIME_NS_WIDTH = 64;
   // ro. Error code that stopped the admin queue; OK while it runs.
   localparam logic [31:0] PST_FUNCTION_ADMIN_STATUS_OFFSET = 32'h00000064;
   localparam int unsigned PST_FUNCTION_ADMIN_STATUS_WIDTH = 32;
@@ -231,7 +240,7 @@ package pst_contract_pkg;
   localparam int unsigned PST_VI_TIMER_DELAY_NS_WIDTH = 32;
   localparam int unsigned PST_VI_TIMER_SEQUENCE_LSB = 32;
   localparam int unsigned PST_VI_TIMER_SEQUENCE_WIDTH = 16;
-  // doorbell. Sends a frame from the PIO page as if one descriptor at TX_IDX had been posted.
+  // doorbell. Sends a frame from the PIO page as if one descriptor before TX_IDX had been posted; its ring slot is not read. Only while every earlier packet is completed, and the page's bytes stay until this one is: otherwise, or for bytes beyond the page, BAD_DOORBELL.
   localparam logic [31:0] PST_VI_PIO_DOORBELL_OFFSET = 32'h00000028;
   localparam int unsigned PST_VI_PIO_DOORBELL_WIDTH = 64;
   localparam logic [63:0] PST_VI_PIO_DOORBELL_RESET = 64'h0000000000000000;
@@ -241,6 +250,12 @@ package pst_contract_pkg;
   localparam int unsigned PST_VI_PIO_DOORBELL_OFFSET_BYTES_WIDTH = 12;
   localparam int unsigned PST_VI_PIO_DOORBELL_LENGTH_BYTES_LSB = 44;
   localparam int unsigned PST_VI_PIO_DOORBELL_LENGTH_BYTES_WIDTH = 14;
+  localparam int unsigned PST_VI_PIO_DOORBELL_CHECKSUM_L3_LSB = 58;
+  localparam int unsigned PST_VI_PIO_DOORBELL_CHECKSUM_L3_WIDTH = 1;
+  localparam int unsigned PST_VI_PIO_DOORBELL_CHECKSUM_L4_LSB = 59;
+  localparam int unsigned PST_VI_PIO_DOORBELL_CHECKSUM_L4_WIDTH = 1;
+  localparam int unsigned PST_VI_PIO_DOORBELL_COMPLETE_LSB = 60;
+  localparam int unsigned PST_VI_PIO_DOORBELL_COMPLETE_WIDTH = 1;
   // doorbell. First half of a pushed TX descriptor.
   localparam logic [31:0] PST_VI_TX_PUSH_DESCRIPTOR_LO_OFFSET = 32'h00000040;
   localparam int unsigned PST_VI_TX_PUSH_DESCRIPTOR_LO_WIDTH = 64;
@@ -249,7 +264,7 @@ package pst_contract_pkg;
   localparam logic [31:0] PST_VI_TX_PUSH_DESCRIPTOR_HI_OFFSET = 32'h00000048;
   localparam int unsigned PST_VI_TX_PUSH_DESCRIPTOR_HI_WIDTH = 64;
   localparam logic [63:0] PST_VI_TX_PUSH_DESCRIPTOR_HI_RESET = 64'h0000000000000000;
-  // doorbell. TX producer index; the descriptor before it is the pushed one.
+  // doorbell. TX producer index; the descriptor before it is the pushed one, whose ring slot is not read. Only while every earlier packet is completed, and with END_OF_PACKET: otherwise BAD_DOORBELL.
   localparam logic [31:0] PST_VI_TX_PUSH_DOORBELL_OFFSET = 32'h00000050;
   localparam int unsigned PST_VI_TX_PUSH_DOORBELL_WIDTH = 32;
   localparam logic [31:0] PST_VI_TX_PUSH_DOORBELL_RESET = 32'h00000000;
@@ -297,7 +312,8 @@ package pst_contract_pkg;
     PST_ERROR_SOURCE_RX = 4'd0,
     PST_ERROR_SOURCE_TX = 4'd1,
     PST_ERROR_SOURCE_EVQ = 4'd2,
-    PST_ERROR_SOURCE_DOORBELL = 4'd3
+    PST_ERROR_SOURCE_DOORBELL = 4'd3,
+    PST_ERROR_SOURCE_CONTEXT = 4'd4
   } pst_error_source_e;
 
   typedef enum logic [1:0] {
@@ -338,7 +354,8 @@ package pst_contract_pkg;
     PST_ERROR_CODE_QUEUE_OVERFLOW = 16'd11,
     PST_ERROR_CODE_UNSUPPORTED = 16'd12,
     PST_ERROR_CODE_COMPLETION_TIMEOUT = 16'd13,
-    PST_ERROR_CODE_ECC = 16'd14
+    PST_ERROR_CODE_ECC = 16'd14,
+    PST_ERROR_CODE_POISONED = 16'd15
   } pst_error_code_e;
 
   typedef enum logic [3:0] {
@@ -354,7 +371,8 @@ package pst_contract_pkg;
     PST_DROP_REASON_TX_DMA_FAULT = 4'd9,
     PST_DROP_REASON_TX_BAD_LENGTH = 4'd10,
     PST_DROP_REASON_TX_VI_HALTED = 4'd11,
-    PST_DROP_REASON_TX_LINK_DOWN = 4'd12
+    PST_DROP_REASON_TX_LINK_DOWN = 4'd12,
+    PST_DROP_REASON_TX_BAD_SEGMENT = 4'd13
   } pst_drop_reason_e;
 
   // Structures. Members that hold an enumeration are plain bits, so that a malformed value can be told from a valid one.
@@ -653,14 +671,14 @@ package pst_contract_pkg;
   localparam int unsigned PST_PORT_STATISTICS_INTERRUPTS_WIDTH = 64;
   localparam int unsigned PST_PORT_STATISTICS_EVENTS_LSB = 320;
   localparam int unsigned PST_PORT_STATISTICS_EVENTS_WIDTH = 64;
-  localparam int unsigned PST_PORT_STATISTICS_RESERVED0_LSB = 384;
-  localparam int unsigned PST_PORT_STATISTICS_RESERVED0_WIDTH = 64;
-  localparam int unsigned PST_PORT_STATISTICS_RESERVED1_LSB = 448;
-  localparam int unsigned PST_PORT_STATISTICS_RESERVED1_WIDTH = 64;
+  localparam int unsigned PST_PORT_STATISTICS_RX_PAUSE_FRAMES_LSB = 384;
+  localparam int unsigned PST_PORT_STATISTICS_RX_PAUSE_FRAMES_WIDTH = 64;
+  localparam int unsigned PST_PORT_STATISTICS_TX_PAUSE_FRAMES_LSB = 448;
+  localparam int unsigned PST_PORT_STATISTICS_TX_PAUSE_FRAMES_WIDTH = 64;
   typedef struct packed {
     logic [1535:0] unused_512;
-    logic [63:0] reserved1;
-    logic [63:0] reserved0;
+    logic [63:0] tx_pause_frames;
+    logic [63:0] rx_pause_frames;
     logic [63:0] events;
     logic [63:0] interrupts;
     logic [63:0] rx_bytes;
@@ -670,7 +688,7 @@ package pst_contract_pkg;
   } pst_port_statistics_t;
   // Dropped packets by reason (R11). Element i starts at bit _LSB + 64 * i.
   localparam int unsigned PST_PORT_STATISTICS_DROPS_LSB = 512;
-  localparam int unsigned PST_PORT_STATISTICS_DROPS_COUNT = 13;
+  localparam int unsigned PST_PORT_STATISTICS_DROPS_COUNT = 14;
 
   // Admin commands: a common header (bits 63..0), then fields that depend on the opcode.
   localparam int unsigned PST_COMMAND_BYTES = 64;
@@ -708,7 +726,8 @@ package pst_contract_pkg;
     PST_COMMAND_MODERATION_SET = 8'd14,
     PST_COMMAND_PORT_CONFIG = 8'd15,
     PST_COMMAND_STATISTICS_READ = 8'd16,
-    PST_COMMAND_VI_RESET = 8'd17
+    PST_COMMAND_VI_RESET = 8'd17,
+    PST_COMMAND_PTP_ADJUST = 8'd18
   } pst_command_opcode_e;
 
   // Maps a range of domain addresses to host DMA addresses. All page-aligned; no overlap.
@@ -917,7 +936,7 @@ package pst_contract_pkg;
     logic [7:0] opcode;
   } pst_filter_insert_command_t;
 
-  // Reads the key (40 bytes) and the indirection table (128 16-bit VI ids) from host memory.
+  // Reads the key (40 bytes) and the indirection table (128 16-bit VI ids, each of the context's domain) from host memory; on any error the context stays as it was. Both addresses are multiples of 8.
   localparam int unsigned PST_RSS_CONFIGURE_OPCODE_LSB = 0;
   localparam int unsigned PST_RSS_CONFIGURE_OPCODE_WIDTH = 8;
   localparam int unsigned PST_RSS_CONFIGURE_FLAGS_LSB = 8;
@@ -1041,6 +1060,29 @@ package pst_contract_pkg;
     logic [7:0] flags;
     logic [7:0] opcode;
   } pst_statistics_read_command_t;
+
+  // Steps and slews the PTP clock.
+  localparam int unsigned PST_PTP_ADJUST_OPCODE_LSB = 0;
+  localparam int unsigned PST_PTP_ADJUST_OPCODE_WIDTH = 8;
+  localparam int unsigned PST_PTP_ADJUST_FLAGS_LSB = 8;
+  localparam int unsigned PST_PTP_ADJUST_FLAGS_WIDTH = 8;
+  localparam int unsigned PST_PTP_ADJUST_COMMAND_ID_LSB = 16;
+  localparam int unsigned PST_PTP_ADJUST_COMMAND_ID_WIDTH = 16;
+  localparam int unsigned PST_PTP_ADJUST_TARGET_ID_LSB = 32;
+  localparam int unsigned PST_PTP_ADJUST_TARGET_ID_WIDTH = 32;
+  localparam int unsigned PST_PTP_ADJUST_STEP_NS_LSB = 64;
+  localparam int unsigned PST_PTP_ADJUST_STEP_NS_WIDTH = 64;
+  localparam int unsigned PST_PTP_ADJUST_RATE_PPB_LSB = 128;
+  localparam int unsigned PST_PTP_ADJUST_RATE_PPB_WIDTH = 32;
+  typedef struct packed {
+    logic [351:0] unused_160;
+    logic [31:0] rate_ppb;
+    logic [63:0] step_ns;
+    logic [31:0] target_id;
+    logic [15:0] command_id;
+    logic [7:0] flags;
+    logic [7:0] opcode;
+  } pst_ptp_adjust_command_t;
 
 endpackage
 /* verilator lint_on UNUSEDPARAM */

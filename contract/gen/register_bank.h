@@ -31,10 +31,10 @@ struct RegisterInfo {
 };
 
 // Identity, reset, status and the admin queue.
-inline constexpr std::array<RegisterInfo, 19> kFunctionRegisters{{
+inline constexpr std::array<RegisterInfo, 20> kFunctionRegisters{{
     {0x000, 4, Access::kReadOnly, false, 0x4e545350ull, "MAGIC"},
-    {0x004, 4, Access::kReadOnly, false, 0x10000ull, "VERSION"},
-    {0x008, 8, Access::kReadOnly, false, 0xcf99bd3142853c5bull, "CONTRACT_HASH"},
+    {0x004, 4, Access::kReadOnly, false, 0x10001ull, "VERSION"},
+    {0x008, 8, Access::kReadOnly, false, 0xdf8cc54e995eb509ull, "CONTRACT_HASH"},
     {0x010, 4, Access::kReadOnly, true, 0, "VI_COUNT"},
     {0x014, 4, Access::kReadOnly, true, 0, "FEATURES"},
     {0x018, 4, Access::kReadOnly, true, 0, "STATUS"},
@@ -51,6 +51,7 @@ inline constexpr std::array<RegisterInfo, 19> kFunctionRegisters{{
     {0x05c, 4, Access::kDoorbell, false, 0x0ull, "ADMIN_CONSUMER"},
     {0x060, 4, Access::kReadWrite, false, 0xffffull, "ADMIN_VECTOR"},
     {0x064, 4, Access::kReadOnly, false, 0x0ull, "ADMIN_STATUS"},
+    {0x068, 8, Access::kReadOnly, true, 0, "PTP_TIME_NS"},
 }};
 
 // The device clock page. Read-only memory that the simulator advances; the software reads time here.

@@ -91,7 +91,7 @@ class DescriptionErrorTest(unittest.TestCase):
         self.assert_refused("register_blocks.FUNCTION", "BAR 3 is not defined")
 
     def test_version_register_that_disagrees(self):
-        self.data["contract"]["version"]["minor"] = 1
+        self.data["contract"]["version"]["minor"] += 1
         self.assert_refused("FUNCTION.VERSION", "contract.version")
 
     def test_duplicated_opcode(self):
