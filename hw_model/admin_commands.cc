@@ -237,6 +237,7 @@ Admin::Outcome Admin::vi_alloc(const pst_command& c) {
   vi->vector = static_cast<uint32_t>(pst_vi_alloc_get_vector(&c));
   vi->weight = pst_vi_alloc_get_weight(&c) == 0 ? 1 : static_cast<uint32_t>(pst_vi_alloc_get_weight(&c));
   vi->holdoff_ps = pst_vi_alloc_get_holdoff_ns(&c) * 1000;
+  if (vi->holdoff_ps == 0) vi->holdoff_ps = nic_.event_queue->default_holdoff_ps();
   vi->holdoff_events = static_cast<uint32_t>(pst_vi_alloc_get_holdoff_events(&c));
   vi->rate_limit_mbps = static_cast<uint32_t>(pst_vi_alloc_get_rate_limit_mbps(&c));
   nic_.doorbell->clear_window(vi->id);

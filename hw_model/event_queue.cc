@@ -21,9 +21,15 @@ EventQueue::EventQueue(NicBlocks& nic)
     : nic_(nic),
       processing_ns_(nic.properties->add({"event_queue.processing_ns", "ns",
                                           "From the decision to write an event to its write request.",
-                                          "assumed: 4 cycles at 250 MHz", 16, 0, 1e6})) {}
+                                          "assumed: 4 cycles at 250 MHz", 16, 0, 1e6})),
+      holdoff_ns_(nic.properties->add({"event_queue.holdoff_ns", "ns",
+                                       "Least time between two wakeups of a VI that is allocated with HOLDOFF_NS 0.",
+                                       "contract: no moderation unless it is asked for", 0, 0, 4294967295.0})) {}
 
-void EventQueue::configure() { processing_ps_ = to_ps(processing_ns_); }
+void EventQueue::configure() {
+  processing_ps_ = to_ps(processing_ns_);
+  default_holdoff_ps_ = to_ps(holdoff_ns_);
+}
 
 Admission EventQueue::admit(Vi& vi) {
   if (depth(vi) < vi.evq_entries) return Admission::kOk;

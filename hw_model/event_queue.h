@@ -49,6 +49,8 @@ class EventQueue {
   // Asks for one wakeup when an event beyond consumer_idx exists (R6), after consume() has taken the index.
   void prime(Vi& vi, uint32_t consumer_idx);
 
+  // Hold-off time of a VI that is allocated with HOLDOFF_NS 0.
+  [[nodiscard]] uint64_t default_holdoff_ps() const { return default_holdoff_ps_; }
   // MODERATION_SET: changes hold-off time and count; a wakeup that waits is judged anew.
   void set_moderation(Vi& vi, uint64_t holdoff_ps, uint32_t holdoff_events);
   // The write of an issued event, or of the payload before it, has failed: halts the VI.
@@ -65,7 +67,9 @@ class EventQueue {
 
   NicBlocks& nic_;
   const double& processing_ns_;
+  const double& holdoff_ns_;
   uint64_t processing_ps_ = 0;
+  uint64_t default_holdoff_ps_ = 0;
   std::vector<DmaSegment> segments_;
 };
 

@@ -19,11 +19,11 @@ constexpr double kAddressMax = 281474976710655.0;  // 48 bits
 MacPort::MacPort(NicBlocks& nic, sc_core::sc_port<sim::EthernetIf>& wire, const std::array<uint8_t, 6>& address)
     : nic_(nic),
       wire_(wire),
-      address_property_(
-          nic.properties->add({"mac_port.address", "", "MAC address, byte 0 in bits 7..0.", "set by the simulator",
-                               static_cast<double>(load_address(address.data(), 6)), 0, kAddressMax})),
+      address_property_(nic.properties->add(
+          {"mac_port.address", "", "MAC address, byte 0 in bits 7..0.", "set by the simulator",
+           static_cast<double>(load_address(address.data(), 6)), 0, kAddressMax, sim::PropertyType::kInteger})),
       rate_mbps_(nic.properties->add({"mac_port.rate_mbps", "Mb/s", "Line rate: 1000, 10000, 25000, 40000 or 100000.",
-                                      "published: IEEE 802.3", 10000, 10, 400000})),
+                                      "published: IEEE 802.3", 10000, 10, 400000, sim::PropertyType::kInteger})),
       mtu_max_bytes_(nic.properties->add({"mac_port.mtu_max_bytes", "bytes", "Largest MTU that PORT_CONFIG accepts.",
                                           "contract: FRAME_BYTES_MAX", 9216, 68, 9216})),
       processing_ns_(nic.properties->add({"mac_port.processing_ns", "ns",

@@ -120,7 +120,9 @@ void NicModel::configure() {
   owned_->function_registers.configure();
 }
 
-bool NicModel::set_property(const std::string& name, double value) { return owned_->properties.set(name, value); }
+sim::PropertyResult NicModel::set_property(const std::string& name, double value) {
+  return owned_->properties.set(name, value);
+}
 
 std::vector<sim::Property> NicModel::properties() const { return owned_->properties.list(); }
 

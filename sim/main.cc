@@ -16,7 +16,7 @@
 namespace postern::sim {
 namespace {
 
-constexpr const char* kVerbs[] = {"up", "exec", "status", "down", "sim", "version", "live-simulator"};
+constexpr const char* kVerbs[] = {"up", "exec", "status", "down", "sim", "properties", "version", "live-simulator"};
 constexpr char kRunDirHelp[] =
     "Directory with the state and the sockets of the testbed (default: $POSTERN_RUN_DIR, else "
     "${XDG_RUNTIME_DIR:-/tmp}/postern-$UID)";
@@ -61,6 +61,7 @@ struct CommandLine {
   ScenarioOptions sim;
   bool list_scenarios = false;
   bool list_properties = false;
+  std::string property_filter;
 };
 
 void add_up(CLI::App& app, CommandLine& line) {
@@ -69,7 +70,7 @@ void add_up(CLI::App& app, CommandLine& line) {
                    "TOML file with hosts, links, switches and TAP ports (default: hosts a and b, one 10 Gb/s link)");
   verb->add_option("--run-dir", line.up.run_dir, kRunDirHelp);
   verb->add_option("--set", line.up.settings,
-                   "NIC property for every host, or for one: PROPERTY=VALUE or HOST:PROPERTY=VALUE")
+                   "NIC property of every host, or of one: PROPERTY=VALUE, HOST:PROPERTY=VALUE or nicN.PROPERTY=VALUE")
       ->allow_extra_args(false);
   verb->add_option("--pcap", line.up.pcap_dir, "Capture the frames of every port into this directory");
   verb->add_flag("--foreground", line.up.foreground, "Stay until Ctrl-C, then end the testbed");
@@ -119,7 +120,7 @@ void add_sim(CLI::App& app, CommandLine& line) {
   verb->add_option("--json", line.sim.json_path, "Write the report as JSON to this file (-: to standard output)");
   verb->add_option("--pcap", line.sim.pcap_directory, "Capture the frames of every port into this directory");
   verb->add_option("--set", line.sim.settings,
-                   "NIC property for every host, or for one: PROPERTY=VALUE or HOST:PROPERTY=VALUE")
+                   "NIC property of every host, or of one: PROPERTY=VALUE, HOST:PROPERTY=VALUE or nicN.PROPERTY=VALUE")
       ->allow_extra_args(false);
   verb->add_option("--seed", line.sim.seed, "Seed of losses, reordering and payloads (default: the scenario's)");
   verb->add_option("--duration-ms", line.sim.duration_ms, "Simulated time after which streams end");
@@ -129,6 +130,15 @@ void add_sim(CLI::App& app, CommandLine& line) {
   verb->footer(
       "Equal scenarios and seeds give equal bytes of JSON.\nExample:\n  postern sim stream --json stream.json\n"
       "  postern sim pingpong --set event_queue.processing_ns=50");
+}
+
+void add_properties(CLI::App& app, CommandLine& line) {
+  CLI::App* verb = app.add_subcommand("properties", "List the tunables of a NIC: type, value, unit, range and source");
+  verb->add_option("filter", line.property_filter, "Only those whose name, meaning or source contains this");
+  verb->add_flag("--json", line.json, "As JSON");
+  verb->footer(
+      "Set them with --set of `postern sim` and `postern up`, or in [host.nic] of a topology file.\n"
+      "Example:\n  postern properties latency\n  postern sim --set nic0.event_queue.holdoff_ns=2000");
 }
 
 int run_sim(const CommandLine& line) {
@@ -143,6 +153,7 @@ int run_verb(CLI::App& app, const CommandLine& line, const SplitArguments& split
   if (app.got_subcommand("status")) return cli_status(line.run_dir, line.json);
   if (app.got_subcommand("down")) return cli_down(line.run_dir);
   if (app.got_subcommand("sim")) return run_sim(line);
+  if (app.got_subcommand("properties")) return cli_properties(line.property_filter, line.json);
   if (app.got_subcommand("live-simulator")) {
     const Status status = run_live_simulator(line.live);
     return status.ok() ? 0 : cli_fail(status.error());
@@ -159,19 +170,23 @@ int run(int argc, char** argv) {
   app.footer("`postern VERB --help` explains a verb.");
   CommandLine line;
   if (argc < 2) {
-    fmt::print(stderr, "postern: which verb? up, exec, status, down, sim or version; see `postern --help`\n");
+    fmt::print(stderr,
+               "postern: which verb? up, exec, status, down, sim, properties or version; see `postern --help`\n");
     return 2;
   }
   add_up(app, line);
   add_exec(app, line);
   add_sessions(app, line);
   add_sim(app, line);
+  add_properties(app, line);
   SplitArguments split = split_exec(argc, argv);
   const bool known =
       std::any_of(std::begin(kVerbs), std::end(kVerbs), [&](const char* verb) { return split.own[0] == verb; });
   if (argv[1][0] != '-' && !known) {
-    fmt::print(stderr, "postern: no verb '{}': expected up, exec, status, down, sim or version; see `postern --help`\n",
-               argv[1]);
+    fmt::print(
+        stderr,
+        "postern: no verb '{}': expected up, exec, status, down, sim, properties or version; see `postern --help`\n",
+        argv[1]);
     return 2;
   }
   try {

@@ -129,12 +129,9 @@ std::vector<NamedCount> Simulation::wire_counters() const { return to_named(impl
 
 uint64_t Simulation::wire_fingerprint() const { return impl_->network->fingerprint(); }
 
-std::vector<PropertyInfo> Simulation::nic_properties(size_t host_idx) const {
-  std::vector<PropertyInfo> result;
-  for (const Property& property : impl_->hosts.at(host_idx).nic->properties()) {
-    result.push_back({property.name, property.unit, property.doc, property.source, property.value});
-  }
-  std::sort(result.begin(), result.end(), [](const PropertyInfo& a, const PropertyInfo& b) { return a.name < b.name; });
+std::vector<Property> Simulation::nic_properties(size_t host_idx) const {
+  std::vector<Property> result = impl_->hosts.at(host_idx).nic->properties();
+  std::sort(result.begin(), result.end(), [](const Property& a, const Property& b) { return a.name < b.name; });
   return result;
 }
 

@@ -12,6 +12,7 @@
 #include "driver/result.h"
 #include "sim/cpu_costs.h"
 #include "sim/host_cpu.h"
+#include "sim/nic_property.h"
 #include "sim/stage_trace.h"
 #include "sim/topology.h"
 
@@ -21,15 +22,6 @@ namespace postern::sim {
 struct NamedCount {
   std::string name;
   uint64_t value = 0;
-};
-
-// A tunable of a NIC, as `postern sim --list-properties` shows it.
-struct PropertyInfo {
-  std::string name;
-  std::string unit;
-  std::string doc;
-  std::string source;
-  double value = 0;
 };
 
 class Simulation {
@@ -73,7 +65,7 @@ class Simulation {
   [[nodiscard]] std::vector<NamedCount> wire_counters() const;
   // A hash over all frames that entered a wire, with their times: equal runs have equal fingerprints.
   [[nodiscard]] uint64_t wire_fingerprint() const;
-  [[nodiscard]] std::vector<PropertyInfo> nic_properties(size_t host_idx) const;
+  [[nodiscard]] std::vector<Property> nic_properties(size_t host_idx) const;  // sorted by name
 
  private:
   struct Impl;

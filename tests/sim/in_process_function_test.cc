@@ -270,17 +270,51 @@ TEST_F(InProcessFunctionTest, AFrameCrossesFromOneHostsRingsToTheOthers) {
   b.resources.abandon();
 }
 
-TEST(SimulationTest, AnUnknownPropertyNamesWhereItWasSetAndTheKnownOnes) {
+std::string error_of_setting(const std::string& setting) {
   Simulation::Options options;
   options.topology = default_topology();
-  ASSERT_TRUE(apply_property_setting(options.topology, "a:no.such=1").ok());
+  EXPECT_TRUE(apply_property_setting(options.topology, setting).ok());
   const auto simulation = Simulation::create(options);
-  ASSERT_FALSE(simulation.ok());
-  EXPECT_EQ(simulation.error().message.rfind("--set a:no.such=1: host \"a\": no NIC property \"no.such\" that takes 1; "
-                                             "expected one of ",
-                                             0),
+  return simulation.ok() ? "" : simulation.error().message;
+}
+
+TEST(SimulationTest, AnUnknownPropertyNamesWhereItWasSetAndTheNearestOnes) {
+  const std::string message = error_of_setting("a:event_queue.holdof_ns=1");
+  EXPECT_EQ(message.rfind("--set a:event_queue.holdof_ns=1: host \"a\": the NIC has no property "
+                          "\"event_queue.holdof_ns\"; nearest: event_queue.holdoff_ns, ",
+                          0),
             0u)
-      << simulation.error().message;
+      << message;
+}
+
+TEST(SimulationTest, APropertyOfTheWrongTypeNamesWhatItExpects) {
+  EXPECT_EQ(error_of_setting("nic1.pcie_link.tags=1.5"),
+            "--set nic1.pcie_link.tags=1.5: host \"b\": property \"pcie_link.tags\" expects a whole number, 1 to 1024 "
+            "reads; found 1.5");
+}
+
+TEST(SimulationTest, AWordForANumberNamesWhatThePropertyExpects) {
+  EXPECT_EQ(error_of_setting("pcie_link.lanes=wide"),
+            "--set pcie_link.lanes=wide: host \"a\": property \"pcie_link.lanes\" (integer) expects one of 1, 2, 4, 8, "
+            "16; found \"wide\"");
+}
+
+TEST(SimulationTest, SettingsByPositionReachThatNicOnly) {
+  Simulation::Options options;
+  options.topology = default_topology();
+  ASSERT_TRUE(apply_property_setting(options.topology, "nic1.event_queue.holdoff_ns=2000").ok());
+  ASSERT_TRUE(apply_property_setting(options.topology, "pcie_link.split_at_rcb=true").ok());
+  const auto simulation = Simulation::create(options);
+  ASSERT_TRUE(simulation.ok()) << simulation.error().message;
+  const auto value = [&](size_t host_idx, const std::string& name) {
+    for (const Property& property : simulation.value()->nic_properties(host_idx)) {
+      if (property.name == name) return property.value;
+    }
+    return -1.0;
+  };
+  EXPECT_EQ(value(0, "event_queue.holdoff_ns"), 0);
+  EXPECT_EQ(value(1, "event_queue.holdoff_ns"), 2000);
+  EXPECT_EQ(value(0, "pcie_link.split_at_rcb"), 1);
 }
 
 TEST(SimulationTest, ATapPortIsAnErrorInVirtualTime) {
