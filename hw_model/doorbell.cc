@@ -1,6 +1,8 @@
 // Doorbell registers and their checks. See doorbell.h.
 #include "hw_model/doorbell.h"
 
+#include <cstring>
+
 #include "hw_model/agenda.h"
 #include "hw_model/desc_fetch.h"
 #include "hw_model/event_queue.h"
@@ -59,6 +61,16 @@ void Doorbell::write(uint64_t offset, unsigned width_bytes, uint64_t value) {
     return;
   }
   write_page(vi_id, in_window, width_bytes, value);
+}
+
+void Doorbell::write_pio(uint64_t offset, const uint8_t* data, uint32_t bytes) {
+  for (uint32_t position = 0; position < bytes;) {
+    const uint32_t width = bytes - position >= 8 ? 8 : bytes - position >= 4 ? 4 : 1;
+    uint64_t value = 0;
+    std::memcpy(&value, data + position, width);
+    write(offset + position, width, value);
+    position += width;
+  }
 }
 
 // Same rules as contract::RegisterBank: a 4-byte access reaches half of a 64-bit register, which triggers when its high

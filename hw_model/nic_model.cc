@@ -150,6 +150,7 @@ std::vector<sim::Counter> NicModel::counters() const {
   for (size_t reason = 0; reason < s.drops.size(); ++reason) {
     counters.push_back({std::string("drops.") + pst_drop_reason_name(reason), s.drops[reason]});
   }
+  owned_->pcie_link.append_counters(counters);
   owned_->vi_table.append_counters(counters);
   return counters;
 }

@@ -210,10 +210,13 @@ void RxDma::issue(Vi& vi, RxOp* op, uint32_t desc_count, bool truncated) {
   op->first_idx = vi.rx_cache.head_idx;
   const uint64_t earliest_ps = Agenda::now_ps() + processing_ps_;
   uint32_t left = op->written_bytes;
+  op->payload_landing_ps = 0;
   for (uint32_t i = 0; i < desc_count; ++i) {
     const pst_rx_desc& desc = vi.rx_cache.at(op->first_idx + i);
     const uint32_t bytes = std::min(left, static_cast<uint32_t>(pst_rx_desc_get_length_bytes(&desc)));
-    op->payload_landing_ps = nic_.pcie_link->post_write(earliest_ps, pst_rx_desc_get_address(&desc), bytes);
+    // Payload may overtake payload; the event behind it is a strict write (R3).
+    op->payload_landing_ps = std::max(
+        op->payload_landing_ps, nic_.pcie_link->post_write(earliest_ps, pst_rx_desc_get_address(&desc), bytes, true));
     left -= bytes;
   }
   vi.rx_cache.head_idx += desc_count;
