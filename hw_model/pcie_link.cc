@@ -8,6 +8,7 @@
 #include "contract/gen/pst_contract.h"
 #include "hw_model/agenda.h"
 #include "hw_model/doorbell.h"
+#include "hw_model/faults.h"
 #include "hw_model/function_registers.h"
 #include "hw_model/msix.h"
 #include "hw_model/port_statistics.h"
@@ -58,7 +59,7 @@ void PcieTimeline::configure(const PcieParameters& parameters) {
 // The link itself goes on: only the planned landings are forgotten.
 void PcieTimeline::reset() {
   std::fill(tag_free_ps_.begin(), tag_free_ps_.end(), 0);
-  upstream_busy_ps_ = completion_busy_ps_ = host_busy_ps_ = host_debt_ps_ = last_landing_ps_ = 0;
+  upstream_busy_ps_ = completion_busy_ps_ = host_busy_ps_ = host_debt_ps_ = last_landing_ps_ = lost_until_ps_ = 0;
 }
 
 uint64_t PcieTimeline::upstream(uint64_t earliest_ps, uint64_t bytes) {
@@ -85,8 +86,7 @@ uint64_t PcieTimeline::write(uint64_t earliest_ps, uint64_t address, uint32_t by
 }
 
 uint64_t PcieTimeline::read_request(uint64_t earliest_ps, uint64_t address, uint32_t bytes) {
-  uint64_t& tag = tag_free_ps_[next_tag_];
-  if (++next_tag_ == tag_free_ps_.size()) next_tag_ = 0;
+  uint64_t& tag = take_tag(earliest_ps);
   const uint64_t sent = upstream(std::max(earliest_ps, tag), kRequestHeaderBytes);
   const uint64_t ready = sent + parameters_.propagation_ps + parameters_.read_latency_ps;
   // A completion ends at a multiple of RCB, except the last one.
@@ -110,6 +110,28 @@ uint64_t PcieTimeline::read(uint64_t earliest_ps, uint64_t address, uint32_t byt
     bytes -= chunk;
   }
   return landed(done);
+}
+
+uint64_t PcieTimeline::lost_read(uint64_t earliest_ps, uint64_t address, uint32_t bytes, uint64_t timeout_ps) {
+  uint64_t done = earliest_ps;
+  while (bytes > 0) {
+    const uint64_t to_page_end = kPage - address % kPage;
+    const uint32_t chunk = static_cast<uint32_t>(std::min<uint64_t>({bytes, parameters_.mrrs_bytes, to_page_end}));
+    uint64_t& tag = take_tag(earliest_ps);
+    tag = done = upstream(std::max(earliest_ps, tag), kRequestHeaderBytes) + timeout_ps;
+    address += chunk;
+    bytes -= chunk;
+  }
+  lost_until_ps_ = std::max(lost_until_ps_, done);
+  return landed(done);
+}
+
+// Tags come free in the order in which they are taken, unless one of them waits for a completion that never comes.
+uint64_t& PcieTimeline::take_tag(uint64_t earliest_ps) {
+  if (lost_until_ps_ > earliest_ps) return *std::min_element(tag_free_ps_.begin(), tag_free_ps_.end());
+  uint64_t& tag = tag_free_ps_[next_tag_];
+  if (++next_tag_ == tag_free_ps_.size()) next_tag_ = 0;
+  return tag;
 }
 
 uint64_t PcieTimeline::host_request(uint64_t earliest_ps, uint32_t payload_bytes) {
@@ -173,7 +195,15 @@ void PcieLink::configure() {
   timeline_.configure(p);
 }
 
-bool PcieLink::dma(tlm::tlm_command command, uint64_t host_address, void* data, uint32_t bytes) {
+ReadPlan PcieLink::post_read(uint64_t earliest_ps, uint64_t address, uint32_t bytes, uint32_t vi_id) {
+  const DmaResult fate = nic_.faults->read_fate(vi_id);
+  if (fate == DmaResult::kTimeout) {
+    return {timeline_.lost_read(earliest_ps, address, bytes, nic_.faults->completion_timeout_ps()), fate};
+  }
+  return {timeline_.read(earliest_ps, address, bytes), fate};
+}
+
+DmaResult PcieLink::dma(tlm::tlm_command command, uint64_t host_address, void* data, uint32_t bytes) {
   dma_payload_.set_command(command);
   dma_payload_.set_address(host_address);
   dma_payload_.set_data_ptr(static_cast<unsigned char*>(data));
@@ -184,14 +214,19 @@ bool PcieLink::dma(tlm::tlm_command command, uint64_t host_address, void* data, 
   dma_payload_.set_response_status(tlm::TLM_INCOMPLETE_RESPONSE);
   sc_core::sc_time delay;
   dma_socket_->b_transport(dma_payload_, delay);
-  return dma_payload_.get_response_status() == tlm::TLM_OK_RESPONSE;
+  return dma_payload_.get_response_status() == tlm::TLM_OK_RESPONSE ? DmaResult::kOk : DmaResult::kUnmapped;
 }
 
-bool PcieLink::memory_write(uint64_t host_address, const void* data, uint32_t bytes) {
+DmaResult PcieLink::memory_write(uint64_t host_address, const void* data, uint32_t bytes, uint32_t vi_id) {
+  if (nic_.faults->write_unanswered(vi_id, host_address)) return DmaResult::kUnmapped;
   return dma(tlm::TLM_WRITE_COMMAND, host_address, const_cast<void*>(data), bytes);
 }
 
-bool PcieLink::memory_read(uint64_t host_address, void* data, uint32_t bytes) {
+DmaResult PcieLink::memory_read(uint64_t host_address, void* data, uint32_t bytes, DmaResult fate, uint32_t vi_id) {
+  if (fate != DmaResult::kOk) {
+    nic_.faults->read_failed(fate, vi_id, host_address);
+    return fate;
+  }
   return dma(tlm::TLM_READ_COMMAND, host_address, data, bytes);
 }
 
@@ -236,6 +271,10 @@ void PcieLink::b_transport(tlm::tlm_generic_payload& payload, sc_core::sc_time& 
   }
   const uint64_t start = Agenda::now_ps() + delay.value();
   unsigned char* data = payload.get_data_ptr();
+  if (payload.is_write() && nic_.faults->removed()) {
+    payload.set_response_status(tlm::TLM_OK_RESPONSE);  // posted into nothing
+    return;
+  }
   if (payload.is_write()) {
     const uint64_t arrival = timeline_.host_request(start, bytes);
     for (uint32_t position = 0; position < bytes;) {  // a register, or a burst into the PIO page in words
@@ -251,7 +290,7 @@ void PcieLink::b_transport(tlm::tlm_generic_payload& payload, sc_core::sc_time& 
     delay = sc_core::SC_ZERO_TIME;
     for (uint32_t position = 0; position < bytes;) {
       const uint32_t width = bytes - position >= 8 ? 8 : bytes - position >= 4 ? 4 : 1;
-      const uint64_t value = read_bar(payload.get_address() + position, width);
+      const uint64_t value = nic_.faults->removed() ? ~0ull : read_bar(payload.get_address() + position, width);
       std::memcpy(data + position, &value, width);
       position += width;
     }
@@ -270,7 +309,7 @@ tlm::tlm_sync_enum PcieLink::nb_transport_fw(tlm::tlm_generic_payload& payload, 
 unsigned int PcieLink::transport_dbg(tlm::tlm_generic_payload& payload) {
   const uint32_t bytes = payload.get_data_length();
   if (!payload.is_read() || (bytes != 4 && bytes != 8)) return 0;
-  const uint64_t value = read_bar(payload.get_address(), bytes);
+  const uint64_t value = nic_.faults->removed() ? ~0ull : read_bar(payload.get_address(), bytes);
   std::memcpy(payload.get_data_ptr(), &value, bytes);
   return bytes;
 }

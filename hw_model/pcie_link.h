@@ -11,8 +11,10 @@
 #include <tlm>
 #include <vector>
 
+#include "hw_model/dma_result.h"
 #include "hw_model/nic_blocks.h"
 #include "hw_model/properties.h"
+#include "sim/injected_fault.h"
 
 namespace postern::hw_model {
 
@@ -47,6 +49,9 @@ class PcieTimeline {
   uint64_t write(uint64_t earliest_ps, uint64_t address, uint32_t bytes);
   // A read; returns when its last completion is in the device.
   uint64_t read(uint64_t earliest_ps, uint64_t address, uint32_t bytes);
+  // A read that gets no completion: returns when the device gives up, timeout_ps after its last request. Its tags are
+  // lost until then.
+  uint64_t lost_read(uint64_t earliest_ps, uint64_t address, uint32_t bytes, uint64_t timeout_ps);
   // A host write or read request of payload_bytes; returns when it is in the device. Later calls return later times.
   uint64_t host_request(uint64_t earliest_ps, uint32_t payload_bytes);
   // The answer to a host read; returns when it is at the host.
@@ -62,6 +67,7 @@ class PcieTimeline {
   uint64_t upstream(uint64_t earliest_ps, uint64_t bytes);
   uint64_t read_request(uint64_t earliest_ps, uint64_t address, uint32_t bytes);
   uint64_t landed(uint64_t time_ps);
+  uint64_t& take_tag(uint64_t earliest_ps);
 
   PcieParameters parameters_;
   uint64_t ps_per_byte_q20_ = 0;
@@ -70,8 +76,15 @@ class PcieTimeline {
   uint64_t host_busy_ps_ = 0;
   uint64_t host_debt_ps_ = 0;  // downstream time that host writes took and completions have not yet paid for
   uint64_t last_landing_ps_ = 0;
+  uint64_t lost_until_ps_ = 0;  // a tag may wait for a completion that never comes until then
   std::vector<uint64_t> tag_free_ps_;
   size_t next_tag_ = 0;
+};
+
+// A read that has been posted: when it is over, and how it will end if not well.
+struct ReadPlan {
+  uint64_t landing_ps = 0;
+  DmaResult fate = DmaResult::kOk;
 };
 
 class PcieLink : public tlm::tlm_fw_transport_if<>, public tlm::tlm_bw_transport_if<> {
@@ -85,14 +98,14 @@ class PcieLink : public tlm::tlm_fw_transport_if<>, public tlm::tlm_bw_transport
   uint64_t post_write(uint64_t earliest_ps, uint64_t address, uint32_t bytes) {
     return timeline_.write(earliest_ps, address, bytes);
   }
-  uint64_t post_read(uint64_t earliest_ps, uint64_t address, uint32_t bytes) {
-    return timeline_.read(earliest_ps, address, bytes);
-  }
+  // vi_id: whose read it is (an injected fault may be for one VI); kNoVi for the admin queue.
+  ReadPlan post_read(uint64_t earliest_ps, uint64_t address, uint32_t bytes, uint32_t vi_id = kNoVi);
   [[nodiscard]] uint64_t quiesce_ps() const { return timeline_.quiesce_ps(); }
 
-  // Moves bytes now. False: the host does not answer at that address.
-  bool memory_write(uint64_t host_address, const void* data, uint32_t bytes);
-  bool memory_read(uint64_t host_address, void* data, uint32_t bytes);
+  // Moves bytes now. A read whose plan has a fate moves nothing and ends as planned.
+  [[nodiscard]] DmaResult memory_write(uint64_t host_address, const void* data, uint32_t bytes, uint32_t vi_id = kNoVi);
+  [[nodiscard]] DmaResult memory_read(uint64_t host_address, void* data, uint32_t bytes,
+                                      DmaResult fate = DmaResult::kOk, uint32_t vi_id = kNoVi);
 
   // BAR side.
   void b_transport(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) override;
@@ -106,8 +119,10 @@ class PcieLink : public tlm::tlm_fw_transport_if<>, public tlm::tlm_bw_transport
   }
   void invalidate_direct_mem_ptr(sc_dt::uint64, sc_dt::uint64) override {}
 
+  static constexpr uint32_t kNoVi = sim::InjectedFault::kNoVi;
+
  private:
-  bool dma(tlm::tlm_command command, uint64_t host_address, void* data, uint32_t bytes);
+  DmaResult dma(tlm::tlm_command command, uint64_t host_address, void* data, uint32_t bytes);
   void host_write(uint64_t address, uint64_t value, uint64_t width_bytes, uint64_t);
   void write_bar(uint64_t address, uint64_t value, unsigned width_bytes);
   uint64_t read_bar(uint64_t address, unsigned width_bytes);
