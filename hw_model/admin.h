@@ -36,7 +36,7 @@ class Admin {
   void doorbell(uint32_t producer_idx);
   void consumer(uint32_t consumer_idx);
   void fetch();
-  void commands_arrived(uint64_t first_idx, uint64_t count, uint64_t run, uint64_t);
+  void commands_arrived(uint64_t first_idx, uint64_t count, uint64_t run, uint64_t fate);
   void step();
   void run_next(uint64_t run, uint64_t, uint64_t, uint64_t);
   void complete(uint32_t status, uint32_t result);

@@ -360,8 +360,7 @@ void Admin::statistics_landed(uint64_t host_address, uint64_t run, uint64_t, uin
   for (size_t reason = 0; reason < PortStatistics::kDropReasons; ++reason) {
     out.word[PST_PORT_STATISTICS_DROPS_WORD + reason] = s.drops[reason];
   }
-  const bool ok = nic_.pcie_link->memory_write(host_address, &out, sizeof out);
-  complete(ok ? PST_ERROR_CODE_OK : PST_ERROR_CODE_DMA_FAULT, 0);
+  complete(dma_error_code(nic_.pcie_link->memory_write(host_address, &out, sizeof out)), 0);
 }
 
 }  // namespace postern::hw_model

@@ -34,9 +34,9 @@ class DescFetch {
   template <auto kArrived, class Cache>
   void fetch(Vi& vi, Cache& cache, const Ring& ring);
   template <class Cache>
-  bool take_in(Vi& vi, Cache& cache, uint64_t host_address, uint32_t count, unsigned error_source);
-  void tx_arrived(uint64_t vi_id, uint64_t epoch, uint64_t host_address, uint64_t count);
-  void rx_arrived(uint64_t vi_id, uint64_t epoch, uint64_t host_address, uint64_t count);
+  bool take_in(Vi& vi, Cache& cache, uint64_t host_address, uint64_t count_and_fate, unsigned error_source);
+  void tx_arrived(uint64_t vi_id, uint64_t epoch, uint64_t host_address, uint64_t count_and_fate);
+  void rx_arrived(uint64_t vi_id, uint64_t epoch, uint64_t host_address, uint64_t count_and_fate);
 
   NicBlocks& nic_;
   const double& tx_batch_property_;

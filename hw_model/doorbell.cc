@@ -6,6 +6,7 @@
 #include "hw_model/agenda.h"
 #include "hw_model/desc_fetch.h"
 #include "hw_model/event_queue.h"
+#include "hw_model/faults.h"
 #include "hw_model/port_statistics.h"
 #include "hw_model/timer.h"
 #include "hw_model/vi_table.h"
@@ -102,6 +103,7 @@ void Doorbell::write_page(uint32_t vi_id, uint32_t offset, unsigned width_bytes,
   if (width_bytes == 8 || !is_64_bit(base)) {
     if (stored == before) return;  // R2: the same write twice is one write
   }
+  nic_.faults->doorbell_rung(*vi);
   if (vi->state == ViState::kRunning ||
       (vi->state == ViState::kHalted && (base == PST_VI_EVQ_CONSUMER_OFFSET || base == PST_VI_EVQ_PRIME_OFFSET))) {
     ring(*vi, base, stored);

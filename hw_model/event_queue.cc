@@ -89,7 +89,7 @@ void EventQueue::land(uint64_t word0, uint64_t word1, uint64_t vi_and_epoch, uin
   const pst_event event{{word0, word1}};
   uint64_t host_address = 0;
   if (slot_address(*vi, static_cast<uint32_t>(event_idx), host_address) &&
-      nic_.pcie_link->memory_write(host_address, &event, PST_EVENT_BYTES)) {
+      nic_.pcie_link->memory_write(host_address, &event, PST_EVENT_BYTES, vi->id) == DmaResult::kOk) {
     return;
   }
   // Nobody can be told: the queue itself is out of reach.

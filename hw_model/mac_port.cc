@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "hw_model/agenda.h"
+#include "hw_model/faults.h"
 #include "hw_model/frame_parser.h"
 #include "hw_model/port_statistics.h"
 #include "hw_model/properties.h"
@@ -51,7 +52,7 @@ void MacPort::transmit(TxOp* op) {
   const uint32_t bytes = static_cast<uint32_t>(op->frame->bytes.size());
   op->loopback = loopback_ && load_address(op->frame->bytes.data(), 6) == address_;
   op->first_bit_ps = std::max(now + processing_ps_, busy_ps_);
-  const uint64_t last_bit_ps = op->first_bit_ps + (kPreambleBytes + bytes + kFcsBytes) * ps_per_byte_;
+  const uint64_t last_bit_ps = op->first_bit_ps + on_wire_ps(bytes);
   busy_ps_ = last_bit_ps + kGapBytes * ps_per_byte_;
   op->frame->stamps_ps[static_cast<size_t>(sim::Stage::kWireFirstBit)] = op->first_bit_ps;
   nic_.agenda->at<&MacPort::left>(last_bit_ps, this, reinterpret_cast<uint64_t>(op));
@@ -62,8 +63,8 @@ void MacPort::left(uint64_t op_address, uint64_t, uint64_t, uint64_t) {
   if (op->drop_reason < 0) {
     if (op->loopback) {
       ++nic_.statistics->tx_loopback;
-      receive(op->frame);
-    } else if (!link_up_) {
+      receive(op->frame, false);
+    } else if (!link_up() || op->first_bit_ps < link_up_ps_) {
       op->drop_reason = PST_DROP_REASON_TX_LINK_DOWN;
       nic_.statistics->drop(PST_DROP_REASON_TX_LINK_DOWN);
     } else {
@@ -76,23 +77,46 @@ void MacPort::left(uint64_t op_address, uint64_t, uint64_t, uint64_t) {
 }
 
 void MacPort::deliver(const sim::FramePtr& frame) {
-  if (!link_up_) return;  // nothing arrives over a link that is down
-  receive(frame);
+  // Nothing arrives over a link that is down, nor a frame whose first bits were lost.
+  if (!link_up() || Agenda::now_ps() < link_up_ps_ + on_wire_ps(frame->bytes.size())) return;
+  receive(frame, frame->bad_fcs || nic_.faults->damages_frame());
 }
 
-void MacPort::receive(const sim::FramePtr& frame) {
+void MacPort::set_link(bool up) {
+  const bool was_up = link_up();
+  link_up_ = up;
+  note_link(was_up);
+}
+
+void MacPort::set_port_up(bool up) {
+  if (up == port_up_) return;
+  const bool was_up = link_up();
+  port_up_ = up;
+  note_link(was_up);
+  wire_->set_link(up);
+}
+
+void MacPort::note_link(bool was_up) {
+  if (!was_up && link_up()) link_up_ps_ = Agenda::now_ps();
+}
+
+uint64_t MacPort::on_wire_ps(size_t frame_bytes) const {
+  return (kPreambleBytes + frame_bytes + kFcsBytes) * ps_per_byte_;
+}
+
+void MacPort::receive(const sim::FramePtr& frame, bool damaged) {
   const uint32_t bytes = static_cast<uint32_t>(frame->bytes.size());
   ++nic_.statistics->rx_frames;
   nic_.statistics->rx_bytes += bytes;
   const uint64_t now = Agenda::now_ps();
   frame->stamps_ps[static_cast<size_t>(sim::Stage::kWireLastBit)] = now;
-  if (frame->bad_fcs) return nic_.statistics->drop(PST_DROP_REASON_RX_BAD_FCS);
+  if (damaged) return nic_.statistics->drop(PST_DROP_REASON_RX_BAD_FCS);
   if (bytes < PST_LIMIT_FRAME_BYTES_MIN || bytes > frame_bytes_max(2))
     return nic_.statistics->drop(PST_DROP_REASON_RX_BAD_LENGTH);
   const ParsedFrame parsed = parse_frame(frame->bytes.data(), bytes);
   if (bytes > frame_bytes_max(parsed.vlan_count)) return nic_.statistics->drop(PST_DROP_REASON_RX_BAD_LENGTH);
-  const uint64_t on_wire_ps = (kPreambleBytes + bytes + kFcsBytes) * ps_per_byte_;
-  nic_.rx_filter->receive(frame, parsed, now > on_wire_ps ? now - on_wire_ps : 0);
+  const uint64_t duration_ps = on_wire_ps(bytes);
+  nic_.rx_filter->receive(frame, parsed, now > duration_ps ? now - duration_ps : 0);
 }
 
 }  // namespace postern::hw_model

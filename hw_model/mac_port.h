@@ -27,9 +27,11 @@ class MacPort : public sim::EthernetIf {
 
   // sim::EthernetIf: a frame's last bit has arrived.
   void deliver(const sim::FramePtr& frame) override;
-  void set_link(bool up) override { link_up_ = up; }
+  void set_link(bool up) override;
+  // The port's own end of the link goes down or comes up; the other end is told.
+  void set_port_up(bool up);
 
-  [[nodiscard]] bool link_up() const { return link_up_; }
+  [[nodiscard]] bool link_up() const { return link_up_ && port_up_; }
   // Port address, byte 0 in bits 7..0.
   [[nodiscard]] uint64_t address() const { return address_; }
   [[nodiscard]] uint32_t rate_mbps() const { return static_cast<uint32_t>(rate_mbps_); }
@@ -50,7 +52,9 @@ class MacPort : public sim::EthernetIf {
 
  private:
   void left(uint64_t op, uint64_t, uint64_t, uint64_t);
-  void receive(const sim::FramePtr& frame);
+  void receive(const sim::FramePtr& frame, bool damaged);
+  void note_link(bool was_up);
+  [[nodiscard]] uint64_t on_wire_ps(size_t frame_bytes) const;
 
   NicBlocks& nic_;
   sc_core::sc_port<sim::EthernetIf>& wire_;
@@ -64,7 +68,9 @@ class MacPort : public sim::EthernetIf {
   uint64_t busy_ps_ = 0;  // the wire is free for the next frame from here on
   uint32_t mtu_bytes_ = kMtuDefaultBytes;
   bool loopback_ = false;
-  bool link_up_ = true;
+  bool link_up_ = true;      // as the other end drives it
+  bool port_up_ = true;      // this end
+  uint64_t link_up_ps_ = 0;  // when the link last came up: bits from before are lost
 
   static constexpr uint32_t kMtuDefaultBytes = 1500;
 };

@@ -26,6 +26,7 @@ class Msix;
 class Translation;
 class Admin;
 class MacPort;
+class Faults;
 
 struct NicBlocks {
   Agenda* agenda = nullptr;
@@ -46,6 +47,7 @@ struct NicBlocks {
   Translation* translation = nullptr;
   Admin* admin = nullptr;
   MacPort* mac_port = nullptr;
+  Faults* faults = nullptr;
   sim::StageObserver* observer = nullptr;        // may be null
   sim::FaultObserver* fault_observer = nullptr;  // may be null
 };

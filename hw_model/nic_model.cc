@@ -6,6 +6,7 @@
 #include "hw_model/desc_fetch.h"
 #include "hw_model/doorbell.h"
 #include "hw_model/event_queue.h"
+#include "hw_model/faults.h"
 #include "hw_model/frame_pool.h"
 #include "hw_model/function_registers.h"
 #include "hw_model/mac_port.h"
@@ -39,7 +40,8 @@ struct NicModel::Owned {
         msix(nic, model.msix_port),
         translation(nic),
         admin(nic, model.lifecycle_port),
-        mac_port(nic, model.wire_port, mac_address) {}
+        mac_port(nic, model.wire_port, mac_address),
+        faults(nic) {}
 
   static NicBlocks& fill(NicBlocks& nic, Owned& owned) {
     nic.agenda = &owned.agenda;
@@ -60,6 +62,7 @@ struct NicModel::Owned {
     nic.translation = &owned.translation;
     nic.admin = &owned.admin;
     nic.mac_port = &owned.mac_port;
+    nic.faults = &owned.faults;
     return nic;
   }
 
@@ -82,6 +85,7 @@ struct NicModel::Owned {
   Translation translation;
   Admin admin;
   MacPort mac_port;
+  Faults faults;
 };
 
 NicModel::NicModel(const sc_core::sc_module_name& name, const std::array<uint8_t, 6>& mac_address)
@@ -94,6 +98,7 @@ NicModel::NicModel(const sc_core::sc_module_name& name, const std::array<uint8_t
   wire_export.bind(owned_->mac_port);
   owned_->properties.on_change([this] { configure(); });
   owned_->function_registers.on_reset_key([this] { function_reset(); });
+  owned_->faults.on_function_reset([this] { function_reset(); });
   configure();
   owned_->vi_table.reset();
   owned_->function_registers.reset();
@@ -118,6 +123,7 @@ void NicModel::configure() {
   owned_->event_queue.configure();
   owned_->admin.configure();
   owned_->function_registers.configure();
+  owned_->faults.configure();
 }
 
 sim::PropertyResult NicModel::set_property(const std::string& name, double value) {
@@ -151,12 +157,14 @@ std::vector<sim::Counter> NicModel::counters() const {
     counters.push_back({std::string("drops.") + pst_drop_reason_name(reason), s.drops[reason]});
   }
   owned_->pcie_link.append_counters(counters);
+  owned_->faults.append_counters(counters);
   owned_->vi_table.append_counters(counters);
   return counters;
 }
 
 // All that is planned is forgotten: in-flight DMA comes to nothing (R10) and frames inside the NIC are gone.
 void NicModel::function_reset() {
+  if (owned_->faults.removed()) return;
   owned_->agenda.clear();
   owned_->admin.reset();
   owned_->statistics.reset();
@@ -172,6 +180,7 @@ void NicModel::function_reset() {
   owned_->function_registers.reset();
   const uint32_t generation = owned_->function_registers.next_generation();
   owned_->agenda.at<&NicModel::become_ready>(Agenda::now_ps() + owned_->admin.reset_ps(), this, generation);
+  owned_->faults.reset();
 }
 
 void NicModel::become_ready(uint64_t generation, uint64_t, uint64_t, uint64_t) {

@@ -6,6 +6,7 @@
 #include "contract/gen/pst_contract.h"
 #include "hw_model/agenda.h"
 #include "hw_model/doorbell.h"
+#include "hw_model/faults.h"
 #include "hw_model/function_registers.h"
 #include "hw_model/msix.h"
 #include "hw_model/port_statistics.h"
@@ -52,7 +53,16 @@ void PcieLink::append_counters(std::vector<sim::Counter>& counters) const {
   }
 }
 
-bool PcieLink::dma(tlm::tlm_command command, uint64_t host_address, void* data, uint32_t bytes) {
+ReadPlan PcieLink::post_read(uint64_t earliest_ps, uint64_t address, uint32_t bytes, uint32_t vi_id) {
+  timeline_.advance(Agenda::now_ps());
+  const DmaResult fate = nic_.faults->read_fate(vi_id);
+  if (fate == DmaResult::kTimeout) {
+    return {timeline_.lost_read(earliest_ps, address, bytes, nic_.faults->completion_timeout_ps()), fate};
+  }
+  return {timeline_.read(earliest_ps, address, bytes), fate};
+}
+
+DmaResult PcieLink::dma(tlm::tlm_command command, uint64_t host_address, void* data, uint32_t bytes) {
   dma_payload_.set_command(command);
   dma_payload_.set_address(host_address);
   dma_payload_.set_data_ptr(static_cast<unsigned char*>(data));
@@ -63,14 +73,19 @@ bool PcieLink::dma(tlm::tlm_command command, uint64_t host_address, void* data, 
   dma_payload_.set_response_status(tlm::TLM_INCOMPLETE_RESPONSE);
   sc_core::sc_time delay;
   dma_socket_->b_transport(dma_payload_, delay);
-  return dma_payload_.get_response_status() == tlm::TLM_OK_RESPONSE;
+  return dma_payload_.get_response_status() == tlm::TLM_OK_RESPONSE ? DmaResult::kOk : DmaResult::kUnmapped;
 }
 
-bool PcieLink::memory_write(uint64_t host_address, const void* data, uint32_t bytes) {
+DmaResult PcieLink::memory_write(uint64_t host_address, const void* data, uint32_t bytes, uint32_t vi_id) {
+  if (nic_.faults->write_unanswered(vi_id, host_address)) return DmaResult::kUnmapped;
   return dma(tlm::TLM_WRITE_COMMAND, host_address, const_cast<void*>(data), bytes);
 }
 
-bool PcieLink::memory_read(uint64_t host_address, void* data, uint32_t bytes) {
+DmaResult PcieLink::memory_read(uint64_t host_address, void* data, uint32_t bytes, DmaResult fate, uint32_t vi_id) {
+  if (fate != DmaResult::kOk) {
+    nic_.faults->read_failed(fate, vi_id, host_address);
+    return fate;
+  }
   return dma(tlm::TLM_READ_COMMAND, host_address, data, bytes);
 }
 
@@ -144,6 +159,10 @@ void PcieLink::b_transport(tlm::tlm_generic_payload& payload, sc_core::sc_time& 
   }
   const uint64_t start = Agenda::now_ps() + delay.value();
   unsigned char* data = payload.get_data_ptr();
+  if (payload.is_write() && nic_.faults->removed()) {
+    payload.set_response_status(tlm::TLM_OK_RESPONSE);  // posted into nothing
+    return;
+  }
   if (payload.is_write()) {
     const uint64_t arrival = timeline_.host_request(start, bytes);
     if (bytes == kRegisterBytesMax || bytes <= kRegisterBytesMax / 2) {
@@ -159,7 +178,7 @@ void PcieLink::b_transport(tlm::tlm_generic_payload& payload, sc_core::sc_time& 
     delay = sc_core::SC_ZERO_TIME;
     for (uint32_t position = 0; position < bytes;) {
       const uint32_t width = word_bytes(bytes - position);
-      const uint64_t value = read_bar(payload.get_address() + position, width);
+      const uint64_t value = nic_.faults->removed() ? ~0ull : read_bar(payload.get_address() + position, width);
       std::memcpy(data + position, &value, width);
       position += width;
     }
@@ -178,7 +197,7 @@ tlm::tlm_sync_enum PcieLink::nb_transport_fw(tlm::tlm_generic_payload& payload, 
 unsigned int PcieLink::transport_dbg(tlm::tlm_generic_payload& payload) {
   const uint32_t bytes = payload.get_data_length();
   if (!payload.is_read() || (bytes != 4 && bytes != 8)) return 0;
-  const uint64_t value = read_bar(payload.get_address(), bytes);
+  const uint64_t value = nic_.faults->removed() ? ~0ull : read_bar(payload.get_address(), bytes);
   std::memcpy(payload.get_data_ptr(), &value, bytes);
   return bytes;
 }

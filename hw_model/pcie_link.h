@@ -10,12 +10,20 @@
 #include <vector>
 
 #include "hw_model/agenda.h"
+#include "hw_model/dma_result.h"
 #include "hw_model/nic_blocks.h"
 #include "hw_model/pcie_properties.h"
 #include "hw_model/pcie_timeline.h"
+#include "sim/injected_fault.h"
 #include "sim/nic_device.h"
 
 namespace postern::hw_model {
+
+// A read that has been posted: when it is over, and how it will end if not well.
+struct ReadPlan {
+  uint64_t landing_ps = 0;
+  DmaResult fate = DmaResult::kOk;
+};
 
 class PcieLink : public tlm::tlm_fw_transport_if<>, public tlm::tlm_bw_transport_if<> {
  public:
@@ -32,15 +40,14 @@ class PcieLink : public tlm::tlm_fw_transport_if<>, public tlm::tlm_bw_transport
     timeline_.advance(Agenda::now_ps());
     return timeline_.write(earliest_ps, address, bytes, relaxed);
   }
-  uint64_t post_read(uint64_t earliest_ps, uint64_t address, uint32_t bytes) {
-    timeline_.advance(Agenda::now_ps());
-    return timeline_.read(earliest_ps, address, bytes);
-  }
+  // vi_id: whose read it is (an injected fault may be for one VI); kNoVi for the admin queue.
+  ReadPlan post_read(uint64_t earliest_ps, uint64_t address, uint32_t bytes, uint32_t vi_id = kNoVi);
   [[nodiscard]] uint64_t quiesce_ps() const { return timeline_.quiesce_ps(); }
 
-  // Moves bytes now. False: the host does not answer at that address.
-  bool memory_write(uint64_t host_address, const void* data, uint32_t bytes);
-  bool memory_read(uint64_t host_address, void* data, uint32_t bytes);
+  // Moves bytes now. A read whose plan has a fate moves nothing and ends as planned.
+  [[nodiscard]] DmaResult memory_write(uint64_t host_address, const void* data, uint32_t bytes, uint32_t vi_id = kNoVi);
+  [[nodiscard]] DmaResult memory_read(uint64_t host_address, void* data, uint32_t bytes,
+                                      DmaResult fate = DmaResult::kOk, uint32_t vi_id = kNoVi);
 
   // pcie.*: what the link was busy with, and what it lacked, since reset.
   void append_counters(std::vector<sim::Counter>& counters) const;
@@ -57,8 +64,10 @@ class PcieLink : public tlm::tlm_fw_transport_if<>, public tlm::tlm_bw_transport
   }
   void invalidate_direct_mem_ptr(sc_dt::uint64, sc_dt::uint64) override {}
 
+  static constexpr uint32_t kNoVi = sim::InjectedFault::kNoVi;
+
  private:
-  bool dma(tlm::tlm_command command, uint64_t host_address, void* data, uint32_t bytes);
+  DmaResult dma(tlm::tlm_command command, uint64_t host_address, void* data, uint32_t bytes);
   void host_write(uint64_t address, uint64_t value, uint64_t width_bytes, uint64_t);
   void host_burst(uint64_t address, uint64_t burst_idx, uint64_t, uint64_t);
   void plan_burst(uint64_t arrival_ps, uint64_t address, const unsigned char* data, uint32_t bytes);

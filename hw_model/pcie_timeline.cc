@@ -161,7 +161,7 @@ void PcieTimeline::reset() {
   downstream_.reset();
   for (CreditPool* pool : {&posted_, &non_posted_, &completion_, &host_posted_, &host_non_posted_}) pool->reset();
   posted_sent_ps_ = read_sent_ps_ = last_commit_ps_ = host_posted_sent_ps_ = host_read_sent_ps_ = 0;
-  host_debt_ps_ = last_landing_ps_ = 0;
+  host_debt_ps_ = last_landing_ps_ = lost_until_ps_ = 0;
   counts_ = PcieCounts();
 }
 
@@ -217,17 +217,18 @@ uint64_t PcieTimeline::write(uint64_t earliest_ps, uint64_t address, uint32_t by
 }
 
 // A tag that is free at ready_ps, else the one that is free first. Completions come back in any order, so under a
-// latency distribution that is not always the oldest.
+// latency distribution, or while one of them is lost, that is not always the oldest.
 size_t PcieTimeline::free_tag(uint64_t ready_ps) {
   size_t tag = next_tag_;
-  if (tag_free_ps_[tag] > ready_ps && !latency_.constant()) {
+  if (tag_free_ps_[tag] > ready_ps && (!latency_.constant() || lost_until_ps_ > ready_ps)) {
     tag = static_cast<size_t>(std::min_element(tag_free_ps_.begin(), tag_free_ps_.end()) - tag_free_ps_.begin());
   }
   next_tag_ = tag + 1 == tag_free_ps_.size() ? 0 : tag + 1;
   return tag;
 }
 
-uint64_t PcieTimeline::read_request(uint64_t earliest_ps, uint64_t address, uint32_t bytes) {
+// Sends a request; returns its tag. read_sent_ps_ is when it has left.
+size_t PcieTimeline::read_request(uint64_t earliest_ps) {
   const uint64_t ready = std::max({earliest_ps, posted_sent_ps_, read_sent_ps_});
   const size_t tag = free_tag(ready);
   const uint64_t tagged = std::max(ready, tag_free_ps_[tag]);
@@ -236,12 +237,8 @@ uint64_t PcieTimeline::read_request(uint64_t earliest_ps, uint64_t address, uint
     ++counts_.tag_stalls;
   }
   read_sent_ps_ = upstream(with_credits(non_posted_, tagged, 0, counts_.non_posted_stall_ps), kRequestHeaderBytes);
-  const uint64_t arrival = read_sent_ps_ + parameters_.propagation_ps;
-  non_posted_.returns_at(arrival + parameters_.root_complex_ps + parameters_.propagation_ps);
-  // Reads push writes: what is returned is no older than the writes before it.
-  const uint64_t answer = std::max(arrival + parameters_.read_latency_ps + latency_.sample(), last_commit_ps_);
-  tag_free_ps_[tag] = completions(answer, address, bytes) + parameters_.propagation_ps;
-  return tag_free_ps_[tag];
+  non_posted_.returns_at(read_sent_ps_ + 2 * parameters_.propagation_ps + parameters_.root_complex_ps);
+  return tag;
 }
 
 // The completions of one request on the downstream link; returns when the last one has left the root complex.
@@ -268,16 +265,36 @@ uint64_t PcieTimeline::completions(uint64_t ready_ps, uint64_t address, uint32_t
   return ready_ps;
 }
 
-uint64_t PcieTimeline::read(uint64_t earliest_ps, uint64_t address, uint32_t bytes) {
+// Splits a read into requests; answer(address, bytes) says when the one that has just been sent is over.
+template <class Answer>
+uint64_t PcieTimeline::read_requests(uint64_t earliest_ps, uint64_t address, uint32_t bytes, Answer answer) {
   uint64_t done = earliest_ps;
   while (bytes > 0) {
     const uint64_t to_page_end = kPage - address % kPage;
     const uint32_t chunk = static_cast<uint32_t>(std::min<uint64_t>({bytes, parameters_.mrrs_bytes, to_page_end}));
-    done = std::max(done, read_request(earliest_ps, address, chunk));
+    const size_t tag = read_request(earliest_ps);
+    tag_free_ps_[tag] = answer(address, chunk);
+    done = std::max(done, tag_free_ps_[tag]);
     address += chunk;
     bytes -= chunk;
   }
   return landed(done);
+}
+
+uint64_t PcieTimeline::read(uint64_t earliest_ps, uint64_t address, uint32_t bytes) {
+  return read_requests(earliest_ps, address, bytes, [this](uint64_t chunk_address, uint32_t chunk_bytes) {
+    // Reads push writes: what is returned is no older than the writes before it.
+    const uint64_t arrival = read_sent_ps_ + parameters_.propagation_ps;
+    const uint64_t ready = std::max(arrival + parameters_.read_latency_ps + latency_.sample(), last_commit_ps_);
+    return completions(ready, chunk_address, chunk_bytes) + parameters_.propagation_ps;
+  });
+}
+
+uint64_t PcieTimeline::lost_read(uint64_t earliest_ps, uint64_t address, uint32_t bytes, uint64_t timeout_ps) {
+  const uint64_t done =
+      read_requests(earliest_ps, address, bytes, [&](uint64_t, uint32_t) { return read_sent_ps_ + timeout_ps; });
+  lost_until_ps_ = std::max(lost_until_ps_, done);
+  return done;
 }
 
 uint64_t PcieTimeline::host_request(uint64_t earliest_ps, uint32_t payload_bytes) {

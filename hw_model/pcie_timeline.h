@@ -127,6 +127,9 @@ class PcieTimeline {
   uint64_t write(uint64_t earliest_ps, uint64_t address, uint32_t bytes, bool relaxed = false);
   // A read; returns when its last completion is in the device. Reads return in any order.
   uint64_t read(uint64_t earliest_ps, uint64_t address, uint32_t bytes);
+  // A read that gets no completion: returns when the device gives up, timeout_ps after its last request. Its tags are
+  // lost until then.
+  uint64_t lost_read(uint64_t earliest_ps, uint64_t address, uint32_t bytes, uint64_t timeout_ps);
   // A host write of payload_bytes, or a host read request (0); returns when it is in the device. Writes arrive in
   // order.
   uint64_t host_request(uint64_t earliest_ps, uint32_t payload_bytes);
@@ -144,7 +147,9 @@ class PcieTimeline {
   uint64_t upstream(uint64_t earliest_ps, uint64_t bytes);
   uint64_t with_credits(CreditPool& pool, uint64_t ready_ps, uint32_t payload_bytes, uint64_t& stall_ps);
   uint64_t write_tlp(uint64_t earliest_ps, uint32_t bytes, bool relaxed);
-  uint64_t read_request(uint64_t earliest_ps, uint64_t address, uint32_t bytes);
+  size_t read_request(uint64_t earliest_ps);
+  template <class Answer>
+  uint64_t read_requests(uint64_t earliest_ps, uint64_t address, uint32_t bytes, Answer answer);
   uint64_t completions(uint64_t ready_ps, uint64_t address, uint32_t bytes);
   size_t free_tag(uint64_t ready_ps);
   uint64_t landed(uint64_t time_ps);
@@ -162,6 +167,7 @@ class PcieTimeline {
   uint64_t host_read_sent_ps_ = 0;
   uint64_t host_debt_ps_ = 0;  // downstream time that host requests took and completions have not yet paid for
   uint64_t last_landing_ps_ = 0;
+  uint64_t lost_until_ps_ = 0;  // a tag may wait for a completion that never comes until then
   std::vector<uint64_t> tag_free_ps_;
   size_t next_tag_ = 0;
   PcieCounts counts_;

@@ -267,7 +267,9 @@ bool RxDma::write_payload(const RxOp& op) {
         offset = 0;
       }
       const uint32_t bytes = std::min(segment.bytes - done, piece->bytes - offset);
-      if (!nic_.pcie_link->memory_write(segment.host_address + done, piece->data + offset, bytes)) return false;
+      if (nic_.pcie_link->memory_write(segment.host_address + done, piece->data + offset, bytes, op.vi_id) !=
+          DmaResult::kOk)
+        return false;
       done += bytes;
       offset += bytes;
     }
@@ -285,7 +287,7 @@ void RxDma::landed(uint64_t op_address, uint64_t, uint64_t, uint64_t) {
   uint64_t event_address = 0;
   const bool written = write_payload(*op);
   if (!written || !nic_.event_queue->slot_address(*vi, op->event_idx, event_address) ||
-      !nic_.pcie_link->memory_write(event_address, &op->in.event, PST_EVENT_BYTES)) {
+      nic_.pcie_link->memory_write(event_address, &op->in.event, PST_EVENT_BYTES, vi->id) != DmaResult::kOk) {
     const uint32_t event_idx = op->event_idx;
     const uint32_t first_idx = op->first_idx;
     drop(*vi, op, PST_DROP_REASON_RX_DMA_FAULT);

@@ -54,6 +54,7 @@ TxOp* TxDma::new_op() {
   TxOp* op = free_ops_.back();
   free_ops_.pop_back();
   op->drop_reason = -1;
+  op->read_fate = DmaResult::kOk;
   op->bytes = 0;
   op->checksum_l3 = op->checksum_l4 = op->timestamp = op->complete = op->vlan_insert = op->loopback = false;
   op->segments.clear();
@@ -81,13 +82,14 @@ void TxDma::kick() {
     ready_.pop_front();
     if (vi == nullptr) continue;
     vi->tx_queued = false;
+    if (vi->tx_read_lost) continue;  // it halts when the read times out
     if (vi->rate_limit_mbps != 0 && vi->tx_rate_ready_ps > Agenda::now_ps()) {
       vi->tx_queued = true;
       nic_.agenda->at<&TxDma::rate_limit_over>(vi->tx_rate_ready_ps, this, vi->id, vi->epoch);
       continue;
     }
     Take take = Take::kTaken;
-    for (uint32_t turn = 0; turn < vi->weight && take == Take::kTaken; ++turn) take = take_packet(*vi);
+    for (uint32_t turn = 0; turn < vi->weight && take == Take::kTaken && !vi->tx_read_lost; ++turn) take = take_packet(*vi);
     if (vi->state != ViState::kRunning) continue;
     if (take == Take::kTaken && !vi->tx_queued) {
       vi->tx_queued = true;
@@ -169,15 +171,18 @@ bool TxDma::translate_fragments(Vi& vi, uint32_t first_idx, TxOp& op) {
   return true;
 }
 
-uint64_t TxDma::post_reads(Vi& vi, uint32_t first_idx, const TxOp& op) {
+uint64_t TxDma::post_reads(Vi& vi, uint32_t first_idx, TxOp& op) {
   const uint64_t earliest_ps = Agenda::now_ps() + processing_ps_;
   uint64_t landing_ps = last_landing_ps_;
   for (uint32_t idx = first_idx; idx != op.end_idx; ++idx) {
     const pst_tx_desc& desc = vi.tx_cache.at(idx);
     if (pst_tx_desc_get_type(&desc) != PST_TX_DESC_TYPE_DATA) continue;
-    landing_ps =
-        std::max(landing_ps, nic_.pcie_link->post_read(earliest_ps, pst_tx_desc_get_address(&desc),
-                                                       static_cast<uint32_t>(pst_tx_desc_get_length_bytes(&desc))));
+    const ReadPlan read =
+        nic_.pcie_link->post_read(earliest_ps, pst_tx_desc_get_address(&desc),
+                                  static_cast<uint32_t>(pst_tx_desc_get_length_bytes(&desc)), vi.id);
+    landing_ps = std::max(landing_ps, read.landing_ps);
+    if (read.fate == DmaResult::kTimeout) vi.tx_read_lost = true;
+    if (op.read_fate == DmaResult::kOk) op.read_fate = read.fate;
   }
   return landing_ps;
 }
@@ -211,8 +216,9 @@ TxDma::Take TxDma::take_packet(Vi& vi) {
   op->vi_id = vi.id;
   op->epoch = vi.epoch;
   ++vi.tx_in_flight_count;
-  last_landing_ps_ =
+  const uint64_t landing_ps =
       op->drop_reason >= 0 ? std::max(last_landing_ps_, Agenda::now_ps()) : post_reads(vi, first_idx, *op);
+  if (!vi.tx_read_lost) last_landing_ps_ = landing_ps;  // other VIs do not wait for an answer that never comes
   vi.tx_cache.head_idx = op->end_idx;
   buffered_bytes_ += op->bytes;
   if (vi.rate_limit_mbps != 0) {
@@ -222,7 +228,7 @@ TxDma::Take TxDma::take_packet(Vi& vi) {
     op->frame = nic_.frame_pool->take(op->bytes);
     stamp(vi, *op);
   }
-  nic_.agenda->at<&TxDma::payload_arrived>(last_landing_ps_, this, reinterpret_cast<uint64_t>(op));
+  nic_.agenda->at<&TxDma::payload_arrived>(landing_ps, this, reinterpret_cast<uint64_t>(op));
   return Take::kTaken;
 }
 
@@ -243,13 +249,15 @@ void TxDma::stamp(Vi& vi, TxOp& op) {
   stamps[static_cast<size_t>(sim::Stage::kDoorbellArrive)] = vi.tx_doorbells.arrival_ps(op.end_idx);
 }
 
-bool TxDma::read_payload(TxOp& op) {
+DmaResult TxDma::read_payload(TxOp& op) {
   uint8_t* position = op.frame->bytes.data();
   for (const DmaSegment& segment : op.segments) {
-    if (!nic_.pcie_link->memory_read(segment.host_address, position, segment.bytes)) return false;
+    const DmaResult result =
+        nic_.pcie_link->memory_read(segment.host_address, position, segment.bytes, op.read_fate, op.vi_id);
+    if (result != DmaResult::kOk) return result;
     position += segment.bytes;
   }
-  return true;
+  return DmaResult::kOk;
 }
 
 void TxDma::drop_on_halt(TxOp* op) {
@@ -264,13 +272,14 @@ void TxDma::payload_arrived(uint64_t op_address, uint64_t, uint64_t, uint64_t) {
   TxOp* op = reinterpret_cast<TxOp*>(op_address);
   Vi* vi = nic_.vi_table->running(op->vi_id);
   if (vi == nullptr || vi->epoch != op->epoch) return drop_on_halt(op);
-  if (op->drop_reason < 0 && !read_payload(*op)) {
+  const DmaResult result = op->drop_reason < 0 ? read_payload(*op) : DmaResult::kOk;
+  if (result != DmaResult::kOk) {
     nic_.statistics->drop(PST_DROP_REASON_TX_DMA_FAULT);
     ++vi->counters.drops;
     const uint32_t end_idx = op->end_idx;
     buffered_bytes_ -= op->bytes;
     release(op);
-    nic_.vi_table->halt(*vi, PST_ERROR_SOURCE_TX, PST_ERROR_CODE_DMA_FAULT, end_idx - 1);
+    nic_.vi_table->halt(*vi, PST_ERROR_SOURCE_TX, dma_error_code(result), end_idx - 1);
     return kick();
   }
   if (op->drop_reason < 0) finish_frame(*vi, *op);

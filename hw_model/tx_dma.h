@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "contract/gen/pst_contract.h"
+#include "hw_model/dma_result.h"
 #include "hw_model/nic_blocks.h"
 #include "hw_model/translation.h"
 #include "sim/ethernet_frame.h"
@@ -25,6 +26,7 @@ struct TxOp {
   uint32_t end_idx = 0;  // TX ring index after its last descriptor
   uint32_t bytes = 0;    // sum of its fragments
   int drop_reason = -1;  // PST_DROP_REASON_*: the packet completes but does not leave
+  DmaResult read_fate = DmaResult::kOk;  // of its payload reads together
   bool checksum_l3 = false, checksum_l4 = false, timestamp = false, complete = false, vlan_insert = false;
   uint16_t vlan_tci = 0;
   bool loopback = false;
@@ -57,9 +59,9 @@ class TxDma {
   Take gather(Vi& vi, TxOp& op, uint32_t& error_code);
   bool add_fragment(const pst_tx_desc& desc, TxOp& op, bool first, uint32_t& error_code);
   bool translate_fragments(Vi& vi, uint32_t first_idx, TxOp& op);
-  uint64_t post_reads(Vi& vi, uint32_t first_idx, const TxOp& op);
+  uint64_t post_reads(Vi& vi, uint32_t first_idx, TxOp& op);
   void payload_arrived(uint64_t op, uint64_t, uint64_t, uint64_t);
-  bool read_payload(TxOp& op);
+  DmaResult read_payload(TxOp& op);
   void finish_frame(Vi& vi, TxOp& op);
   [[nodiscard]] bool source_granted(const Vi& vi, const uint8_t* frame, const ParsedFrame& parsed) const;
   static uint32_t skip_packet(Vi& vi);

@@ -110,6 +110,7 @@ struct Vi {
   uint32_t tx_in_flight_count = 0;  // packets taken and not completed
   bool tx_queued = false;           // in the scheduler's list
   bool tx_event_pending = false;    // a TX event waits for space (policy STALL)
+  bool tx_read_lost = false;        // a payload read got no answer: nothing more is taken, the VI halts
   uint64_t tx_rate_ready_ps = 0;    // rate limit: not before
   TxDoorbellLog tx_doorbells;       // for the stage stamps
 

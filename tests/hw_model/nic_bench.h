@@ -85,7 +85,9 @@ class Node : public sc_core::sc_module,
   void vi_started(uint32_t vi_id) override { started.push_back(vi_id); }
   void vi_stopped(uint32_t vi_id) override { stopped.push_back(vi_id); }
   void deliver(const sim::FramePtr& frame) override;
-  void set_link(bool) override {}
+  void set_link(bool up) override {
+    if (peer != nullptr) peer->nic.wire_export->set_link(up);
+  }
   void b_transport(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) override;
   tlm::tlm_sync_enum nb_transport_fw(tlm::tlm_generic_payload&, tlm::tlm_phase&, sc_core::sc_time&) override {
     return tlm::TLM_COMPLETED;
