@@ -133,9 +133,9 @@ class VirtualHost : private stack::PortAuthority, private stack::Waker {
 
   unsigned active_threads_ = 0;
   unsigned waiting_threads_ = 0;
-  uint32_t device_event_idx_ = 0;  // the event queue as it was when the device last gave a sign of life
-  uint64_t device_seen_ns_ = 0;    // when that was
-  std::string device_error_;       // what it said when it was asked
+  uint32_t device_event_idx_ = 0;              // the event queue as it was when the device last gave a sign of life
+  uint64_t device_seen_ns_ = 0;                // when that was
+  std::string device_error_;                   // what it said when it was asked
   bool admin_busy_ = false;                    // the resource manager is single-threaded
   std::multimap<PortKey, uint32_t> bindings_;  // binding ids
   std::vector<PortKey> released_;              // not yet told to the resource manager

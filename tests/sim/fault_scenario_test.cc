@@ -35,11 +35,12 @@ void expect_error(const std::string& nic_a, const std::string& nic_b, const std:
   EXPECT_NE(error.find(part), std::string::npos) << error;
 }
 
-// --- survived ---------------------------------------------------------------------------------------------------------
+// --- survived
+// ---------------------------------------------------------------------------------------------------------
 
 TEST(FaultScenarioTest, TransferSurvivesDamagedFrames) {
-  const Json json = run_here(
-      scenario_with("fault.bad_fcs_probability = 0.02\n", "fault.bad_fcs_probability = 0.02\n", kTransfer));
+  const Json json =
+      run_here(scenario_with("fault.bad_fcs_probability = 0.02\n", "fault.bad_fcs_probability = 0.02\n", kTransfer));
   EXPECT_EQ(json["workloads"][0]["counts"]["received_bytes"], 1'048'576);
   EXPECT_GT(nic_count(json, 1, "faults.bad_fcs"), 0u);
   EXPECT_EQ(nic_count(json, 1, "faults.bad_fcs"), nic_count(json, 1, "drops.RX_BAD_FCS"));
@@ -77,13 +78,14 @@ TEST(FaultScenarioTest, RandomFaultsAreSurvivedTheSameWayTwice) {
 }
 
 TEST(FaultScenarioTest, PauseFramesDoNotBreakATransfer) {
-  const Json json = run_here(
-      scenario_with("fault.pause_period_ns = 200000\nfault.pause_quanta = 500\n", "", kTransfer));
+  const Json json =
+      run_here(scenario_with("fault.pause_period_ns = 200000\nfault.pause_quanta = 500\n", "", kTransfer));
   EXPECT_EQ(json["workloads"][0]["counts"]["received_bytes"], 1'048'576);
   EXPECT_GT(nic_count(json, 0, "faults.pause_frame"), 0u);
 }
 
-// --- not survived -----------------------------------------------------------------------------------------------------
+// --- not survived
+// -----------------------------------------------------------------------------------------------------
 
 TEST(FaultScenarioTest, PoisonedReadOfASenderIsNamed) {
   expect_error("fault.poisoned_probability = 0.001\nfault.dma_vi = 0\n", "", "VI 0 halted: POISONED");
@@ -126,8 +128,8 @@ TEST(FaultScenarioTest, CardThatIsPulledOutWhileItsHostStartsIsReported) {
 }
 
 TEST(FaultScenarioTest, PoisonedAdminCommandIsReported) {
-  const std::string error = error_of(scenario_with("fault.poisoned_probability = 1\nfault.dma_vi = -2\n", "",
-                                                   "kind = \"udp_pingpong\"\ncount = 1\n"));
+  const std::string error = error_of(
+      scenario_with("fault.poisoned_probability = 1\nfault.dma_vi = -2\n", "", "kind = \"udp_pingpong\"\ncount = 1\n"));
   EXPECT_NE(error.find("POISONED"), std::string::npos) << error;
 }
 
