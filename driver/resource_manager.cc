@@ -80,7 +80,11 @@ void ResourceManager::abandon() {
 }
 
 Result<uint64_t> ResourceManager::read_register(uint32_t offset, unsigned width_bytes) {
-  return function_.bar_read(PST_BAR_FUNCTION, offset, width_bytes);
+  Result<uint64_t> value = function_.bar_read(PST_BAR_FUNCTION, offset, width_bytes);
+  if (value && *value == ~uint64_t{0} >> (64 - 8 * width_bytes)) {  // no register of BAR0 reads like that
+    return Error{ENODEV, fmt::format("the device is gone: its register at {:#x} reads as all ones", offset)};
+  }
+  return value;
 }
 
 // Lets the function decode memory accesses and send DMA and MSI-X.

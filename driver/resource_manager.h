@@ -103,6 +103,8 @@ class ResourceManager {
 
   [[nodiscard]] Result<PortStatistics> read_statistics();
   [[nodiscard]] Result<bool> link_up();
+  // Is the device still there and in the state that this object left it in? See AdminQueue::check_device.
+  [[nodiscard]] Status check_device() { return admin_.check_device(); }
 
  private:
   struct ViRecord {

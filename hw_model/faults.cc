@@ -47,9 +47,9 @@ Faults::Faults(NicBlocks& nic)
                                    kNoFault, kAllVis, kAdminOnly, PST_LIMIT_VI_COUNT_MAX - 1})),
       poisoned_{add_probability("poisoned_probability", "Per DMA read: its data come back poisoned."), {}},
       timeout_{add_probability("completion_timeout_probability", "Per DMA read: no completion comes."), {}},
-      completion_timeout_ns_(nic.properties->add(
-          {"fault.completion_timeout_ns", "ns", "How long the device waits for a completion.",
-           "published: PCIe Base Specification 2.8, not below 10 ms as a rule", 10e6, 50e3, 64e9})),
+      completion_timeout_ns_(
+          nic.properties->add({"fault.completion_timeout_ns", "ns", "How long the device waits for a completion.",
+                               "published: PCIe Base Specification 2.8, not below 10 ms as a rule", 10e6, 50e3, 64e9})),
       unmapped_read_{add_probability("unmapped_read_probability", "Per DMA read: the host does not answer there."), {}},
       unmapped_write_{add_probability("unmapped_write_probability", "Per DMA write: the host does not answer there."),
                       {}},
@@ -59,10 +59,10 @@ Faults::Faults(NicBlocks& nic)
                                           "assumed: a congested root complex", 100e3, 0, kTimeMaxNs})),
       context_ecc_{add_probability("context_ecc_probability", "Per doorbell: uncorrectable error in the VI's context."),
                    {}},
-      context_ecc_vi_(add("context_ecc_vi", "", "VI whose context fails at context_ecc_at_ns.", 0,
-                          PST_LIMIT_VI_COUNT_MAX - 1)),
-      link_down_ns_(nic.properties->add({"fault.link_down_ns", "ns", "How long the link stays down.",
-                                         "assumed: a short flap", 1e6, 1, kTimeMaxNs})),
+      context_ecc_vi_(
+          add("context_ecc_vi", "", "VI whose context fails at context_ecc_at_ns.", 0, PST_LIMIT_VI_COUNT_MAX - 1)),
+      link_down_ns_(nic.properties->add(
+          {"fault.link_down_ns", "ns", "How long the link stays down.", "assumed: a short flap", 1e6, 1, kTimeMaxNs})),
       link_down_jitter_ns_(add_time("link_down_jitter_ns", "Each outage begins up to this much later, at random.")),
       bad_fcs_{add_probability("bad_fcs_probability", "Per arriving frame: it is damaged."), {}},
       pause_quanta_(nic.properties->add({"fault.pause_quanta", "quanta", "Pause time in each frame, of 512 bit times.",
@@ -165,9 +165,10 @@ Faults::Message Faults::draw_message_fate() {
   return msix_delayed_.hit() ? Message::kDelayed : Message::kDelivered;
 }
 
-void Faults::message_hit(Message fate, uint32_t vector) {
-  report(fate == Message::kLost ? sim::FaultKind::kMsixLost : sim::FaultKind::kMsixDelayed, sim::InjectedFault::kNoVi,
-         vector);
+void Faults::message_lost(uint32_t vector) { report(sim::FaultKind::kMsixLost, sim::InjectedFault::kNoVi, vector); }
+
+void Faults::message_held_up(uint64_t duration_ps) {
+  report(sim::FaultKind::kMsixDelayed, sim::InjectedFault::kNoVi, duration_ps / 1000);
 }
 
 void Faults::draw_context_error(Vi& vi) {

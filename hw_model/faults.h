@@ -45,7 +45,9 @@ class Faults {
   enum class Message : uint8_t { kDelivered, kLost, kDelayed };
   [[nodiscard]] Message message_fate() { return messages_armed_ ? draw_message_fate() : Message::kDelivered; }
   [[nodiscard]] uint64_t message_delay_ps() const { return message_delay_ps_; }
-  void message_hit(Message fate, uint32_t vector);
+  // At the time at which the message would have arrived.
+  void message_lost(uint32_t vector);
+  void message_held_up(uint64_t duration_ps);
 
   // --- doorbell: may halt the VI that a doorbell is for.
   void doorbell_rung(Vi& vi) {

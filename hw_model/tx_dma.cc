@@ -89,7 +89,8 @@ void TxDma::kick() {
       continue;
     }
     Take take = Take::kTaken;
-    for (uint32_t turn = 0; turn < vi->weight && take == Take::kTaken && !vi->tx_read_lost; ++turn) take = take_packet(*vi);
+    for (uint32_t turn = 0; turn < vi->weight && take == Take::kTaken && !vi->tx_read_lost; ++turn)
+      take = take_packet(*vi);
     if (vi->state != ViState::kRunning) continue;
     if (take == Take::kTaken && !vi->tx_queued) {
       vi->tx_queued = true;
@@ -177,9 +178,8 @@ uint64_t TxDma::post_reads(Vi& vi, uint32_t first_idx, TxOp& op) {
   for (uint32_t idx = first_idx; idx != op.end_idx; ++idx) {
     const pst_tx_desc& desc = vi.tx_cache.at(idx);
     if (pst_tx_desc_get_type(&desc) != PST_TX_DESC_TYPE_DATA) continue;
-    const ReadPlan read =
-        nic_.pcie_link->post_read(earliest_ps, pst_tx_desc_get_address(&desc),
-                                  static_cast<uint32_t>(pst_tx_desc_get_length_bytes(&desc)), vi.id);
+    const ReadPlan read = nic_.pcie_link->post_read(earliest_ps, pst_tx_desc_get_address(&desc),
+                                                    static_cast<uint32_t>(pst_tx_desc_get_length_bytes(&desc)), vi.id);
     landing_ps = std::max(landing_ps, read.landing_ps);
     if (read.fate == DmaResult::kTimeout) vi.tx_read_lost = true;
     if (op.read_fate == DmaResult::kOk) op.read_fate = read.fate;

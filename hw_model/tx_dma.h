@@ -23,9 +23,9 @@ struct ParsedFrame;
 struct TxOp {
   uint32_t vi_id = 0;
   uint32_t epoch = 0;
-  uint32_t end_idx = 0;  // TX ring index after its last descriptor
-  uint32_t bytes = 0;    // sum of its fragments
-  int drop_reason = -1;  // PST_DROP_REASON_*: the packet completes but does not leave
+  uint32_t end_idx = 0;                  // TX ring index after its last descriptor
+  uint32_t bytes = 0;                    // sum of its fragments
+  int drop_reason = -1;                  // PST_DROP_REASON_*: the packet completes but does not leave
   DmaResult read_fate = DmaResult::kOk;  // of its payload reads together
   bool checksum_l3 = false, checksum_l4 = false, timestamp = false, complete = false, vlan_insert = false;
   uint16_t vlan_tci = 0;

@@ -86,6 +86,9 @@ class VirtualHost : private stack::PortAuthority, private stack::Waker {
   // Waits until one of the POLL* bits is set.
   [[nodiscard]] bool wait_ready(int endpoint, uint32_t poll_bits, uint64_t deadline_ns);
 
+  // Why the stack is down, for a person; empty while it is not.
+  [[nodiscard]] std::string device_problem() const;
+
   [[nodiscard]] stack::Stack& stack() { return *stack_; }
   [[nodiscard]] ResourceManager& resources() { return resources_; }
   [[nodiscard]] uint32_t vi_id() const { return grant_.vi_id; }
@@ -110,6 +113,7 @@ class VirtualHost : private stack::PortAuthority, private stack::Waker {
 
   [[nodiscard]] Status make_stack();
   void release_ports();
+  void watch_device();
   void sleep(uint64_t deadline_ns, const std::function<bool()>& ready);
   void note_local_port(int endpoint);
 
@@ -129,6 +133,9 @@ class VirtualHost : private stack::PortAuthority, private stack::Waker {
 
   unsigned active_threads_ = 0;
   unsigned waiting_threads_ = 0;
+  uint32_t device_event_idx_ = 0;              // the event queue as it was when the device last gave a sign of life
+  uint64_t device_seen_ns_ = 0;                // when that was
+  std::string device_error_;                   // what it said when it was asked
   bool admin_busy_ = false;                    // the resource manager is single-threaded
   std::multimap<PortKey, uint32_t> bindings_;  // binding ids
   std::vector<PortKey> released_;              // not yet told to the resource manager

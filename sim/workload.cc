@@ -98,7 +98,9 @@ void spawn_on(const WorkloadStatePtr& state, VirtualHost& host, const std::strin
 }
 
 std::string failure(const VirtualHost& host, const char* what, int error) {
-  return fmt::format("host {}: {}: {}", host.name(), what, std::strerror(error < 0 ? -error : error));
+  const std::string problem = host.device_problem();
+  return fmt::format("host {}: {}: {}{}", host.name(), what, std::strerror(error < 0 ? -error : error),
+                     problem.empty() ? "" : " (" + problem + ")");
 }
 
 std::string await_server(WorkloadState& state, VirtualHost& host) {
