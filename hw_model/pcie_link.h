@@ -9,7 +9,6 @@
 #include <tlm>
 #include <vector>
 
-#include "hw_model/agenda.h"
 #include "hw_model/nic_blocks.h"
 #include "hw_model/pcie_properties.h"
 #include "hw_model/pcie_timeline.h"
@@ -29,11 +28,9 @@ class PcieLink : public tlm::tlm_fw_transport_if<>, public tlm::tlm_bw_transport
   // return in another order than they were posted in. A relaxed write (payload) may become visible before earlier
   // writes if the link allows it; any other write (events, interrupts) is visible after all earlier ones (R3).
   uint64_t post_write(uint64_t earliest_ps, uint64_t address, uint32_t bytes, bool relaxed = false) {
-    timeline_.advance(Agenda::now_ps());
     return timeline_.write(earliest_ps, address, bytes, relaxed);
   }
   uint64_t post_read(uint64_t earliest_ps, uint64_t address, uint32_t bytes) {
-    timeline_.advance(Agenda::now_ps());
     return timeline_.read(earliest_ps, address, bytes);
   }
   [[nodiscard]] uint64_t quiesce_ps() const { return timeline_.quiesce_ps(); }
