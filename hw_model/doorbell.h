@@ -23,7 +23,7 @@ class Doorbell {
   void clear_window(uint32_t vi_id);
 
   void write(uint64_t offset, unsigned width_bytes, uint64_t value);
-  // A burst into the PIO page of a window, as one posted write brings it; any offset and length within the page.
+  // What one posted write brings into the PIO page of a window: any offset and length within the page.
   void write_pio(uint64_t offset, const uint8_t* data, uint32_t bytes);
   [[nodiscard]] uint64_t read(uint64_t offset, unsigned width_bytes) const;
 

@@ -16,10 +16,15 @@ namespace postern::hw_model {
 
 namespace {
 constexpr uint32_t kBurstBytesMax = 4096;  // a BAR access stays within a page
-constexpr uint32_t kRegisterBytesMax = 8;
 
 // A burst reaches the registers in words.
 uint32_t word_bytes(uint32_t left) { return left >= 8 ? 8 : left >= 4 ? 4 : 1; }
+
+uint64_t bar_offset(uint64_t address) { return address & ((1ull << sim::kBarShift) - 1); }
+
+bool in_pio_page(uint64_t address) {
+  return address >> sim::kBarShift == PST_BAR_VI && address % PST_VI_WINDOW_STRIDE >= PST_VI_PIO_PAGE_OFFSET;
+}
 }  // namespace
 
 PcieLink::PcieLink(NicBlocks& nic, tlm::tlm_initiator_socket<64>& dma_socket)
@@ -54,7 +59,6 @@ void PcieLink::append_counters(std::vector<sim::Counter>& counters) const {
 }
 
 ReadPlan PcieLink::post_read(uint64_t earliest_ps, uint64_t address, uint32_t bytes, uint32_t vi_id) {
-  timeline_.advance(Agenda::now_ps());
   const DmaResult fate = nic_.faults->read_fate(vi_id);
   if (fate == DmaResult::kTimeout) {
     return {timeline_.lost_read(earliest_ps, address, bytes, nic_.faults->completion_timeout_ps()), fate};
@@ -106,9 +110,8 @@ void PcieLink::plan_burst(uint64_t arrival_ps, uint64_t address, const unsigned 
 
 void PcieLink::host_burst(uint64_t address, uint64_t burst_idx, uint64_t, uint64_t) {
   const std::vector<uint8_t>& data = bursts_[burst_idx];
-  const uint64_t offset = address & ((1ull << sim::kBarShift) - 1);
-  if (address >> sim::kBarShift == PST_BAR_VI && offset % PST_VI_WINDOW_STRIDE >= PST_VI_PIO_PAGE_OFFSET) {
-    nic_.doorbell->write_pio(offset, data.data(), static_cast<uint32_t>(data.size()));
+  if (in_pio_page(address)) {
+    nic_.doorbell->write_pio(bar_offset(address), data.data(), static_cast<uint32_t>(data.size()));
   } else {
     for (uint32_t position = 0; position < data.size();) {
       const uint32_t width = word_bytes(static_cast<uint32_t>(data.size()) - position);
@@ -122,12 +125,13 @@ void PcieLink::host_burst(uint64_t address, uint64_t burst_idx, uint64_t, uint64
 }
 
 void PcieLink::write_bar(uint64_t address, uint64_t value, unsigned width_bytes) {
-  const uint64_t offset = address & ((1ull << sim::kBarShift) - 1);
+  const uint64_t offset = bar_offset(address);
   switch (address >> sim::kBarShift) {
     case PST_BAR_FUNCTION:
       return nic_.function_registers->write(offset, width_bytes, value);
     case PST_BAR_VI:
-      return nic_.doorbell->write(offset, width_bytes, value);
+      if (!in_pio_page(address)) return nic_.doorbell->write(offset, width_bytes, value);
+      return nic_.doorbell->write_pio(offset, reinterpret_cast<const uint8_t*>(&value), width_bytes);
     case PST_BAR_MSIX:
       return nic_.msix->write(offset, width_bytes, value);
     default:
@@ -136,7 +140,7 @@ void PcieLink::write_bar(uint64_t address, uint64_t value, unsigned width_bytes)
 }
 
 uint64_t PcieLink::read_bar(uint64_t address, unsigned width_bytes) {
-  const uint64_t offset = address & ((1ull << sim::kBarShift) - 1);
+  const uint64_t offset = bar_offset(address);
   switch (address >> sim::kBarShift) {
     case PST_BAR_FUNCTION:
       return nic_.function_registers->read(offset, width_bytes);
@@ -165,7 +169,7 @@ void PcieLink::b_transport(tlm::tlm_generic_payload& payload, sc_core::sc_time& 
   }
   if (payload.is_write()) {
     const uint64_t arrival = timeline_.host_request(start, bytes);
-    if (bytes == kRegisterBytesMax || bytes <= kRegisterBytesMax / 2) {
+    if (bytes == 4 || bytes == 8) {
       uint64_t value = 0;
       std::memcpy(&value, data, bytes);
       nic_.agenda->at<&PcieLink::host_write>(arrival, this, payload.get_address(), value, bytes);

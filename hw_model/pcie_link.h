@@ -9,7 +9,6 @@
 #include <tlm>
 #include <vector>
 
-#include "hw_model/agenda.h"
 #include "hw_model/dma_result.h"
 #include "hw_model/nic_blocks.h"
 #include "hw_model/pcie_properties.h"
@@ -37,7 +36,6 @@ class PcieLink : public tlm::tlm_fw_transport_if<>, public tlm::tlm_bw_transport
   // return in another order than they were posted in. A relaxed write (payload) may become visible before earlier
   // writes if the link allows it; any other write (events, interrupts) is visible after all earlier ones (R3).
   uint64_t post_write(uint64_t earliest_ps, uint64_t address, uint32_t bytes, bool relaxed = false) {
-    timeline_.advance(Agenda::now_ps());
     return timeline_.write(earliest_ps, address, bytes, relaxed);
   }
   // vi_id: whose read it is (an injected fault may be for one VI); kNoVi for the admin queue.

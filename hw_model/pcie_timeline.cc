@@ -47,34 +47,24 @@ void LinkCalendar::reset() {
   floor_ps_ = 0;
 }
 
-void LinkCalendar::forget_before(uint64_t now_ps) {
-  while (count_ > 0 && at(0).end_ps <= now_ps) {
-    ++head_;
-    --count_;
-  }
-}
-
 void LinkCalendar::extend(uint64_t duration_ps) {
   if (count_ > 0) at(count_ - 1).end_ps += duration_ps;
 }
 
 void LinkCalendar::insert(uint32_t position, const Interval& interval) {
   if (count_ == kCapacity) {
-    floor_ps_ = at(0).end_ps;
-    ++head_;
-    --count_;
-    if (position > 0) --position;
+    if (position == 0) {
+      floor_ps_ = interval.end_ps;
+      return;
+    }
+    forget_first();
+    --position;
   }
   for (uint32_t i = count_++; i > position; --i) at(i) = at(i - 1);
   at(position) = interval;
 }
 
-uint64_t LinkCalendar::reserve(uint64_t earliest_ps, uint64_t duration_ps) {
-  uint64_t start_ps = std::max(earliest_ps, floor_ps_);
-  if (count_ == 0 || start_ps > at(count_ - 1).end_ps) {
-    insert(count_, {start_ps, start_ps + duration_ps});
-    return start_ps + duration_ps;
-  }
+uint64_t LinkCalendar::reserve_between(uint64_t start_ps, uint64_t duration_ps) {
   uint32_t low = 0, high = count_ - 1;  // the first interval that ends at start or later
   while (low < high) {
     const uint32_t middle = (low + high) / 2;
@@ -163,11 +153,6 @@ void PcieTimeline::reset() {
   posted_sent_ps_ = read_sent_ps_ = last_commit_ps_ = host_posted_sent_ps_ = host_read_sent_ps_ = 0;
   host_debt_ps_ = last_landing_ps_ = lost_until_ps_ = 0;
   counts_ = PcieCounts();
-}
-
-void PcieTimeline::advance(uint64_t now_ps) {
-  upstream_.forget_before(now_ps);
-  downstream_.forget_before(now_ps);
 }
 
 uint64_t PcieTimeline::upstream(uint64_t earliest_ps, uint64_t bytes) {

@@ -54,9 +54,14 @@ class LinkCalendar {
   LinkCalendar() : ring_(kCapacity) {}
   void reset();
   // Occupies duration_ps from earliest_ps on or later; returns the end.
-  uint64_t reserve(uint64_t earliest_ps, uint64_t duration_ps);
-  // Nothing will be reserved before now_ps any more.
-  void forget_before(uint64_t now_ps);
+  uint64_t reserve(uint64_t earliest_ps, uint64_t duration_ps) {
+    const uint64_t start_ps = earliest_ps > floor_ps_ ? earliest_ps : floor_ps_;
+    if (count_ == 0) return append(start_ps, duration_ps);
+    Interval& last = at(count_ - 1);
+    if (start_ps > last.end_ps) return append(start_ps, duration_ps);
+    if (start_ps >= last.start_ps) return last.end_ps += duration_ps;
+    return reserve_between(start_ps, duration_ps);
+  }
   // Lengthens the last occupation.
   void extend(uint64_t duration_ps);
 
@@ -65,8 +70,22 @@ class LinkCalendar {
     uint64_t start_ps;
     uint64_t end_ps;
   };
-  static constexpr uint32_t kCapacity = 1024;  // more planned ahead: the gap after the oldest one closes
+  static constexpr uint32_t kCapacity = 1024;     // more planned ahead: the gaps before the oldest ones close
+  static constexpr uint32_t kKept = 16;           // of those that are over
+  static constexpr uint64_t kOverPs = 2'000'000;  // nothing is requested so much later than it could have been sent
   Interval& at(uint32_t i) { return ring_[(head_ + i) % kCapacity]; }
+  uint64_t append(uint64_t start_ps, uint64_t duration_ps) {
+    while (count_ > kKept && at(0).end_ps + kOverPs < start_ps) forget_first();
+    if (count_ == kCapacity) forget_first();
+    at(count_++) = {start_ps, start_ps + duration_ps};
+    return start_ps + duration_ps;
+  }
+  void forget_first() {
+    floor_ps_ = at(0).end_ps;
+    ++head_;
+    --count_;
+  }
+  uint64_t reserve_between(uint64_t start_ps, uint64_t duration_ps);
   void insert(uint32_t position, const Interval& interval);
 
   std::vector<Interval> ring_;
@@ -119,8 +138,6 @@ class PcieTimeline {
  public:
   void configure(const PcieParameters& parameters);
   void reset();
-  // Simulated time has reached now_ps: keeps the calendars short. Optional.
-  void advance(uint64_t now_ps);
 
   // A posted write of bytes at address (address counts for alignment only); returns when all of it is visible in host
   // memory: not before any earlier write, unless relaxed (and the link's relaxed_ordering is on).

@@ -19,6 +19,9 @@ struct CpuCosts {
   double sleep_entry_ns = 1000;       // system call and switch away
   double config_access_ns = 1000;     // a configuration space access through the host bridge
   double pio_byte_ns = 0.1;           // write-combined stores into the PIO page
+  // Lines of 64 bytes that gather stores into a PIO page before they leave, each as one write. 0: no write combining,
+  // each store of 8 bytes is a write of its own.
+  uint32_t write_combining_lines = 10;
 };
 
 }  // namespace postern::sim

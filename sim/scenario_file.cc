@@ -116,6 +116,8 @@ void read_cpu(const toml::table& table, CpuCosts& costs, TomlErrors& errors) {
   for (const auto& entry : keys) {
     entry.value = reader.number(entry.key, entry.value, 0, 1e9);
   }
+  costs.write_combining_lines =
+      static_cast<uint32_t>(reader.integer("write_combining_lines", costs.write_combining_lines, 0, 64));
   costs.poll_ns = std::max(costs.poll_ns, 1.0);  // a loop of polls must take time
   costs.empty_call_ns = std::max(costs.empty_call_ns, 1.0);
   reader.finish();

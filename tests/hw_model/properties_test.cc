@@ -66,6 +66,42 @@ TEST(PropertiesTest, AnUnknownNameIsAnErrorAndChangesNothing) {
   EXPECT_FALSE(changed);
 }
 
+// Primes and lets a timer fire every 500 ns for 40 us; returns the least time between two interrupts.
+uint64_t shortest_gap_ns(Node& a, TestVi& vi) {
+  run_ns(20'000);  // what the VI before was still waiting for
+  a.interrupts.clear();
+  for (int i = 0; i < 40; ++i) {
+    vi.prime();
+    vi.doorbell(PST_VI_TIMER_OFFSET, 500 | static_cast<uint64_t>(i + 1) << 32, 8);
+    run_ns(1000);
+    while (vi.next_event()) vi.return_space();
+  }
+  uint64_t shortest_ps = ~0ull;
+  EXPECT_GE(a.interrupts.size(), 3u);
+  for (size_t i = 1; i < a.interrupts.size(); ++i) {
+    shortest_ps = std::min(shortest_ps, a.interrupts[i].time_ps - a.interrupts[i - 1].time_ps);
+  }
+  return shortest_ps / 1000;
+}
+
+TEST(PropertiesTest, TheHoldOffPropertyCountsForVisThatAskForNone) {
+  FreshKernel kernel;
+  Node a("a", kMacA);
+  a.enable_admin();
+  ViOptions options;
+  options.vector = 5;
+  TestVi before(a, 0, options);
+  ASSERT_TRUE(a.nic.set_property("event_queue.holdoff_ns", 10'000));
+  TestVi unasked(a, 1, options);
+  options.holdoff_ns = 3'000;
+  TestVi asked(a, 2, options);
+  EXPECT_LT(shortest_gap_ns(a, before), 1'500u);
+  EXPECT_GE(shortest_gap_ns(a, unasked), 10'000u);
+  const uint64_t gap_ns = shortest_gap_ns(a, asked);
+  EXPECT_GE(gap_ns, 3'000u);
+  EXPECT_LT(gap_ns, 5'000u);
+}
+
 TEST(PropertiesTest, EveryPropertyOfTheNicIsTypedDocumentedAndHasASource) {
   FreshKernel kernel;
   Node a("a", kMacA);

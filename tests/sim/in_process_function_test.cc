@@ -84,6 +84,60 @@ TEST_F(InProcessFunctionTest, AWriteIsPostedAndCostsOnlyTheProcessor) {
   });
 }
 
+// Writes on the link for 300 bytes from offset 32 of a PIO page and then a doorbell.
+uint64_t tlps_of_pio(uint32_t write_combining_lines) {
+  Simulation::Options options;
+  options.topology = default_topology();
+  options.costs.write_combining_lines = write_combining_lines;
+  auto simulation = Simulation::create(options).value();
+  const auto tlps = [&] {
+    for (const NamedCount& c : simulation->nic_counters(0)) {
+      if (c.name == "pcie.host_posted_tlps") return c.value;
+    }
+    return uint64_t{0};
+  };
+  uint64_t stored = 0, rung = 0;
+  simulation->spawn("body", [&] {
+    ASSERT_TRUE(simulation->function(0).config_write(pci::kCommand, 2, pci::kCommandMemory).ok());
+    auto window = simulation->function(0).open_window(0).value();
+    const std::vector<uint8_t> frame(300, 7);
+    window->write_pio(32, frame.data(), frame.size());
+    stored = tlps();
+    window->write_doorbell(PST_VI_TX_DOORBELL_OFFSET, 1);
+    rung = tlps();
+  });
+  simulation->run(kRunNs);
+  EXPECT_LE(stored, rung - 1);
+  return rung - 1;
+}
+
+// Lines 0 (32 bytes of it), 1 to 4, and 5 (12 bytes).
+TEST(InProcessFunctionPioTest, StoresLeaveAsOneWritePerLine) { EXPECT_EQ(tlps_of_pio(10), 6u); }
+
+TEST(InProcessFunctionPioTest, OneLineIsEnoughForSequentialStores) { EXPECT_EQ(tlps_of_pio(1), 6u); }
+
+TEST(InProcessFunctionPioTest, WithoutWriteCombiningEachWordIsAWrite) { EXPECT_EQ(tlps_of_pio(0), 38u); }
+
+TEST_F(InProcessFunctionTest, PioStoresAreOnTheirWayBeforeTheNextAccess) {
+  run([&] {
+    enable();
+    auto window = function().open_window(0).value();
+    const std::vector<uint8_t> frame(64 + 20, 7);
+    window->write_pio(0, frame.data(), frame.size());
+    EXPECT_EQ(count(0, "pio_writes"), 1u);  // the full line
+    window->write_pio(84, frame.data(), 4);
+    EXPECT_EQ(count(0, "pio_writes"), 1u);
+    window->write_doorbell(PST_VI_RX_DOORBELL_OFFSET, 1);
+    EXPECT_EQ(count(0, "pio_writes"), 2u);  // 24 bytes in one
+    window->write_pio(0, frame.data(), 8);
+    EXPECT_NE(window->read_doorbell(PST_VI_RX_DOORBELL_OFFSET), ~uint64_t{0});
+    EXPECT_EQ(count(0, "pio_writes"), 3u);
+    window->write_pio(0, frame.data(), 8);
+    ASSERT_TRUE(function().bar_write(PST_BAR_FUNCTION, PST_FUNCTION_ADMIN_ENTRIES_OFFSET, 4, 64).ok());
+    EXPECT_EQ(count(0, "pio_writes"), 4u);
+  });
+}
+
 TEST_F(InProcessFunctionTest, BarsDoNotAnswerWhileMemorySpaceIsDisabled) {
   run([&] { EXPECT_EQ(function().bar_read(PST_BAR_FUNCTION, PST_FUNCTION_MAGIC_OFFSET, 4).value(), 0xffffffffu); });
 }
