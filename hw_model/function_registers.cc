@@ -12,8 +12,10 @@ namespace postern::hw_model {
 
 namespace {
 // What this device offers of the contract's options.
-constexpr uint32_t kFeatures = PST_FUNCTION_FEATURES_TIMESTAMP_MASK | PST_FUNCTION_FEATURES_VLAN_MASK |
-                               PST_FUNCTION_FEATURES_TX_CHECKSUM_MASK | PST_FUNCTION_FEATURES_RX_CHECKSUM_MASK;
+constexpr uint32_t kFeatures = PST_FUNCTION_FEATURES_TSO_MASK | PST_FUNCTION_FEATURES_PIO_MASK |
+                               PST_FUNCTION_FEATURES_TX_PUSH_MASK | PST_FUNCTION_FEATURES_TIMESTAMP_MASK |
+                               PST_FUNCTION_FEATURES_VLAN_MASK | PST_FUNCTION_FEATURES_TX_CHECKSUM_MASK |
+                               PST_FUNCTION_FEATURES_RX_CHECKSUM_MASK;
 }  // namespace
 
 FunctionRegisters::FunctionRegisters(NicBlocks& nic)
