@@ -2,6 +2,7 @@
 #include "hw_model/tx_scheduler.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "hw_model/agenda.h"
 #include "hw_model/properties.h"
@@ -33,6 +34,11 @@ void TxScheduler::configure() {
   burst_bytes_ = static_cast<uint64_t>(rate_burst_bytes_);
 }
 
+void TxScheduler::reset() {
+  ready_.clear();
+  interrupted_ = false;
+}
+
 void TxScheduler::add(Vi& vi) {
   if (vi.tx_queued) return;
   vi.tx_queued = true;
@@ -40,6 +46,7 @@ void TxScheduler::add(Vi& vi) {
 }
 
 void TxScheduler::remove(Vi& vi) {
+  if (!ready_.empty() && ready_.front() == vi.id) interrupted_ = false;
   if (vi.tx_queued) ready_.erase(std::remove(ready_.begin(), ready_.end(), vi.id), ready_.end());
   vi.tx_queued = false;
 }
@@ -47,9 +54,11 @@ void TxScheduler::remove(Vi& vi) {
 Vi* TxScheduler::begin_turn() {
   Vi* vi = nic_.vi_table->running(ready_.front());
   ready_.pop_front();
+  const bool goes_on = std::exchange(interrupted_, false);
   if (vi == nullptr) return nullptr;
   vi->tx_queued = false;
-  if (vi->tx_deficit <= 0) vi->tx_deficit += quantum_ * vi->weight;
+  const int64_t quantum = quantum_ * vi->weight;
+  if (!goes_on) vi->tx_deficit = std::min(vi->tx_deficit + quantum, 2 * quantum);
   return vi;
 }
 
@@ -72,14 +81,16 @@ void TxScheduler::charge_extra(Vi& vi, uint32_t bytes) {
   if (vi.rate_limit_mbps != 0) vi.tx_bucket_full_ps += duration_ps(bytes, vi.rate_limit_mbps);
 }
 
-// What a VI does not use while it has nothing to send is lost, what it overdrew is not forgiven. A turn that the full
-// buffer interrupted goes on first.
+// What a VI does not use while it has nothing to send is lost, what it overdrew is not forgiven, and what it could not
+// use because its descriptors were still on their way is kept for one turn. A turn that the full buffer interrupted
+// goes on first.
 void TxScheduler::end_turn(Vi& vi, bool more, bool ring_empty) {
   if (ring_empty) vi.tx_deficit = std::min<int64_t>(vi.tx_deficit, 0);
   if (!more || vi.tx_queued) return;
   vi.tx_queued = true;
   if (vi.tx_deficit > 0) {
     ready_.push_front(vi.id);
+    interrupted_ = true;
   } else {
     ready_.push_back(vi.id);
   }

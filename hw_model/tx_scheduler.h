@@ -20,14 +20,15 @@ class TxScheduler {
  public:
   explicit TxScheduler(NicBlocks& nic);
   void configure();
-  void reset() { ready_.clear(); }
+  void reset();
 
   // The VI has descriptors to look at; no effect if it waits already.
   void add(Vi& vi);
   // The VI stops.
   void remove(Vi& vi);
   [[nodiscard]] bool empty() const { return ready_.empty(); }
-  // Takes the VI whose turn it is off the list and gives it its quantum; null if that VI does not run any more.
+  // Takes the VI whose turn it is off the list and gives it its quantum, unless its turn was interrupted; null if that
+  // VI does not run any more.
   Vi* begin_turn();
   [[nodiscard]] bool turn_lasts(const Vi& vi) const;
   // When the VI's token bucket lets the next packet go; now or earlier: at once.
@@ -47,6 +48,7 @@ class TxScheduler {
   bool charge_bytes_ = true;
   int64_t quantum_ = 1;
   uint64_t burst_bytes_ = 0;
+  bool interrupted_ = false;  // the first VI's turn goes on: it has had its quantum
   std::deque<uint32_t> ready_;
 };
 
