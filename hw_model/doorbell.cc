@@ -7,6 +7,7 @@
 #include "hw_model/desc_fetch.h"
 #include "hw_model/event_queue.h"
 #include "hw_model/port_statistics.h"
+#include "hw_model/properties.h"
 #include "hw_model/timer.h"
 #include "hw_model/vi_table.h"
 
@@ -40,7 +41,23 @@ constexpr uint64_t kLowHalf = 0xffffffffull;
 
 }  // namespace
 
-Doorbell::Doorbell(NicBlocks& nic) : nic_(nic), windows_(PST_LIMIT_VI_COUNT_MAX), pio_pages_(PST_LIMIT_VI_COUNT_MAX) {}
+Doorbell::Doorbell(NicBlocks& nic)
+    : nic_(nic),
+      push_property_(nic.properties->add(
+          {"doorbell.tx_push", "flag",
+           "1: a doorbell may carry its descriptor; 0: FEATURES lacks TX_PUSH, as software reads it after a reset.",
+           "contract: FEATURES.TX_PUSH is optional", 1, 0, 1})),
+      pio_property_(nic.properties->add(
+          {"doorbell.pio", "flag",
+           "1: frames may be sent from the PIO page; 0: FEATURES lacks PIO, as software reads it after a reset.",
+           "contract: FEATURES.PIO is optional", 1, 0, 1})),
+      windows_(PST_LIMIT_VI_COUNT_MAX),
+      pio_pages_(PST_LIMIT_VI_COUNT_MAX) {}
+
+uint32_t Doorbell::features() const {
+  return (push_property_ != 0 ? PST_FUNCTION_FEATURES_TX_PUSH_MASK : 0) |
+         (pio_property_ != 0 ? PST_FUNCTION_FEATURES_PIO_MASK : 0);
+}
 
 void Doorbell::reset() {
   for (uint32_t vi_id = 0; vi_id < PST_LIMIT_VI_COUNT_MAX; ++vi_id) clear_window(vi_id);
@@ -129,6 +146,10 @@ void Doorbell::bad(Vi& vi, uint32_t index) {
   nic_.vi_table->halt(vi, PST_ERROR_SOURCE_DOORBELL, PST_ERROR_CODE_BAD_DOORBELL, index);
 }
 
+void Doorbell::unsupported(Vi& vi, uint32_t index) {
+  nic_.vi_table->halt(vi, PST_ERROR_SOURCE_DOORBELL, PST_ERROR_CODE_UNSUPPORTED, index);
+}
+
 void Doorbell::ring_rx(Vi& vi, uint32_t producer_idx) {
   const uint32_t used = producer_idx - vi.rx_consumer_idx;
   if (used > vi.rx_entries || used < vi.rx_producer_idx - vi.rx_consumer_idx) return bad(vi, producer_idx);
@@ -160,6 +181,7 @@ void Doorbell::post_descriptor(Vi& vi, const pst_tx_desc& desc) {
 }
 
 void Doorbell::ring_push(Vi& vi, uint32_t producer_idx) {
+  if (push_property_ == 0) return unsupported(vi, producer_idx);
   const Window& window = *windows_[vi.id];
   const pst_tx_desc desc{
       {window[PST_VI_TX_PUSH_DESCRIPTOR_LO_OFFSET / 8], window[PST_VI_TX_PUSH_DESCRIPTOR_HI_OFFSET / 8]}};
@@ -172,6 +194,7 @@ void Doorbell::ring_push(Vi& vi, uint32_t producer_idx) {
 void Doorbell::ring_pio(Vi& vi, uint64_t value) {
   const auto field = [value](uint64_t mask, unsigned shift) { return (value & mask) >> shift; };
   const auto producer_idx = static_cast<uint32_t>(value);
+  if (pio_property_ == 0) return unsupported(vi, producer_idx);
   const uint64_t offset = field(PST_VI_PIO_DOORBELL_OFFSET_BYTES_MASK, PST_VI_PIO_DOORBELL_OFFSET_BYTES_SHIFT);
   const uint64_t bytes = field(PST_VI_PIO_DOORBELL_LENGTH_BYTES_MASK, PST_VI_PIO_DOORBELL_LENGTH_BYTES_SHIFT);
   if (!next_after_completed(vi, producer_idx)) return;

@@ -20,6 +20,8 @@ class Doorbell {
   explicit Doorbell(NicBlocks& nic);
 
   void reset();
+  // FUNCTION.FEATURES bits of what this block offers.
+  [[nodiscard]] uint32_t features() const;
   // The window of a VI that starts reads as zero.
   void clear_window(uint32_t vi_id);
 
@@ -48,9 +50,12 @@ class Doorbell {
   void ring_consumer(Vi& vi, uint32_t consumer_idx);
   void ring_prime(Vi& vi, uint64_t value);
   void bad(Vi& vi, uint32_t index);
+  void unsupported(Vi& vi, uint32_t index);
   [[nodiscard]] const uint64_t* cell(uint64_t offset, unsigned width_bytes) const;
 
   NicBlocks& nic_;
+  const double& push_property_;
+  const double& pio_property_;
   std::vector<std::unique_ptr<Window>> windows_;  // built on the first write
   std::vector<std::unique_ptr<PioPage>> pio_pages_;
 };

@@ -24,13 +24,18 @@ constexpr double kCutThroughBytesMin = 128;  // holds all headers that the sourc
 TxDma::TxDma(NicBlocks& nic)
     : nic_(nic),
       buffer_bytes_property_(nic.properties->add(
-          {"tx_dma.buffer_bytes", "bytes", "Payload that may be between its read request and the wire.",
+          {"tx_dma.buffer_bytes", "bytes",
+           "Payload that may be between its read request and the wire; the last packet taken may exceed it.",
            "assumed: covers a 700 ns read at 100 Gb/s several times", 65536, 16384, 1 << 24})),
       completion_batch_property_(nic.properties->add(
           {"tx_dma.completion_batch", "packets",
            "Packets per TX event when none asks for its own and the queue does not empty.", "assumed", 16, 1, 64})),
       processing_ns_(nic.properties->add({"tx_dma.processing_ns", "ns", "From descriptor to payload read request.",
                                           "assumed: 4 cycles at 250 MHz", 16, 0, 1e6})),
+      segmentation_property_(nic.properties->add(
+          {"tx_dma.segmentation", "flag",
+           "1: long TCP packets are cut into frames; 0: FEATURES lacks TSO, as read by software after a reset.",
+           "contract: FEATURES.TSO is optional", 1, 0, 1})),
       cut_through_property_(nic.properties->add(
           {"tx_dma.cut_through", "flag",
            "1: a frame's first bit may leave before its last byte has arrived (not with checksums or segmentation, "
@@ -45,11 +50,14 @@ void TxDma::configure() {
   buffer_bytes_ = static_cast<uint32_t>(buffer_bytes_property_);
   completion_batch_ = static_cast<uint32_t>(completion_batch_property_);
   processing_ps_ = to_ps(processing_ns_);
+  segmentation_ = segmentation_property_ != 0;
   cut_through_ = cut_through_property_ != 0;
   cut_through_bytes_ = static_cast<uint32_t>(cut_through_bytes_property_);
   read_request_bytes_ = static_cast<uint32_t>(nic_.properties->get("pcie_link.mrrs_bytes"));
   scheduler_.configure();
 }
+
+uint32_t TxDma::features() const { return segmentation_ ? PST_FUNCTION_FEATURES_TSO_MASK : 0; }
 
 void TxDma::reset() {
   scheduler_.reset();

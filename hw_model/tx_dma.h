@@ -59,6 +59,8 @@ class TxDma {
   explicit TxDma(NicBlocks& nic);
   void configure();
   void reset();
+  // FUNCTION.FEATURES bits of what this block offers.
+  [[nodiscard]] uint32_t features() const;
 
   // New descriptors are in the VI's cache.
   void descriptors_arrived(Vi& vi);
@@ -108,12 +110,14 @@ class TxDma {
   const double& buffer_bytes_property_;
   const double& completion_batch_property_;
   const double& processing_ns_;
+  const double& segmentation_property_;
   const double& cut_through_property_;
   const double& cut_through_bytes_property_;
   TxScheduler scheduler_;
   uint32_t buffer_bytes_ = 0;
   uint32_t completion_batch_ = 0;
   uint64_t processing_ps_ = 0;
+  bool segmentation_ = true;
   bool cut_through_ = false;
   uint32_t cut_through_bytes_ = 0;
   uint32_t read_request_bytes_ = 0;  // as pcie_link splits reads

@@ -37,6 +37,10 @@ bool TxDma::add_fragment(const pst_tx_desc& desc, TxOp& op, bool first, uint32_t
     error_code = PST_ERROR_CODE_BAD_DESCRIPTOR;
     return false;
   }
+  if (first && pst_tx_desc_get_segment(&desc) != 0 && !segmentation_) {
+    error_code = PST_ERROR_CODE_UNSUPPORTED;
+    return false;
+  }
   if (first) {
     op.segment = pst_tx_desc_get_segment(&desc) != 0;
     op.checksum_l3 = pst_tx_desc_get_checksum_l3(&desc) != 0;

@@ -402,5 +402,28 @@ TEST(DoorbellPioTest, SourceIsCheckedAsForOtherPackets) {
   EXPECT_EQ(rig.a.counter("drops.TX_BAD_SOURCE"), 1u);
 }
 
+TEST(DoorbellTest, UnsupportedDoorbellsAreRefusedWithAnErrorEvent) {
+  for (const bool push : {false, true}) {
+    PushRig rig;
+    ASSERT_TRUE(rig.a.nic.set_property(push ? "doorbell.tx_push" : "doorbell.pio", 0));
+    if (push) {
+      rig.push(1, push_desc(60));
+    } else {
+      rig.ring_pio(1, 0, 60);
+    }
+    run_ns(3000);
+    const auto events = rig.vi->events();
+    ASSERT_EQ(events.size(), 1u);
+    const pst_error_event error{{events[0].word[0], events[0].word[1]}};
+    EXPECT_EQ(pst_error_event_get_code(&error), PST_ERROR_CODE_UNSUPPORTED);
+    EXPECT_EQ(pst_error_event_get_source(&error), PST_ERROR_SOURCE_DOORBELL);
+    rig.a.write32(PST_FUNCTION_RESET_OFFSET, PST_RESET_KEY);
+    run_ns(1'000'000);
+    const uint64_t off = push ? PST_FUNCTION_FEATURES_TX_PUSH_MASK : PST_FUNCTION_FEATURES_PIO_MASK;
+    const uint64_t both = PST_FUNCTION_FEATURES_TX_PUSH_MASK | PST_FUNCTION_FEATURES_PIO_MASK;
+    EXPECT_EQ(rig.a.read32(PST_FUNCTION_FEATURES_OFFSET) & both, both & ~off);
+  }
+}
+
 }  // namespace
 }  // namespace postern::hw_model::test

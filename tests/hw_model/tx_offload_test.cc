@@ -51,6 +51,16 @@ TEST(TxSegmentationTest, ReceiverFindsEveryChecksumGood) {
   }
 }
 
+TEST(TxSegmentationTest, DeviceWithoutItRefuses) {
+  SegmentRig rig;
+  EXPECT_NE(rig.a.read32(PST_FUNCTION_FEATURES_OFFSET) & PST_FUNCTION_FEATURES_TSO_MASK, 0u);
+  ASSERT_TRUE(rig.a.nic.set_property("tx_dma.segmentation", 0));
+  rig.queue(tcp_packet(3000), 1460, 65535);
+  rig.vi->ring_tx();
+  rig.expect_error(PST_ERROR_CODE_UNSUPPORTED, 0);
+  rig.expect_accounts();
+}
+
 TEST(TxSegmentationTest, EverySegmentGetsTheInsertedTag) {
   SegmentRig rig;
   const auto packet = tcp_packet(3000);
