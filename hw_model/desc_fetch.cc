@@ -2,6 +2,7 @@
 #include "hw_model/desc_fetch.h"
 
 #include <algorithm>
+#include <cassert>
 
 #include "hw_model/agenda.h"
 #include "hw_model/event_queue.h"
@@ -68,6 +69,15 @@ void DescFetch::fetch_tx(Vi& vi) {
 void DescFetch::fetch_rx(Vi& vi) {
   fetch<&DescFetch::rx_arrived>(
       vi, vi.rx_cache, {vi.rx_ring_address, vi.rx_entries, vi.rx_producer_idx, rx_batch_, PST_ERROR_SOURCE_RX});
+}
+
+void DescFetch::push_tx(Vi& vi, const pst_tx_desc& desc) {
+  auto& cache = vi.tx_cache;
+  assert(cache.head_idx == cache.fetch_idx && !cache.fetching() && cache.fetch_idx + 1 == vi.tx_producer_idx);
+  cache.at(cache.arrived_idx++) = desc;
+  ++cache.fetch_idx;
+  cache.arrived_ps = Agenda::now_ps();
+  nic_.tx_dma->descriptors_arrived(vi);
 }
 
 template <class Cache>

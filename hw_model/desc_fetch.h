@@ -22,6 +22,8 @@ class DescFetch {
   // Starts a fetch if there are posted descriptors, room for them, and none in flight.
   void fetch_tx(Vi& vi);
   void fetch_rx(Vi& vi);
+  // A descriptor that came with its doorbell: the ring's next one, all before it have been used and none is in flight.
+  void push_tx(Vi& vi, const pst_tx_desc& desc);
 
  private:
   struct Ring {

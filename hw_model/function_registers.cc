@@ -4,14 +4,16 @@
 #include "contract/gen/pst_contract.h"
 #include "hw_model/admin.h"
 #include "hw_model/agenda.h"
+#include "hw_model/doorbell.h"
 #include "hw_model/mac_port.h"
 #include "hw_model/port_statistics.h"
+#include "hw_model/tx_dma.h"
 #include "hw_model/vi_table.h"
 
 namespace postern::hw_model {
 
 namespace {
-// What this device offers of the contract's options.
+// What this device always offers of the contract's options; blocks with a choice add theirs.
 constexpr uint32_t kFeatures = PST_FUNCTION_FEATURES_TIMESTAMP_MASK | PST_FUNCTION_FEATURES_VLAN_MASK |
                                PST_FUNCTION_FEATURES_TX_CHECKSUM_MASK | PST_FUNCTION_FEATURES_RX_CHECKSUM_MASK;
 }  // namespace
@@ -30,7 +32,8 @@ FunctionRegisters::FunctionRegisters(NicBlocks& nic)
 }
 
 void FunctionRegisters::configure() {
-  function_.set_reset_value(PST_FUNCTION_FEATURES_OFFSET, kFeatures);
+  function_.set_reset_value(PST_FUNCTION_FEATURES_OFFSET,
+                            kFeatures | nic_.doorbell->features() | nic_.tx_dma->features());
   function_.set_reset_value(PST_FUNCTION_MAC_ADDRESS_OFFSET, nic_.mac_port->address());
   function_.set_reset_value(PST_FUNCTION_LINK_SPEED_MBPS_OFFSET, nic_.mac_port->rate_mbps());
   function_.set_reset_value(PST_FUNCTION_MTU_MAX_BYTES_OFFSET, nic_.mac_port->mtu_max_bytes());

@@ -49,31 +49,52 @@ void MacPort::transmit(TxOp* op) {
     nic_.agenda->at<&MacPort::left>(std::max(now, busy_ps_), this, reinterpret_cast<uint64_t>(op));
     return;
   }
-  const uint32_t bytes = static_cast<uint32_t>(op->frame->bytes.size());
   op->loopback = loopback_ && load_address(op->frame->bytes.data(), 6) == address_;
   op->first_bit_ps = std::max(now + processing_ps_, busy_ps_);
-  const uint64_t last_bit_ps = op->first_bit_ps + on_wire_ps(bytes);
-  busy_ps_ = last_bit_ps + kGapBytes * ps_per_byte_;
-  op->frame->stamps_ps[static_cast<size_t>(sim::Stage::kWireFirstBit)] = op->first_bit_ps;
+  constexpr uint64_t kAroundBytes = kPreambleBytes + kFcsBytes + kGapBytes;
+  const uint32_t count = op->frame_count();
+  const uint64_t wire_bytes =
+      (count - 1) * (TxDma::frame_bytes(*op, 0) + kAroundBytes) + TxDma::frame_bytes(*op, count - 1) + kAroundBytes;
+  busy_ps_ = op->first_bit_ps + wire_bytes * ps_per_byte_;
+  start_frame(op, op->first_bit_ps);
+}
+
+void MacPort::start_frame(TxOp* op, uint64_t first_bit_ps) {
+  const uint64_t bytes = op->frame->bytes.size();
+  const uint64_t last_bit_ps = first_bit_ps + on_wire_ps(bytes);
+  op->frame->stamps_ps[static_cast<size_t>(sim::Stage::kWireFirstBit)] = first_bit_ps;
   nic_.agenda->at<&MacPort::left>(last_bit_ps, this, reinterpret_cast<uint64_t>(op));
 }
 
 void MacPort::left(uint64_t op_address, uint64_t, uint64_t, uint64_t) {
   TxOp* op = reinterpret_cast<TxOp*>(op_address);
-  if (op->drop_reason < 0) {
-    if (op->loopback) {
-      ++nic_.statistics->tx_loopback;
-      receive(op->frame, false);
-    } else if (!link_up() || op->first_bit_ps < link_up_ps_) {
-      op->drop_reason = PST_DROP_REASON_TX_LINK_DOWN;
-      nic_.statistics->drop(PST_DROP_REASON_TX_LINK_DOWN);
-    } else {
-      ++nic_.statistics->tx_frames;
-      nic_.statistics->tx_bytes += op->frame->bytes.size();
-      wire_->deliver(op->frame);
-    }
+  if (op->frame != nullptr) {
+    frame_left(*op);
+    if (nic_.tx_dma->next_frame(*op)) return start_frame(op, Agenda::now_ps() + kGapBytes * ps_per_byte_);
   }
   nic_.tx_dma->sent(op);
+}
+
+void MacPort::frame_left(TxOp& op) {
+  PortStatistics& statistics = *nic_.statistics;
+  if (op.cut_short) {
+    ++statistics.tx_cut_short;  // its packet has been counted as a drop
+    if (link_up() && !op.loopback) wire_->deliver(op.frame);
+    return;
+  }
+  if (!op.loopback && (!link_up() || op.first_bit_ps < link_up_ps_)) {
+    if (op.drop_reason >= 0) return;  // a frame of the same packet before it was lost too
+    op.drop_reason = PST_DROP_REASON_TX_LINK_DOWN;
+    statistics.drop(PST_DROP_REASON_TX_LINK_DOWN);
+  } else if (op.loopback) {
+    ++statistics.tx_loopback;
+    receive(op.frame, false);
+  } else {
+    ++statistics.tx_frames;
+    statistics.tx_bytes += op.frame->bytes.size();
+    wire_->deliver(op.frame);
+  }
+  if (++op.outcome_count > 1) ++statistics.tx_extra_frames;
 }
 
 void MacPort::deliver(const sim::FramePtr& frame) {

@@ -1,6 +1,5 @@
 // The Ethernet port: real timing of the wire (preamble, FCS, inter-frame gap), link state, length and FCS checks,
-// loopback of frames to the port's own address. Store and forward. Packet walk: the last step out and the first step
-// in.
+// loopback of frames to the port's own address. Packet walk: the last step out and the first step in.
 #pragma once
 
 #include <array>
@@ -21,8 +20,8 @@ class MacPort : public sim::EthernetIf {
   void configure();
   void reset();
 
-  // Sends the op's frame after those before it and then calls tx_dma.sent(op); an op with a drop reason only keeps its
-  // turn.
+  // Sends the op's frames, back to back, after those before it and then calls tx_dma.sent(op); an op with a drop reason
+  // only keeps its turn.
   void transmit(TxOp* op);
 
   // sim::EthernetIf: a frame's last bit has arrived.
@@ -36,6 +35,8 @@ class MacPort : public sim::EthernetIf {
   [[nodiscard]] uint64_t address() const { return address_; }
   [[nodiscard]] uint32_t rate_mbps() const { return static_cast<uint32_t>(rate_mbps_); }
   [[nodiscard]] uint32_t mtu_max_bytes() const { return static_cast<uint32_t>(mtu_max_bytes_); }
+  [[nodiscard]] uint32_t mtu_bytes() const { return mtu_bytes_; }
+  [[nodiscard]] uint64_t ps_per_byte() const { return ps_per_byte_; }
   // Longest frame without FCS that may pass, with vlan_count tags in it.
   [[nodiscard]] uint32_t frame_bytes_max(unsigned vlan_count) const {
     const uint32_t bytes = mtu_bytes_ + 14 + 4 * vlan_count;
@@ -51,10 +52,12 @@ class MacPort : public sim::EthernetIf {
   static constexpr uint32_t kGapBytes = 12;
 
  private:
+  void start_frame(TxOp* op, uint64_t first_bit_ps);
   void left(uint64_t op, uint64_t, uint64_t, uint64_t);
   void receive(const sim::FramePtr& frame, bool damaged);
   void note_link(bool was_up);
   [[nodiscard]] uint64_t on_wire_ps(size_t frame_bytes) const;
+  void frame_left(TxOp& op);
 
   NicBlocks& nic_;
   sc_core::sc_port<sim::EthernetIf>& wire_;

@@ -138,6 +138,8 @@ std::vector<sim::Counter> NicModel::counters() const {
       {"tx.frames", s.tx_frames},
       {"tx.bytes", s.tx_bytes},
       {"tx.packets", s.tx_packets},
+      {"tx.extra_frames", s.tx_extra_frames},
+      {"tx.cut_short", s.tx_cut_short},
       {"tx.loopback", s.tx_loopback},
       {"rx.frames", s.rx_frames},
       {"rx.bytes", s.rx_bytes},

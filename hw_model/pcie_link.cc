@@ -131,7 +131,7 @@ void PcieLink::write_bar(uint64_t address, uint64_t value, unsigned width_bytes)
       return nic_.function_registers->write(offset, width_bytes, value);
     case PST_BAR_VI:
       if (!in_pio_page(address)) return nic_.doorbell->write(offset, width_bytes, value);
-      return nic_.doorbell->write_pio(offset, reinterpret_cast<const uint8_t*>(&value), width_bytes);
+      return nic_.doorbell->write_pio(offset, &value, width_bytes);
     case PST_BAR_MSIX:
       return nic_.msix->write(offset, width_bytes, value);
     default:

@@ -108,10 +108,12 @@ struct Vi {
   uint32_t tx_unreported_count = 0;  // packets completed since then
   DescCache<pst_tx_desc, 64> tx_cache;
   uint32_t tx_in_flight_count = 0;  // packets taken and not completed
-  bool tx_queued = false;           // in the scheduler's list
+  bool tx_queued = false;           // in the scheduler's list, or waiting for the rate limit
+  bool tx_pio = false;              // the only descriptor in the cache stands for a frame in the PIO page
   bool tx_event_pending = false;    // a TX event waits for space (policy STALL)
   bool tx_read_lost = false;        // a payload read got no answer: nothing more is taken, the VI halts
-  uint64_t tx_rate_ready_ps = 0;    // rate limit: not before
+  int64_t tx_deficit = 0;           // scheduler: bytes or packets that the VI may still send in its turn
+  uint64_t tx_bucket_full_ps = 0;   // rate limit: when the token bucket will be full again
   TxDoorbellLog tx_doorbells;       // for the stage stamps
 
   // Event queue.

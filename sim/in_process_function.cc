@@ -35,7 +35,7 @@ class InProcessFunction::Window : public ViWindow {
   void write_doorbell(uint32_t offset, uint64_t value) override {
     function_.spend_ns(function_.costs_.doorbell_write_ns);
     function_.counters_.doorbell_writes++;
-    if (function_.stages_ != nullptr && offset == PST_VI_TX_DOORBELL_OFFSET) {
+    if (function_.stages_ != nullptr && is_tx_doorbell(offset)) {  // the index is the low half of each
       function_.stages_->tx_doorbell_written(vi_id_, static_cast<uint32_t>(value), function_.now_ps());
     }
     function_.flush_pio();  // the store's fence
@@ -63,6 +63,11 @@ class InProcessFunction::Window : public ViWindow {
   }
 
  private:
+  static bool is_tx_doorbell(uint32_t offset) {
+    return offset == PST_VI_TX_DOORBELL_OFFSET || offset == PST_VI_TX_PUSH_DOORBELL_OFFSET ||
+           offset == PST_VI_PIO_DOORBELL_OFFSET;
+  }
+
   static unsigned width_of(uint32_t offset) {
     switch (offset) {
       case PST_VI_EVQ_PRIME_OFFSET:

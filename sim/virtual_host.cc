@@ -116,6 +116,7 @@ Status VirtualHost::make_stack() {
   }
   grant_ = grant.value();
   config.vi.vi_id = grant_.vi_id;
+  config.vi.features = resources_.device().features;
   PciFunction& function = simulation_.function(host_idx_);
   Result<std::unique_ptr<ViWindow>> window = function.open_window(grant_.vi_id);
   Result<std::unique_ptr<InterruptLine>> interrupt = function.open_interrupt(grant_.vector);

@@ -20,7 +20,15 @@ class RecordingWindow : public ViWindow {
  public:
   void write_doorbell(uint32_t offset, uint64_t value) override { writes.emplace_back(offset, value); }
   uint64_t read_doorbell(uint32_t) const override { return 0; }
-  void write_pio(uint32_t, const void*, size_t) override {}
+  void write_pio(uint32_t offset_bytes, const void* data, size_t size_bytes) override {
+    const auto* bytes = static_cast<const uint8_t*>(data);
+    pio_offset = offset_bytes;
+    pio.assign(bytes, bytes + size_bytes);
+    doorbells_before_pio = writes.size();
+  }
+  uint32_t pio_offset = 0xffffffff;
+  std::vector<uint8_t> pio;
+  size_t doorbells_before_pio = 0;
   std::vector<std::pair<uint32_t, uint64_t>> writes;
 };
 
@@ -270,6 +278,146 @@ TEST_F(ViTest, PrimeCarriesConsumerIndexAndANewSequenceEachTime) {
 TEST_F(ViTest, TimerDoorbellCarriesDelayAndSequence) {
   vi_.arm_timer(250000, 3);
   EXPECT_EQ(window_.writes, (std::vector<Write>{{0x20, 0x000000030003d090}}));
+}
+
+// --- push and PIO ----------------------------------------------------------------------------------------------------
+
+class ViPushTest : public ViTest {
+ protected:
+  ViPushTest() { state_.features = PST_FUNCTION_FEATURES_TX_PUSH_MASK | PST_FUNCTION_FEATURES_PIO_MASK; }
+
+  void queue(size_t fragment_count = 1, const TxOptions& options = {}) {
+    const TxFragment fragments[2] = {{0x10040, 60}, {0x20000, 61}};
+    ASSERT_TRUE(vi_.queue_tx(fragments, fragment_count, options));
+  }
+  // The device has completed all before idx, and the library has seen it.
+  void complete(uint32_t idx) {
+    device_writes_event(state_.evq_consumer_idx, 2, idx);
+    ViEvent event;
+    ASSERT_EQ(vi_.poll(&event, 1), 1u);
+  }
+  std::vector<Write> take_writes() { return std::exchange(window_.writes, {}); }
+  // Bytes 0 to 7 and 8 to 15 of the descriptor that queue() makes: address, then length 60 and END_OF_PACKET.
+  static constexpr uint64_t kLow = 0x10040, kHigh = 60 | uint64_t{0x04} << 16;
+};
+
+TEST_F(ViPushTest, OnePacketOnAnEmptyRingTakesItsDescriptorAlong) {
+  queue();
+  vi_.ring_tx_doorbell();
+  vi_.ring_tx_doorbell();
+  EXPECT_EQ(take_writes(), (std::vector<Write>{{0x40, kLow}, {0x48, kHigh}, {0x50, 1}}));
+  complete(1);
+  queue();
+  vi_.ring_tx_doorbell();
+  EXPECT_EQ(take_writes(), (std::vector<Write>{{0x40, kLow}, {0x48, kHigh}, {0x50, 2}}));
+}
+
+TEST_F(ViPushTest, DescriptorIsInTheRingAsWell) {
+  queue();
+  vi_.ring_tx_doorbell();
+  uint64_t words[2];
+  std::memcpy(words, slot(state_.layout.tx_ring_offset, 0).data(), 16);
+  EXPECT_EQ(words[0], kLow);
+  EXPECT_EQ(words[1], kHigh);
+}
+
+TEST_F(ViPushTest, NoPushWhileAnEarlierPacketIsNotKnownToBeCompleted) {
+  queue();
+  vi_.ring_tx_doorbell();
+  take_writes();
+  queue();
+  vi_.ring_tx_doorbell();
+  EXPECT_EQ(take_writes(), (std::vector<Write>{{0x08, 2}}));
+  complete(1);
+  queue();
+  vi_.ring_tx_doorbell();
+  EXPECT_EQ(take_writes(), (std::vector<Write>{{0x08, 3}}));
+  complete(3);
+  queue();
+  vi_.ring_tx_doorbell();
+  EXPECT_EQ(take_writes().back(), (Write{0x50, 4}));
+}
+
+TEST_F(ViPushTest, NoPushOfSeveralDescriptors) {
+  queue();
+  queue();
+  vi_.ring_tx_doorbell();
+  EXPECT_EQ(take_writes(), (std::vector<Write>{{0x08, 2}}));
+  complete(2);
+  queue(2);
+  vi_.ring_tx_doorbell();
+  EXPECT_EQ(take_writes(), (std::vector<Write>{{0x08, 4}}));
+  complete(4);
+  TxOptions options;
+  options.vlan_insert = true;
+  queue(1, options);
+  vi_.ring_tx_doorbell();
+  EXPECT_EQ(take_writes(), (std::vector<Write>{{0x08, 6}}));
+}
+
+TEST_F(ViPushTest, PushGoesOnWhenTheIndexWraps32Bits) {
+  state_.tx_producer_idx = state_.tx_doorbell_idx = state_.tx_consumer_idx = 0xffffffff;
+  queue();
+  vi_.ring_tx_doorbell();
+  EXPECT_EQ(take_writes().back(), (Write{0x50, 0}));
+}
+
+TEST_F(ViTest, DeviceThatIsNotKnownToPushGetsPlainDoorbells) {
+  const TxFragment fragment = {0x1000, 60};
+  ASSERT_TRUE(vi_.queue_tx(&fragment, 1, {}));
+  vi_.ring_tx_doorbell();
+  EXPECT_EQ(window_.writes, (std::vector<Write>{{0x08, 1}}));
+  const uint8_t frame[60] = {};
+  EXPECT_FALSE(vi_.send_pio(frame, sizeof frame, {}));
+}
+
+TEST_F(ViPushTest, PioFrameGoesIntoThePageBeforeItsDoorbell) {
+  std::vector<uint8_t> frame(100);
+  for (size_t i = 0; i < frame.size(); ++i) frame[i] = static_cast<uint8_t>(i);
+  TxOptions options;
+  options.checksum_l4 = true;
+  options.complete = true;
+  ASSERT_TRUE(vi_.send_pio(frame.data(), frame.size(), options));
+  EXPECT_EQ(window_.pio, frame);
+  EXPECT_EQ(window_.pio_offset, 0u);
+  EXPECT_EQ(window_.doorbells_before_pio, 0u);
+  // TX_IDX 1, OFFSET 0, LENGTH 100 from bit 44, CHECKSUM_L4 bit 59, COMPLETE bit 60.
+  EXPECT_EQ(take_writes(), (std::vector<Write>{{0x28, 1 | uint64_t{100} << 44 | uint64_t{3} << 59}}));
+  EXPECT_EQ(vi_.tx_space(), 127u);
+  vi_.ring_tx_doorbell();
+  EXPECT_TRUE(take_writes().empty());
+}
+
+TEST_F(ViPushTest, PioNeedsAnEmptyRingAndAFrameThatFits) {
+  std::vector<uint8_t> frame(PST_LIMIT_PIO_BYTES + 1);
+  EXPECT_FALSE(vi_.send_pio(frame.data(), frame.size(), {}));
+  queue();
+  EXPECT_FALSE(vi_.send_pio(frame.data(), 60, {}));  // queued
+  vi_.ring_tx_doorbell();
+  take_writes();
+  EXPECT_FALSE(vi_.send_pio(frame.data(), 60, {}));  // not completed
+  complete(1);
+  TxOptions segmented;
+  segmented.segment_mss_bytes = 1000;
+  EXPECT_FALSE(vi_.send_pio(frame.data(), 60, segmented));
+  EXPECT_TRUE(take_writes().empty());
+  EXPECT_TRUE(vi_.send_pio(frame.data(), PST_LIMIT_PIO_BYTES, {}));
+  EXPECT_FALSE(vi_.send_pio(frame.data(), 60, {}));
+  complete(2);
+  queue();
+  vi_.ring_tx_doorbell();
+  EXPECT_EQ(take_writes().back(), (Write{0x50, 3}));
+}
+
+TEST_F(ViTest, TagIsInsertedByAnOptionDescriptor) {
+  const TxFragment fragment = {0x3000, 100};
+  TxOptions options;
+  options.vlan_insert = true;
+  options.vlan_tci = 0x2064;
+  ASSERT_TRUE(vi_.queue_tx(&fragment, 1, options));
+  const Bytes option = {0, 0, 0x64, 0x20, 0x01, 0, 0, 0, 0, 0, 0x01, 0, 0, 0, 0, 0};
+  EXPECT_EQ(slot(state_.layout.tx_ring_offset, 0), option);
+  EXPECT_EQ(slot(state_.layout.tx_ring_offset, 1)[10], 0x04);  // END_OF_PACKET, no SEGMENT
 }
 
 }  // namespace

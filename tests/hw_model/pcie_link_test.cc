@@ -68,6 +68,7 @@ class DmaBench : public sc_core::sc_module, public tlm::tlm_fw_transport_if<> {
   tlm::tlm_initiator_socket<64> dma_socket;
   tlm::tlm_target_socket<64> memory_socket;
   NicBlocks nic;
+  Faults faults;  // none is armed
   PcieLink link;
 
  private:
@@ -78,18 +79,20 @@ class DmaBench : public sc_core::sc_module, public tlm::tlm_fw_transport_if<> {
     blocks.agenda = &bench.agenda;
     blocks.properties = &bench.properties;
     blocks.statistics = &bench.statistics;
+    blocks.faults = &bench.faults;
     return blocks;
   }
   void run_agenda() { agenda.run(); }
   void issue() {
     const uint64_t address = static_cast<uint64_t>(issued_++ % kPages) * 4096;
-    const uint64_t landing =
-        write_ ? link.post_write(Agenda::now_ps(), address, bytes_) : link.post_read(Agenda::now_ps(), address, bytes_);
+    const uint64_t landing = write_ ? link.post_write(Agenda::now_ps(), address, bytes_)
+                                    : link.post_read(Agenda::now_ps(), address, bytes_).landing_ps;
     agenda.at<&DmaBench::land>(landing, this, address);
   }
   void land(uint64_t address, uint64_t, uint64_t, uint64_t) {
-    EXPECT_TRUE(write_ ? link.memory_write(address, memory_.data() + address, bytes_)
-                       : link.memory_read(address, memory_.data() + address, bytes_));
+    EXPECT_EQ(write_ ? link.memory_write(address, memory_.data() + address, bytes_)
+                     : link.memory_read(address, memory_.data() + address, bytes_),
+              DmaResult::kOk);
     last_ps_ = Agenda::now_ps();
     if (landed_++ == 0) first_ps_ = last_ps_;
     if (issued_ < kCount) issue();

@@ -32,7 +32,7 @@ TEST(ScenarioTest, UdpPingpongEndsAndEveryStageIsMeasured) {
 
 TEST(ScenarioTest, TheStagesOfAPacketAddUpToItsTotal) {
   const Json json =
-      run_here(scenario_of("[[workload]]\nkind = \"udp_pingpong\"\nfrom = \"a\"\nto = \"b\"\ncount = 50\n"));
+      run_here(scenario_of("[[workload]]\nkind = \"udp_pingpong\"\nfrom = \"a\"\nto = \"b\"\ncount = 200\n"));
   double sum_ns = 0;
   for (const char* name : {"stack_tx", "doorbell", "desc_fetch", "tx_dma", "port_wait", "wire", "rx_dma", "event_write",
                            "wakeup", "stack_rx"}) {
