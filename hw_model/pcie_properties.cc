@@ -120,7 +120,8 @@ PcieProperties::PcieProperties(PropertySet& set)
       latency_writes_(set.add({"pcie_link.latency_writes", "flag",
                                "1: the distribution also applies from the arrival of a write to its visibility.",
                                "assumed", 1, 0, 1})),
-      latency_seed_(set.add({"pcie_link.latency_seed", "", "Seed of the latencies; a new one begins them again.",
+      latency_seed_(set.add({"pcie_link.latency_seed", "",
+                             "Seed of the latencies; a new one begins them again. NICs of equal seed draw equal ones.",
                              "assumed", 1, 0, 4294967295.0, PropertyType::kInteger})) {}
 
 PcieParameters PcieProperties::parameters() const {

@@ -183,7 +183,7 @@ uint64_t PcieTimeline::write_tlp(uint64_t earliest_ps, uint32_t bytes, bool rela
   posted_.returns_at(arrival + parameters_.root_complex_ps + parameters_.propagation_ps);
   uint64_t commit = arrival + parameters_.write_commit_ps;
   if (parameters_.latency_of_writes) commit += latency_.sample();
-  if (!relaxed) commit = std::max(commit, last_commit_ps_);
+  if (!relaxed) commit = std::max(commit, last_commit_ps_ + 1);  // apart, so that whoever looks in between sees order
   last_commit_ps_ = std::max(last_commit_ps_, commit);
   return commit;
 }

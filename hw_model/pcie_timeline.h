@@ -140,7 +140,7 @@ class PcieTimeline {
   void reset();
 
   // A posted write of bytes at address (address counts for alignment only); returns when all of it is visible in host
-  // memory: not before any earlier write, unless relaxed (and the link's relaxed_ordering is on).
+  // memory: after any earlier write, unless relaxed (and the link's relaxed_ordering is on).
   uint64_t write(uint64_t earliest_ps, uint64_t address, uint32_t bytes, bool relaxed = false);
   // A read; returns when its last completion is in the device. Reads return in any order.
   uint64_t read(uint64_t earliest_ps, uint64_t address, uint32_t bytes);
