@@ -82,7 +82,8 @@ void MacPort::frame_left(TxOp& op) {
     if (link_up() && !op.loopback) wire_->deliver(op.frame);
     return;
   }
-  if (!op.loopback && (!link_up() || op.first_bit_ps < link_up_ps_)) {
+  const uint64_t first_bit_ps = op.frame->stamps_ps[static_cast<size_t>(sim::Stage::kWireFirstBit)];
+  if (!op.loopback && (!link_up() || first_bit_ps < link_up_ps_)) {
     if (op.drop_reason >= 0) return;  // a frame of the same packet before it was lost too
     op.drop_reason = PST_DROP_REASON_TX_LINK_DOWN;
     statistics.drop(PST_DROP_REASON_TX_LINK_DOWN);

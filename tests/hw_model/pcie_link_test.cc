@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "hw_model/agenda.h"
+#include "hw_model/faults.h"
 #include "hw_model/port_statistics.h"
 #include "tests/hw_model/nic_bench.h"
 
@@ -20,6 +21,7 @@ class DmaBench : public sc_core::sc_module, public tlm::tlm_fw_transport_if<> {
         dma_socket("dma"),
         memory_socket("memory"),
         nic(wire(*this)),
+        faults(nic),
         link(nic, dma_socket),
         memory_(kPages * 4096) {
     dma_socket.bind(static_cast<tlm::tlm_bw_transport_if<>&>(link));

@@ -18,9 +18,9 @@ class Soak {
     a_.record_dma = true;
     a_.record_wire = false;
     a_.enable_admin();
-    a_.nic.set_property("tx_dma.cut_through", pick(2));
-    a_.nic.set_property("tx_dma.schedule_by_bytes", pick(2));
-    a_.nic.set_property("tx_dma.rate_burst_bytes", pick(3) * 2000);
+    EXPECT_TRUE(a_.nic.set_property("tx_dma.cut_through", pick(2)));
+    EXPECT_TRUE(a_.nic.set_property("tx_dma.schedule_by_bytes", pick(2)));
+    EXPECT_TRUE(a_.nic.set_property("tx_dma.rate_burst_bytes", pick(3) * 2000));
     for (uint32_t i = 0; i < kVis; ++i) allocate(i);
   }
 
