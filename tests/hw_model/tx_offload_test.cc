@@ -31,6 +31,21 @@ TEST(TxSegmentationTest, OnePacketLeavesAsManyFramesAndCompletesOnce) {
   rig.expect_accounts();
 }
 
+TEST(TxSegmentationTest, LongPacketsKeepTheWireBusy) {
+  ViOptions large;
+  large.tx_entries = 512;
+  SegmentRig rig(large);
+  const auto packet = tcp_packet(60000);
+  for (int i = 0; i < 6; ++i) rig.queue(packet, 1460, 65535);
+  rig.vi->ring_tx();
+  run_ns(400'000);
+  ASSERT_EQ(rig.a.wire.size(), 6 * 42u);
+  uint64_t wire_bytes = 0;
+  for (const auto& sent : rig.a.wire) wire_bytes += sent.frame->bytes.size() + 24;
+  const uint64_t begin_ps = rig.a.wire[0].frame->stamps_ps[static_cast<size_t>(sim::Stage::kWireFirstBit)];
+  EXPECT_EQ(rig.a.wire.back().time_ps - begin_ps, (wire_bytes - 12) * 800);
+}
+
 TEST(TxSegmentationTest, ReceiverFindsEveryChecksumGood) {
   SegmentRig rig({}, true);
   TestVi receiver(*rig.b, 0);
