@@ -321,6 +321,22 @@ TEST(TxCutThroughTest, RestThatCannotBeReadDamagesTheFrameAndIsCounted) {
   rig.expect_accounts();
 }
 
+TEST(TxCutThroughTest, LineRateThatChangesInBetweenLosesNothing) {
+  CutThroughRig rig;
+  ASSERT_TRUE(rig.a.nic.set_property("mac_port.rate_mbps", 1000));
+  ASSERT_TRUE(rig.a.nic.set_property("pcie_link.lanes", 1));
+  const auto bytes = long_frame(9000);
+  queue_long(rig, bytes);
+  rig.vi->ring_tx();
+  run_ns(1200);  // reads are planned
+  ASSERT_TRUE(rig.a.nic.set_property("mac_port.rate_mbps", 100000));
+  run_ns(200000);
+  ASSERT_EQ(rig.a.wire.size(), 1u);
+  EXPECT_EQ(rig.a.wire[0].frame->bytes, bytes);
+  EXPECT_EQ(rig.last_completion(), 1u);
+  EXPECT_LE(rig.stamp(0, sim::Stage::kPayloadFetched), rig.a.wire[0].time_ps);
+}
+
 TEST(TxCutThroughTest, TeardownWaitsForTheRestOfAFrame) {
   CutThroughRig rig;
   ASSERT_TRUE(rig.a.nic.set_property("mac_port.rate_mbps", 1000));
