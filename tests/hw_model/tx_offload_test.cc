@@ -31,6 +31,21 @@ TEST(TxSegmentationTest, OnePacketLeavesAsManyFramesAndCompletesOnce) {
   rig.expect_accounts();
 }
 
+TEST(TxSegmentationTest, LongPacketsKeepTheWireBusy) {
+  ViOptions large;
+  large.tx_entries = 512;
+  SegmentRig rig(large);
+  const auto packet = tcp_packet(60000);
+  for (int i = 0; i < 6; ++i) rig.queue(packet, 1460, 65535);
+  rig.vi->ring_tx();
+  run_ns(400'000);
+  ASSERT_EQ(rig.a.wire.size(), 6 * 42u);
+  uint64_t wire_bytes = 0;
+  for (const auto& sent : rig.a.wire) wire_bytes += sent.frame->bytes.size() + 24;
+  const uint64_t begin_ps = rig.a.wire[0].frame->stamps_ps[static_cast<size_t>(sim::Stage::kWireFirstBit)];
+  EXPECT_EQ(rig.a.wire.back().time_ps - begin_ps, (wire_bytes - 12) * 800);
+}
+
 TEST(TxSegmentationTest, ReceiverFindsEveryChecksumGood) {
   SegmentRig rig({}, true);
   TestVi receiver(*rig.b, 0);
@@ -208,7 +223,7 @@ TEST(TxCutThroughTest, FirstBitLeavesBeforeTheLastByteHasArrived) {
     EXPECT_EQ(rig.last_completion(), 1u);
   }
   // 8.7 KB less to wait for on a link of about 54 Gb/s.
-  EXPECT_NEAR(static_cast<double>(first_bit_ps[0] - first_bit_ps[1]), 1290e3, 80e3);
+  EXPECT_NEAR(static_cast<double>(first_bit_ps[0] - first_bit_ps[1]), 1290e3, 150e3);
 }
 
 TEST(TxCutThroughTest, NoByteArrivesAfterItsTurnOnTheWireWhateverTheLinks) {
@@ -304,6 +319,22 @@ TEST(TxCutThroughTest, RestThatCannotBeReadDamagesTheFrameAndIsCounted) {
   EXPECT_EQ(rig.a.counter("tx.frames"), 0u);
   EXPECT_EQ(rig.a.counter("drops.TX_DMA_FAULT"), 1u);
   rig.expect_accounts();
+}
+
+TEST(TxCutThroughTest, LineRateThatChangesInBetweenLosesNothing) {
+  CutThroughRig rig;
+  ASSERT_TRUE(rig.a.nic.set_property("mac_port.rate_mbps", 1000));
+  ASSERT_TRUE(rig.a.nic.set_property("pcie_link.lanes", 1));
+  const auto bytes = long_frame(9000);
+  queue_long(rig, bytes);
+  rig.vi->ring_tx();
+  run_ns(1200);  // reads are planned
+  ASSERT_TRUE(rig.a.nic.set_property("mac_port.rate_mbps", 100000));
+  run_ns(200000);
+  ASSERT_EQ(rig.a.wire.size(), 1u);
+  EXPECT_EQ(rig.a.wire[0].frame->bytes, bytes);
+  EXPECT_EQ(rig.last_completion(), 1u);
+  EXPECT_LE(rig.stamp(0, sim::Stage::kPayloadFetched), rig.a.wire[0].time_ps);
 }
 
 TEST(TxCutThroughTest, TeardownWaitsForTheRestOfAFrame) {

@@ -217,6 +217,7 @@ struct BareHost {
     ASSERT_TRUE(granted.ok()) << granted.error().message;
     grant = granted.value();
     state.vi_id = grant.vi_id;
+    state.features = resources.device().features;
     window = f.function(idx).open_window(grant.vi_id).value();
     interrupt = f.function(idx).open_interrupt(grant.vector).value();
     vi = Vi(memory.base, &state, window.get());
@@ -320,6 +321,117 @@ TEST_F(InProcessFunctionTest, AFrameCrossesFromOneHostsRingsToTheOthers) {
   });
   EXPECT_TRUE(received);
   EXPECT_NE(simulation->wire_fingerprint(), 0u);
+  a.resources.abandon();
+  b.resources.abandon();
+}
+
+// A host that sends, one frame in each of three ways, and how long after the call of the library the peer has the
+// event.
+TEST_F(InProcessFunctionTest, PushSavesTheDescriptorReadAndPioThePayloadReadToo) {
+  BareHost a(*this, 0);
+  BareHost b(*this, 1);
+  bool b_ready = false;
+  uint32_t frame_count = 0;
+  simulation->spawn("b", [&] {
+    b.start();
+    for (uint64_t i = 0; i < 3; ++i) ASSERT_TRUE(b.vi.post_rx(2048 * i, 2048));
+    b.vi.ring_rx_doorbell();
+    cpu(1).watch(b.grant.dma_address + b.state.layout.evq_offset, 256 * PST_EVENT_BYTES);
+    b_ready = true;
+  });
+  double latency_ns[3] = {};
+  run([&] {
+    a.start();
+    while (!b_ready) {
+      function(0).pause_ns(1000);
+    }
+    uint8_t* frame = a.bytes(4096);
+    std::memcpy(frame, simulation->host_spec(1).mac.data(), 6);
+    std::memcpy(frame + 6, simulation->host_spec(0).mac.data(), 6);
+    frame[12] = 0x88;
+    frame[13] = 0xb5;
+    const TxFragment fragment{4096, 100};
+    const uint32_t features = a.state.features;
+    for (int way = 0; way < 3; ++way) {
+      frame[99] = static_cast<uint8_t>(way + 1);
+      const uint64_t seen_count = cpu(1).write_count();
+      const uint64_t begin_ps = cpu(0).now_ps();
+      a.state.features = way == 0 ? 0 : features;
+      if (way == 2) {
+        ASSERT_TRUE(a.vi.send_pio(frame, 100, TxOptions{}));
+        std::memset(frame + 14, 0, 86);  // the frame is the caller's again
+      } else {
+        ASSERT_TRUE(a.vi.queue_tx(&fragment, 1, TxOptions{}));
+        a.vi.ring_tx_doorbell();
+      }
+      while (cpu(1).write_count() == seen_count && cpu(0).now_ps() < begin_ps + 100'000'000) {
+        function(0).pause_ns(5);
+      }
+      latency_ns[way] = static_cast<double>(cpu(0).now_ps() - begin_ps) / 1000;
+      function(0).pause_ns(20'000);
+      ViEvent event;
+      ASSERT_EQ(b.vi.poll(&event, 1), 1u);
+      EXPECT_EQ(event.length_bytes, 100);
+      EXPECT_EQ(b.bytes(2048 * static_cast<uint64_t>(way))[99], way + 1);
+      frame_count++;
+      ASSERT_EQ(a.vi.poll(&event, 1), 1u);
+      EXPECT_EQ(event.type, ViEventType::kTx);
+    }
+  });
+  EXPECT_EQ(frame_count, 3u);
+  EXPECT_GT(latency_ns[0] - latency_ns[1], 350);  // a read of 16 bytes, less two stores by the processor
+  EXPECT_GT(latency_ns[1] - latency_ns[2], 350);  // a read of 100 bytes, less the stores into the page
+  a.resources.abandon();
+  b.resources.abandon();
+}
+
+// One packet of the VI library becomes frames that the peer's VI takes one by one.
+TEST_F(InProcessFunctionTest, ASegmentedPacketArrivesAsFrames) {
+  BareHost a(*this, 0);
+  BareHost b(*this, 1);
+  bool b_ready = false;
+  simulation->spawn("b", [&] {
+    b.start();
+    for (uint64_t i = 0; i < 8; ++i) ASSERT_TRUE(b.vi.post_rx(2048 * i, 2048));
+    b.vi.ring_rx_doorbell();
+    b_ready = true;
+  });
+  run([&] {
+    a.start();
+    while (!b_ready) {
+      function(0).pause_ns(1000);
+    }
+    uint8_t* packet = a.bytes(0);
+    std::memset(packet, 0, 6000);
+    std::memcpy(packet, simulation->host_spec(1).mac.data(), 6);
+    std::memcpy(packet + 6, simulation->host_spec(0).mac.data(), 6);
+    packet[12] = 0x08;
+    packet[14] = 0x45;
+    packet[23] = 6;  // TCP
+    for (int i = 0; i < 4; ++i)
+      packet[26 + i] = static_cast<uint8_t>(simulation->host_spec(0).address_ipv4 >> (24 - 8 * i));
+    packet[46] = 0x50;
+    packet[5999] = 88;
+    const TxFragment fragments[] = {{0, 1000}, {1000, 5000}};
+    TxOptions options;
+    options.segment_mss_bytes = 1448;
+    options.checksum_l3 = true;
+    options.checksum_l4 = true;
+    ASSERT_TRUE(a.vi.queue_tx(fragments, 2, options));
+    a.vi.ring_tx_doorbell();
+    function(0).pause_ns(50'000);
+    ViEvent events[8];
+    ASSERT_EQ(b.vi.poll(events, 8), 5u);
+    for (const ViEvent& event : {events[0], events[1], events[2], events[3], events[4]}) {
+      EXPECT_EQ(event.checksum_l3, ChecksumResult::kGood);
+      EXPECT_EQ(event.checksum_l4, ChecksumResult::kGood);
+    }
+    EXPECT_EQ(events[0].length_bytes, 54 + 1448);
+    EXPECT_EQ(events[4].length_bytes, 54 + 5946 - 4 * 1448);
+    EXPECT_EQ(b.bytes(4 * 2048)[events[4].length_bytes - 1], 88);
+    ASSERT_EQ(a.vi.poll(events, 8), 1u);
+    EXPECT_EQ(events[0].consumer_idx, 3u);
+  });
   a.resources.abandon();
   b.resources.abandon();
 }
