@@ -7,6 +7,7 @@
 #include "hw_model/frame_parser.h"
 #include "hw_model/port_statistics.h"
 #include "hw_model/properties.h"
+#include "hw_model/ptp_clock.h"
 #include "hw_model/rx_filter.h"
 #include "hw_model/tx_dma.h"
 
@@ -28,7 +29,24 @@ MacPort::MacPort(NicBlocks& nic, sc_core::sc_port<sim::EthernetIf>& wire, const 
                                           "contract: FRAME_BYTES_MAX", 9216, 68, 9216})),
       processing_ns_(nic.properties->add({"mac_port.processing_ns", "ns",
                                           "From a complete frame to its first bit on an idle wire.",
-                                          "assumed: MAC and PHY", 50, 0, 1e6})) {}
+                                          "assumed: MAC and PHY", 50, 0, 1e6})),
+      cut_through_(nic.properties->add({"mac_port.rx_cut_through", "flag",
+                                        "Writes of a received frame may begin before its end has come.",
+                                        "assumed: store and forward", 0, 0, 1})),
+      cut_through_bytes_(nic.properties->add({"mac_port.rx_cut_through_bytes", "bytes",
+                                              "So much of a frame must have come before its writes begin: all that "
+                                              "filters look at.",
+                                              "assumed: two VLAN tags, IPv4 with options, ports, rounded up", 128, 86,
+                                              PST_LIMIT_FRAME_BYTES_MAX})),
+      pause_high_bytes_(nic.properties->add(
+          {"mac_port.pause_high_bytes", "bytes", "The peer is asked to pause when the receive buffer holds so much.",
+           "assumed: one VI's share of the buffer less five frames in flight", 24576, 1, 1 << 24})),
+      pause_low_bytes_(nic.properties->add({"mac_port.pause_low_bytes", "bytes",
+                                            "The peer is asked to go on when the receive buffer holds no more.",
+                                            "assumed: a third of the high mark", 8192, 0, 1 << 24})),
+      pause_quanta_(nic.properties->add({"mac_port.pause_quanta", "quanta of 512 bit times",
+                                         "For how long the peer is asked to pause; asked again at half of it.",
+                                         "published: IEEE 802.3 annex 31B, the longest", 65535, 2, 65535})) {}
 
 void MacPort::configure() {
   address_ = static_cast<uint64_t>(address_property_);
@@ -40,9 +58,14 @@ void MacPort::reset() {
   busy_ps_ = 0;
   mtu_bytes_ = kMtuDefaultBytes;
   loopback_ = false;
+  pause_ = asked_to_pause_ = false;
+  pause_from_ps_ = pause_until_ps_ = held_busy_ps_ = 0;
+  held_.clear();
+  held_leaving_count_ = 0;
 }
 
 void MacPort::transmit(TxOp* op) {
+  op->held_up = false;
   const uint64_t now = Agenda::now_ps();
   if (op->drop_reason >= 0) {
     nic_.agenda->at<&MacPort::left>(std::max(now, busy_ps_), this, reinterpret_cast<uint64_t>(op));
@@ -59,6 +82,7 @@ void MacPort::transmit(TxOp* op) {
 
 void MacPort::left(uint64_t op_address, uint64_t, uint64_t, uint64_t) {
   TxOp* op = reinterpret_cast<TxOp*>(op_address);
+  if (hold_up(op)) return;
   if (op->drop_reason < 0) {
     if (op->loopback) {
       ++nic_.statistics->tx_loopback;
@@ -80,19 +104,36 @@ void MacPort::deliver(const sim::FramePtr& frame) {
   receive(frame);
 }
 
+uint64_t MacPort::header_ps(uint32_t frame_bytes, uint64_t first_bit_ps) const {
+  const auto header_bytes = static_cast<uint32_t>(cut_through_bytes_);
+  if (cut_through_ == 0 || frame_bytes <= header_bytes) return 0;
+  return first_bit_ps + (kPreambleBytes + header_bytes) * ps_per_byte_;
+}
+
 void MacPort::receive(const sim::FramePtr& frame) {
   const uint32_t bytes = static_cast<uint32_t>(frame->bytes.size());
-  ++nic_.statistics->rx_frames;
-  nic_.statistics->rx_bytes += bytes;
   const uint64_t now = Agenda::now_ps();
   frame->stamps_ps[static_cast<size_t>(sim::Stage::kWireLastBit)] = now;
-  if (frame->bad_fcs) return nic_.statistics->drop(PST_DROP_REASON_RX_BAD_FCS);
+  if (take_pause_frame(frame)) return;
+  ++nic_.statistics->rx_frames;
+  nic_.statistics->rx_bytes += bytes;
+  const uint64_t on_wire_ps = (kPreambleBytes + bytes + kFcsBytes) * ps_per_byte_;
+  const uint64_t first_bit_ps = now > on_wire_ps ? now - on_wire_ps : 0;
+  if (frame->bad_fcs) return receive_damaged(frame, first_bit_ps);
   if (bytes < PST_LIMIT_FRAME_BYTES_MIN || bytes > frame_bytes_max(2))
     return nic_.statistics->drop(PST_DROP_REASON_RX_BAD_LENGTH);
   const ParsedFrame parsed = parse_frame(frame->bytes.data(), bytes);
   if (bytes > frame_bytes_max(parsed.vlan_count)) return nic_.statistics->drop(PST_DROP_REASON_RX_BAD_LENGTH);
-  const uint64_t on_wire_ps = (kPreambleBytes + bytes + kFcsBytes) * ps_per_byte_;
-  nic_.rx_filter->receive(frame, parsed, now > on_wire_ps ? now - on_wire_ps : 0);
+  nic_.rx_filter->receive(frame, parsed, nic_.ptp_clock->time_ns(first_bit_ps), header_ps(bytes, first_bit_ps));
+}
+
+// In cut-through its writes have begun by the time that the FCS shows the damage.
+void MacPort::receive_damaged(const sim::FramePtr& frame, uint64_t first_bit_ps) {
+  nic_.statistics->drop(PST_DROP_REASON_RX_BAD_FCS);
+  const uint32_t bytes = static_cast<uint32_t>(frame->bytes.size());
+  const uint64_t begun_ps = header_ps(bytes, first_bit_ps);
+  if (begun_ps == 0 || bytes > frame_bytes_max(2)) return;
+  nic_.rx_filter->receive_damaged(frame, parse_frame(frame->bytes.data(), bytes), begun_ps);
 }
 
 }  // namespace postern::hw_model

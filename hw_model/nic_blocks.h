@@ -26,6 +26,8 @@ class Msix;
 class Translation;
 class Admin;
 class MacPort;
+class Rss;
+class PtpClock;
 
 struct NicBlocks {
   Agenda* agenda = nullptr;
@@ -46,6 +48,8 @@ struct NicBlocks {
   Translation* translation = nullptr;
   Admin* admin = nullptr;
   MacPort* mac_port = nullptr;
+  Rss* rss = nullptr;
+  PtpClock* ptp_clock = nullptr;
   sim::StageObserver* observer = nullptr;        // may be null
   sim::FaultObserver* fault_observer = nullptr;  // may be null
 };

@@ -28,6 +28,7 @@ struct TxOp {
   bool checksum_l3 = false, checksum_l4 = false, timestamp = false, complete = false, vlan_insert = false;
   uint16_t vlan_tci = 0;
   bool loopback = false;
+  bool held_up = false;  // by a pause, and planned anew
   uint64_t first_bit_ps = 0;
   sim::FramePtr frame;
   std::vector<DmaSegment> segments;
