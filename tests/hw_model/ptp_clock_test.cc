@@ -94,7 +94,8 @@ TEST(PtpClockTest, SlewedRegisterIsExactAfterAnHourOfSimulatedTime) {
   Node a("a", kMacA);
   a.enable_admin();
   ASSERT_EQ(adjust(a, 0, 250'000), PST_ERROR_CODE_OK);
-  // A read of an idle device takes the same time whenever it starts, so the clock is sampled as far apart as they start.
+  // A read of an idle device takes the same time whenever it starts, so the clock is sampled as far apart as they
+  // start.
   const uint64_t start_ps = now_ps();
   const uint64_t first_ns = a.bar_read(PST_BAR_FUNCTION, PST_FUNCTION_PTP_TIME_NS_OFFSET, 8);
   run_ns(3'600'000'000'000);
