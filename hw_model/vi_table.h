@@ -72,7 +72,7 @@ struct ViCounters {
   uint64_t tx_packets = 0;
   uint64_t rx_packets = 0;
   uint64_t drops = 0;
-  uint64_t evq_stalls = 0;      // times that something waited for event space (policy STALL)
+  uint64_t evq_stalls = 0;      // times that an event found no space and waited (policy STALL)
   uint64_t overflow_marks = 0;  // events written with the mark
   uint64_t merged_events = 0;   // RX events that completed more than one frame
   uint64_t merged_frames = 0;   // frames that those completed
