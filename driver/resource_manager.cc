@@ -297,6 +297,7 @@ Status ResourceManager::allocate_vi(ViRecord& record, const ViLayout& layout, co
   pst_vi_alloc_set_evq_entries(&command, layout.geometry.evq_entries);
   pst_vi_alloc_set_evq_policy(&command, static_cast<uint64_t>(options.evq_policy));
   pst_vi_alloc_set_rx_prefix(&command, options.rx_prefix);
+  pst_vi_alloc_set_merge_count(&command, options.merge_count);
   pst_vi_alloc_set_vector(&command, record.grant.vector);
   pst_vi_alloc_set_holdoff_ns(&command, options.holdoff_ns);
   pst_vi_alloc_set_holdoff_events(&command, options.holdoff_events);

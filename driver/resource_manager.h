@@ -41,6 +41,7 @@ struct ViOptions {
   bool interrupt = true;    // a vector of its own; false: the event queue is only polled
   EvqPolicy evq_policy = EvqPolicy::kStall;
   bool rx_prefix = false;
+  uint8_t merge_count = 0;  // frames that one RX event may complete; more than one needs rx_prefix
   uint32_t holdoff_ns = 0;
   uint16_t holdoff_events = 0;
 };

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cassert>
+#include <cstring>
 #include <type_traits>
 
 #include "contract/gen/pst_contract.h"
@@ -62,10 +63,32 @@ ViEvent decode_rx(ViState& state, const pst_event& event) {
   out.checksum_l4 = static_cast<ChecksumResult>(pst_rx_event_get_checksum_l4(&rx));
   out.truncated = pst_rx_event_get_error_class(&rx) == PST_RX_ERROR_CLASS_TRUNCATED;
   out.length_bytes = static_cast<uint16_t>(pst_rx_event_get_length_bytes(&rx));
+  out.payload_offset_bytes = pst_rx_event_get_prefix_present(&rx) != 0 ? PST_LIMIT_RX_PREFIX_BYTES : 0;
   out.desc_count = static_cast<uint16_t>(pst_rx_event_get_desc_count(&rx));
   out.consumer_idx = static_cast<uint32_t>(pst_rx_event_get_rx_consumer_idx(&rx));
   out.first_idx = out.consumer_idx - out.desc_count;
   state.rx_consumer_idx = out.consumer_idx;
+  return out;
+}
+
+bool is_merged(const pst_event& event) {
+  const pst_rx_event rx{{event.word[0], event.word[1]}};
+  return pst_event_get_type(&event) == PST_EVENT_TYPE_RX && pst_rx_event_get_merged(&rx) != 0;
+}
+
+// The frame of a merged event that is next to be given out. Its length is in the prefix, in front of the buffer that
+// the ring still names: the slot is not posted anew before rx_consumer_idx has passed it.
+ViEvent decode_merged_frame(ViState& state, uint8_t* base, const pst_event& event) {
+  ViEvent out = decode_rx(state, event);
+  out.first_idx += state.merge_position++;
+  out.consumer_idx = out.first_idx + 1;
+  out.desc_count = 1;
+  state.rx_consumer_idx = out.consumer_idx;
+  const ViLayout& layout = state.layout;
+  const auto* desc = ring_slot<pst_rx_desc>(base, layout.rx_ring_offset, out.first_idx, layout.geometry.rx_entries);
+  pst_rx_prefix prefix;
+  std::memcpy(&prefix, base + pst_rx_desc_get_address(desc), sizeof prefix);
+  out.length_bytes = static_cast<uint16_t>(pst_rx_prefix_get_length_bytes(&prefix));
   return out;
 }
 
@@ -285,6 +308,18 @@ size_t Vi::poll(ViEvent* events, size_t max_count) {
   uint32_t idx = state_->evq_consumer_idx;
   pst_event event;
   while (count < max_count && load_event(*state_, base_, idx, event)) {
+    if (is_merged(event)) {
+      const pst_rx_event rx{{event.word[0], event.word[1]}};
+      const uint64_t frame_count = pst_rx_event_get_desc_count(&rx);
+      while (count < max_count && state_->merge_position < frame_count) {
+        events[count++] = decode_merged_frame(*state_, base_, event);
+      }
+      if (state_->merge_position < frame_count) break;
+      state_->merge_position = 0;
+      ++idx;
+      if (pst_event_get_overflow_mark(&event) != 0) ++state_->overflow_marks_count;
+      continue;
+    }
     ++idx;
     if (pst_event_get_overflow_mark(&event) != 0) {
       ++state_->overflow_marks_count;

@@ -51,6 +51,7 @@ struct ViState {
   uint32_t evq_doorbell_idx = 0;  // last consumer index that was returned to the device
   uint16_t prime_sequence = 0;    // last sequence used in a prime
   uint16_t halted_code = 0;       // PST_ERROR_CODE_* of the error event, 0 while the VI runs
+  uint16_t merge_position = 0;    // frames of the first event not consumed, a merged one, that poll() has given out
   uint64_t events_count = 0;      // events consumed
   uint64_t polls_count = 0;       // calls of poll()
   uint64_t primes_count = 0;      // primes written
@@ -69,11 +70,12 @@ struct ViEvent {
   ChecksumResult checksum_l3 = ChecksumResult::kNone;
   ChecksumResult checksum_l4 = ChecksumResult::kNone;
   bool truncated = false;
-  uint16_t length_bytes = 0;  // RX: frame length
-  uint16_t desc_count = 0;    // RX: descriptors that this event completes
-  uint32_t first_idx = 0;     // RX: ring index of the first descriptor completed; TX: old consumer index
-  uint32_t consumer_idx = 0;  // RX and TX: ring index after the last one completed
-  uint16_t code = 0;          // error: PST_ERROR_CODE_*; timer: sequence; wakeup: VI id
+  uint16_t length_bytes = 0;          // RX: frame length
+  uint16_t payload_offset_bytes = 0;  // RX: where in the first buffer the frame starts, behind the RX prefix if any
+  uint16_t desc_count = 0;            // RX: descriptors that this event completes
+  uint32_t first_idx = 0;             // RX: ring index of the first descriptor completed; TX: old consumer index
+  uint32_t consumer_idx = 0;          // RX and TX: ring index after the last one completed
+  uint16_t code = 0;                  // error: PST_ERROR_CODE_*; timer: sequence; wakeup: VI id
 };
 
 // One fragment of a packet; address_offset is relative to the shared region.
@@ -121,7 +123,8 @@ class Vi {
   // --- events --------------------------------------------------------------------------------------------------
   [[nodiscard]] bool has_event() const;  // reads one phase bit; needs no lock (then it is a hint)
   // Decodes up to max_count events, advances consumer indices. Returns their number. Buffers named by the events
-  // belong to the caller again.
+  // belong to the caller again. An RX event that completes several frames becomes one ViEvent for each; if max_count
+  // ends among them, the next call goes on there.
   size_t poll(ViEvent* events, size_t max_count);
   void ring_evq_doorbell();  // returns space to the device; no-op if nothing new
   // Asks for one interrupt when an event beyond those consumed exists (R6). Returns space as well. Needs the stack's

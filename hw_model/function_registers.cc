@@ -7,6 +7,7 @@
 #include "hw_model/doorbell.h"
 #include "hw_model/mac_port.h"
 #include "hw_model/port_statistics.h"
+#include "hw_model/ptp_clock.h"
 #include "hw_model/tx_dma.h"
 #include "hw_model/vi_table.h"
 
@@ -15,7 +16,9 @@ namespace postern::hw_model {
 namespace {
 // What this device always offers of the contract's options; blocks with a choice add theirs.
 constexpr uint32_t kFeatures = PST_FUNCTION_FEATURES_TIMESTAMP_MASK | PST_FUNCTION_FEATURES_VLAN_MASK |
-                               PST_FUNCTION_FEATURES_TX_CHECKSUM_MASK | PST_FUNCTION_FEATURES_RX_CHECKSUM_MASK;
+                               PST_FUNCTION_FEATURES_TX_CHECKSUM_MASK | PST_FUNCTION_FEATURES_RX_CHECKSUM_MASK |
+                               PST_FUNCTION_FEATURES_RSS_MASK | PST_FUNCTION_FEATURES_EVENT_MERGE_MASK |
+                               PST_FUNCTION_FEATURES_ADAPTIVE_MODERATION_MASK | PST_FUNCTION_FEATURES_PAUSE_MASK;
 }  // namespace
 
 FunctionRegisters::FunctionRegisters(NicBlocks& nic)
@@ -63,6 +66,7 @@ void FunctionRegisters::write(uint64_t offset, unsigned width_bytes, uint64_t va
 void FunctionRegisters::refresh() {
   const uint64_t now_ns = Agenda::now_ps() / 1000;
   function_.set(PST_FUNCTION_DEVICE_TIME_NS_OFFSET, now_ns);
+  function_.set(PST_FUNCTION_PTP_TIME_NS_OFFSET, nic_.ptp_clock->time_ns(Agenda::now_ps()));
   clock_.set(PST_CLOCK_TIME_NS_OFFSET, now_ns);
   clock_.set(PST_CLOCK_GENERATION_OFFSET, generation_);
   function_.set(PST_FUNCTION_STATUS_OFFSET, (ready_ ? PST_FUNCTION_STATUS_READY_MASK : 0) |

@@ -8,6 +8,7 @@
 #include "hw_model/frame_parser.h"
 #include "hw_model/port_statistics.h"
 #include "hw_model/properties.h"
+#include "hw_model/ptp_clock.h"
 #include "hw_model/rx_filter.h"
 #include "hw_model/tx_dma.h"
 
@@ -29,7 +30,24 @@ MacPort::MacPort(NicBlocks& nic, sc_core::sc_port<sim::EthernetIf>& wire, const 
                                           "contract: FRAME_BYTES_MAX", 9216, 68, 9216})),
       processing_ns_(nic.properties->add({"mac_port.processing_ns", "ns",
                                           "From a complete frame to its first bit on an idle wire.",
-                                          "assumed: MAC and PHY", 50, 0, 1e6})) {}
+                                          "assumed: MAC and PHY", 50, 0, 1e6})),
+      cut_through_(nic.properties->add({"mac_port.rx_cut_through", "flag",
+                                        "Writes of a received frame may begin before its end has come.",
+                                        "assumed: store and forward", 0, 0, 1})),
+      cut_through_bytes_(nic.properties->add({"mac_port.rx_cut_through_bytes", "bytes",
+                                              "So much of a frame must have come before its writes begin: all that "
+                                              "filters look at.",
+                                              "assumed: two VLAN tags, IPv4 with options, ports, rounded up", 128, 86,
+                                              PST_LIMIT_FRAME_BYTES_MAX})),
+      pause_high_bytes_(nic.properties->add(
+          {"mac_port.pause_high_bytes", "bytes", "The peer is asked to pause when the receive buffer holds so much.",
+           "assumed: one VI's share of the buffer less five frames in flight", 24576, 1, 1 << 24})),
+      pause_low_bytes_(nic.properties->add({"mac_port.pause_low_bytes", "bytes",
+                                            "The peer is asked to go on when the receive buffer holds no more.",
+                                            "assumed: a third of the high mark", 8192, 0, 1 << 24})),
+      pause_quanta_(nic.properties->add({"mac_port.pause_quanta", "quanta of 512 bit times",
+                                         "For how long the peer is asked to pause; asked again at half of it.",
+                                         "published: IEEE 802.3 annex 31B, the longest", 65535, 2, 65535})) {}
 
 void MacPort::configure() {
   address_ = static_cast<uint64_t>(address_property_);
@@ -38,46 +56,72 @@ void MacPort::configure() {
 }
 
 void MacPort::reset() {
-  busy_ps_ = 0;
+  queue_.clear();
+  sending_ = false;
+  wire_free_ps_ = 0;
   mtu_bytes_ = kMtuDefaultBytes;
   loopback_ = false;
+  pause_ = asked_to_pause_ = pause_frame_due_ = false;
+  pause_until_ps_ = 0;
 }
 
 void MacPort::transmit(TxOp* op) {
-  const uint64_t now = Agenda::now_ps();
-  if (op->drop_reason >= 0) {
-    nic_.agenda->at<&MacPort::left>(std::max(now, busy_ps_), this, reinterpret_cast<uint64_t>(op));
-    return;
-  }
-  op->loopback = loopback_ && load_address(op->frame->bytes.data(), 6) == address_;
-  op->first_bit_ps = std::max(now + processing_ps_, busy_ps_);
-  if (op->cut_through) {
-    // The plan sees to this, but for a line rate that has been changed since: the last bit is behind the last arrival.
-    const uint64_t frame_ps = (kPreambleBytes + op->frame->bytes.size() + kFcsBytes) * ps_per_byte_;
-    if (op->first_bit_ps + frame_ps < op->landing_ps) op->first_bit_ps = op->landing_ps - frame_ps;
-  }
-  constexpr uint64_t kAroundBytes = kPreambleBytes + kFcsBytes + kGapBytes;
-  const uint32_t count = op->frame_count();
-  const uint64_t wire_bytes =
-      (count - 1) * (TxDma::frame_bytes(*op, 0) + kAroundBytes) + TxDma::frame_bytes(*op, count - 1) + kAroundBytes;
-  busy_ps_ = op->first_bit_ps + wire_bytes * ps_per_byte_;
-  start_frame(op, op->first_bit_ps);
+  op->first_bit_ps = 0;
+  op->port_ready_ps = Agenda::now_ps() + (op->drop_reason < 0 ? processing_ps_ : 0);
+  if (op->drop_reason < 0) op->loopback = loopback_ && load_address(op->frame->bytes.data(), 6) == address_;
+  queue_.push_back(op);
+  if (!sending_) next();
 }
 
-void MacPort::start_frame(TxOp* op, uint64_t first_bit_ps) {
-  const uint64_t bytes = op->frame->bytes.size();
-  const uint64_t last_bit_ps = first_bit_ps + on_wire_ps(bytes);
+void MacPort::next() {
+  if (pause_frame_due_) return start_pause_frame();
+  if (queue_.empty()) return;
+  TxOp* op = queue_.front();
+  if (op->drop_reason >= 0) {  // only keeps its turn
+    sending_ = true;
+    nic_.agenda->at<&MacPort::passed>(std::max(Agenda::now_ps(), wire_free_ps_), this, reinterpret_cast<uint64_t>(op));
+    return;
+  }
+  if (Agenda::now_ps() < pause_until_ps_) return;  // resume() goes on
+  sending_ = true;
+  start_frame(op, op->port_ready_ps);
+}
+
+void MacPort::start_frame(TxOp* op, uint64_t earliest_ps) {
+  uint64_t first_bit_ps = std::max({Agenda::now_ps(), earliest_ps, wire_free_ps_});
+  const uint64_t frame_ps = on_wire_ps(op->frame->bytes.size());
+  // The plan sees to this, but for a line rate that has been changed since: the last bit is behind the last arrival.
+  if (op->cut_through) first_bit_ps = std::max(first_bit_ps + frame_ps, op->landing_ps) - frame_ps;
+  if (op->first_bit_ps == 0) op->first_bit_ps = first_bit_ps;
   op->frame->stamps_ps[static_cast<size_t>(sim::Stage::kWireFirstBit)] = first_bit_ps;
-  nic_.agenda->at<&MacPort::left>(last_bit_ps, this, reinterpret_cast<uint64_t>(op));
+  nic_.agenda->at<&MacPort::left>(first_bit_ps + frame_ps, this, reinterpret_cast<uint64_t>(op));
+}
+
+void MacPort::wire_is_free(uint64_t last_bit_ps) {
+  sending_ = false;
+  wire_free_ps_ = last_bit_ps + kGapBytes * ps_per_byte_;
 }
 
 void MacPort::left(uint64_t op_address, uint64_t, uint64_t, uint64_t) {
   TxOp* op = reinterpret_cast<TxOp*>(op_address);
-  if (op->frame != nullptr) {
-    frame_left(*op);
-    if (nic_.tx_dma->next_frame(*op)) return start_frame(op, Agenda::now_ps() + kGapBytes * ps_per_byte_);
+  frame_left(*op);
+  wire_is_free(Agenda::now_ps());
+  if (nic_.tx_dma->next_frame(*op)) {
+    const bool waits = pause_frame_due_ || Agenda::now_ps() < pause_until_ps_;
+    if (waits) return next();
+    sending_ = true;
+    return start_frame(op, 0);
   }
-  nic_.tx_dma->sent(op);
+  passed(op_address, 0, 0, 0);
+}
+
+// The first of the queue is done with.
+void MacPort::passed(uint64_t op_address, uint64_t, uint64_t, uint64_t) {
+  queue_.pop_front();
+  sending_ = true;  // sent() may hand over more, which is not to overtake
+  nic_.tx_dma->sent(reinterpret_cast<TxOp*>(op_address));
+  sending_ = false;
+  next();
 }
 
 void MacPort::frame_left(TxOp& op) {
@@ -131,19 +175,36 @@ uint64_t MacPort::on_wire_ps(size_t frame_bytes) const {
   return (kPreambleBytes + frame_bytes + kFcsBytes) * ps_per_byte_;
 }
 
+uint64_t MacPort::header_ps(uint32_t frame_bytes, uint64_t first_bit_ps) const {
+  const auto header_bytes = static_cast<uint32_t>(cut_through_bytes_);
+  if (cut_through_ == 0 || frame_bytes <= header_bytes) return 0;
+  return first_bit_ps + (kPreambleBytes + header_bytes) * ps_per_byte_;
+}
+
 void MacPort::receive(const sim::FramePtr& frame, bool damaged) {
   const uint32_t bytes = static_cast<uint32_t>(frame->bytes.size());
-  ++nic_.statistics->rx_frames;
-  nic_.statistics->rx_bytes += bytes;
   const uint64_t now = Agenda::now_ps();
   frame->stamps_ps[static_cast<size_t>(sim::Stage::kWireLastBit)] = now;
-  if (damaged) return nic_.statistics->drop(PST_DROP_REASON_RX_BAD_FCS);
+  if (!damaged && take_pause_frame(frame)) return;
+  ++nic_.statistics->rx_frames;
+  nic_.statistics->rx_bytes += bytes;
+  const uint64_t duration_ps = on_wire_ps(bytes);
+  const uint64_t first_bit_ps = now > duration_ps ? now - duration_ps : 0;
+  if (damaged) return receive_damaged(frame, first_bit_ps);
   if (bytes < PST_LIMIT_FRAME_BYTES_MIN || bytes > frame_bytes_max(2))
     return nic_.statistics->drop(PST_DROP_REASON_RX_BAD_LENGTH);
   const ParsedFrame parsed = parse_frame(frame->bytes.data(), bytes);
   if (bytes > frame_bytes_max(parsed.vlan_count)) return nic_.statistics->drop(PST_DROP_REASON_RX_BAD_LENGTH);
-  const uint64_t duration_ps = on_wire_ps(bytes);
-  nic_.rx_filter->receive(frame, parsed, now > duration_ps ? now - duration_ps : 0);
+  nic_.rx_filter->receive(frame, parsed, nic_.ptp_clock->time_ns(first_bit_ps), header_ps(bytes, first_bit_ps));
+}
+
+// In cut-through its writes have begun by the time that the FCS shows the damage.
+void MacPort::receive_damaged(const sim::FramePtr& frame, uint64_t first_bit_ps) {
+  nic_.statistics->drop(PST_DROP_REASON_RX_BAD_FCS);
+  const uint32_t bytes = static_cast<uint32_t>(frame->bytes.size());
+  const uint64_t begun_ps = header_ps(bytes, first_bit_ps);
+  if (begun_ps == 0 || bytes > frame_bytes_max(2)) return;
+  nic_.rx_filter->receive_damaged(frame, parse_frame(frame->bytes.data(), bytes), begun_ps);
 }
 
 }  // namespace postern::hw_model

@@ -27,6 +27,8 @@ class Translation;
 class Admin;
 class MacPort;
 class Faults;
+class Rss;
+class PtpClock;
 
 struct NicBlocks {
   Agenda* agenda = nullptr;
@@ -48,6 +50,8 @@ struct NicBlocks {
   Admin* admin = nullptr;
   MacPort* mac_port = nullptr;
   Faults* faults = nullptr;
+  Rss* rss = nullptr;
+  PtpClock* ptp_clock = nullptr;
   sim::StageObserver* observer = nullptr;        // may be null
   sim::FaultObserver* fault_observer = nullptr;  // may be null
 };

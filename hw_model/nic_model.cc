@@ -14,6 +14,8 @@
 #include "hw_model/pcie_link.h"
 #include "hw_model/port_statistics.h"
 #include "hw_model/properties.h"
+#include "hw_model/ptp_clock.h"
+#include "hw_model/rss.h"
 #include "hw_model/rx_dma.h"
 #include "hw_model/rx_filter.h"
 #include "hw_model/timer.h"
@@ -63,6 +65,8 @@ struct NicModel::Owned {
     nic.admin = &owned.admin;
     nic.mac_port = &owned.mac_port;
     nic.faults = &owned.faults;
+    nic.rss = &owned.rss;
+    nic.ptp_clock = &owned.ptp_clock;
     return nic;
   }
 
@@ -86,6 +90,8 @@ struct NicModel::Owned {
   Admin admin;
   MacPort mac_port;
   Faults faults;
+  Rss rss;
+  PtpClock ptp_clock;
 };
 
 NicModel::NicModel(const sc_core::sc_module_name& name, const std::array<uint8_t, 6>& mac_address)
@@ -145,6 +151,8 @@ std::vector<sim::Counter> NicModel::counters() const {
       {"rx.bytes", s.rx_bytes},
       {"rx.delivered", s.rx_delivered},
       {"rx.extra_copies", s.rx_extra_copies},
+      {"rx.pause_frames", s.rx_pause_frames},
+      {"tx.pause_frames", s.tx_pause_frames},
       {"interrupts", s.interrupts},
       {"events", s.events},
       {"events_dropped", s.events_dropped},
@@ -175,6 +183,8 @@ void NicModel::function_reset() {
   owned_->rx_dma.reset();
   owned_->vi_table.reset();
   owned_->rx_filter.reset();
+  owned_->rss.reset();
+  owned_->ptp_clock.reset();
   owned_->translation.reset();
   owned_->doorbell.reset();
   owned_->msix.reset();

@@ -23,6 +23,8 @@ class PortStatistics {
   uint64_t rx_bytes = 0;
   uint64_t rx_delivered = 0;       // copies of frames written to host memory and announced
   uint64_t rx_extra_copies = 0;    // copies beyond the first (replicating filters, sniffers)
+  uint64_t rx_pause_frames = 0;    // pause frames that arrived; not in rx_frames
+  uint64_t tx_pause_frames = 0;    // pause frames sent; not in tx_frames
   uint64_t interrupts = 0;         // MSI-X messages sent
   uint64_t events = 0;             // events written
   uint64_t events_dropped = 0;     // events dropped by policy DROP

@@ -40,10 +40,11 @@ struct TxOp {
   bool loopback = false;
   uint16_t vlan_tci = 0;
   uint16_t mss_bytes = 0;
-  uint32_t head_bytes = 0;    // cut-through: what has arrived when the port gets the frame
-  uint64_t landing_ps = 0;    // cut-through: when all of it has arrived
-  uint64_t first_bit_ps = 0;  // of the first frame
-  sim::FramePtr frame;        // the frame that goes next, or is on the wire
+  uint32_t head_bytes = 0;     // cut-through: what has arrived when the port gets the frame
+  uint64_t landing_ps = 0;     // cut-through: when all of it has arrived
+  uint64_t port_ready_ps = 0;  // the port may start the first frame
+  uint64_t first_bit_ps = 0;   // of the first frame
+  sim::FramePtr frame;         // the frame that goes next, or is on the wire
   sim::StageStamps stamps_ps{};
   std::vector<DmaSegment> segments;
 

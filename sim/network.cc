@@ -166,6 +166,7 @@ std::vector<Counter> Network::counters() const {
       result.push_back({prefix + "rx_frames", c.rx_frames});
       result.push_back({prefix + "tx_frames", c.tx_frames});
       result.push_back({prefix + "flooded_frames", c.flooded_frames});
+      result.push_back({prefix + "link_local_frames", c.link_local_frames});
       result.push_back({prefix + "drops.queue_full", c.queue_drops});
       result.push_back({prefix + "drops.bad_fcs", c.bad_fcs_drops});
       result.push_back({prefix + "queue_high_water_bytes", c.queue_high_water_bytes});

@@ -2,6 +2,7 @@
 // with sorted keys and no wall-clock values, so that equal runs give equal bytes. Plain data in, text out. No SystemC.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -25,6 +26,12 @@ struct EventQueueReport {
   uint64_t primes = 0;
   uint64_t interrupts = 0;
   uint64_t overflow_marks = 0;
+  uint64_t stalls = 0;         // times that something waited for space (policy STALL)
+  uint64_t merged_frames = 0;  // announced by events that complete several
+  uint64_t holdoff_ns = 0;     // present hold-off time; follows the load if adaptive
+  // Events by depth of the queue with them: bucket b counts depths above 2^(b-1) up to 2^b, to 32,768.
+  static constexpr size_t kDepthBuckets = 16;
+  std::array<uint64_t, kDepthBuckets> depth{};
 };
 
 struct HostReport {

@@ -143,6 +143,8 @@ void read_vi(const toml::table& table, VirtualHost::Options& host, TomlErrors& e
       read_entries(reader, "evq_entries", geometry.evq_entries, PST_LIMIT_EVQ_ENTRIES_MIN, PST_LIMIT_EVQ_ENTRIES_MAX);
   const std::string policy = reader.word("evq_policy", "stall", {"stall", "drop", "halt"});
   host.evq_policy = policy == "drop" ? EvqPolicy::kDrop : policy == "halt" ? EvqPolicy::kHalt : EvqPolicy::kStall;
+  host.merge_count = static_cast<uint8_t>(reader.integer("merge_count", 0, 0, UINT8_MAX));
+  host.rx_prefix = reader.boolean("rx_prefix", false);
   host.holdoff_ns = static_cast<uint32_t>(reader.integer("holdoff_ns", 0, 0, UINT32_MAX));
   host.holdoff_events = static_cast<uint16_t>(reader.integer("holdoff_events", 0, 0, UINT16_MAX));
   reader.finish();

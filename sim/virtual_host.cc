@@ -108,6 +108,8 @@ Status VirtualHost::make_stack() {
   ViOptions vi_options;
   vi_options.host_stack = true;
   vi_options.evq_policy = options_.evq_policy;
+  vi_options.rx_prefix = options_.rx_prefix || options_.merge_count > 1;
+  vi_options.merge_count = options_.merge_count;
   vi_options.holdoff_ns = options_.holdoff_ns;
   vi_options.holdoff_events = options_.holdoff_events;
   Result<ViGrant> grant = resources_.create_vi(region_, config.vi.layout, vi_options);

@@ -26,6 +26,8 @@ class VirtualHost : private stack::PortAuthority, private stack::Waker {
     EvqPolicy evq_policy = EvqPolicy::kStall;
     uint32_t holdoff_ns = 0;      // of the event queue's wakeups (R7)
     uint16_t holdoff_events = 0;  // likewise
+    bool rx_prefix = false;       // metadata before each received frame
+    uint8_t merge_count = 0;      // frames that one RX event may complete; more than one turns rx_prefix on
     stack::StackConfig stack;     // identity and VI are filled in
   };
 

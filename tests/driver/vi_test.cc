@@ -243,6 +243,96 @@ TEST_F(ViTest, PollStopsAtTheCallersLimitAndKeepsTheRest) {
   EXPECT_EQ(state_.polls_count, 3u);
 }
 
+// A merged event of frame_count frames in front of consumer_idx, each length 100 + its ring index in its prefix.
+class ViMergeTest : public ViTest {
+ protected:
+  ViMergeTest() {
+    region_.resize(kRingStart + 0x100000);
+    vi_ = Vi(region_.data(), &state_, &window_);
+  }
+  static constexpr uint64_t kBuffers = 0x20000;
+  void post(uint32_t count) {
+    for (uint32_t i = 0; i < count; ++i) {
+      const uint64_t address = kBuffers + 2048 * (state_.rx_producer_idx % 128);
+      pst_rx_prefix prefix{};
+      pst_rx_prefix_set_length_bytes(&prefix, 100 + state_.rx_producer_idx);
+      std::memcpy(region_.data() + address, &prefix, sizeof prefix);
+      ASSERT_TRUE(vi_.post_rx(address, 2048));
+    }
+  }
+  void device_writes_merged(uint32_t event_idx, uint32_t frame_count, uint32_t consumer_idx) {
+    pst_rx_event rx{};
+    pst_rx_event_set_type(&rx, PST_EVENT_TYPE_RX);
+    pst_rx_event_set_checksum_l4(&rx, PST_CHECKSUM_RESULT_GOOD);
+    pst_rx_event_set_desc_count(&rx, frame_count);
+    pst_rx_event_set_prefix_present(&rx, 1);
+    pst_rx_event_set_merged(&rx, 1);
+    pst_rx_event_set_rx_consumer_idx(&rx, consumer_idx);
+    device_writes_event(event_idx, rx.word[0], rx.word[1]);
+  }
+};
+
+TEST_F(ViMergeTest, MergedEventBecomesOneEventPerFrame) {
+  post(5);
+  device_writes_merged(0, 5, 5);
+  ViEvent events[8];
+  ASSERT_EQ(vi_.poll(events, 8), 5u);
+  for (uint32_t i = 0; i < 5; ++i) {
+    EXPECT_EQ(events[i].type, ViEventType::kRx);
+    EXPECT_EQ(events[i].checksum_l4, ChecksumResult::kGood);
+    EXPECT_EQ(events[i].first_idx, i);
+    EXPECT_EQ(events[i].consumer_idx, i + 1);
+    EXPECT_EQ(events[i].desc_count, 1);
+    EXPECT_EQ(events[i].length_bytes, 100 + i);
+    EXPECT_EQ(events[i].payload_offset_bytes, PST_LIMIT_RX_PREFIX_BYTES);
+  }
+  EXPECT_EQ(state_.events_count, 1u);
+  EXPECT_EQ(state_.evq_consumer_idx, 1u);
+  EXPECT_EQ(vi_.rx_space(), 128u);
+}
+
+// The caller's limit falls within the event: nothing is lost, the slot is given back only when all has been given out,
+// and descriptors that are posted in between do not disturb the frames still to come.
+TEST_F(ViMergeTest, PollGoesOnWithinAMergedEvent) {
+  post(128);
+  device_writes_merged(0, 100, 100);
+  device_writes_merged(1, 28, 128);
+  ViEvent events[48];
+  uint32_t next = 0;
+  for (const size_t expected : {48u, 48u, 32u, 0u}) {
+    EXPECT_EQ(vi_.has_event(), expected != 0);
+    ASSERT_EQ(vi_.poll(events, 48), expected);
+    for (size_t i = 0; i < expected; ++i, ++next) {
+      ASSERT_EQ(events[i].first_idx, next);
+      ASSERT_EQ(events[i].length_bytes, 100 + next);
+    }
+    EXPECT_EQ(vi_.rx_space(), next - (state_.rx_producer_idx - 128));
+    if (next == 48) {
+      EXPECT_EQ(state_.evq_consumer_idx, 0u);
+      ASSERT_TRUE(vi_.post_rx(0x1000, 64));
+    }
+  }
+  EXPECT_EQ(next, 128u);
+  EXPECT_EQ(state_.evq_consumer_idx, 2u);
+  EXPECT_EQ(state_.events_count, 2u);
+}
+
+TEST_F(ViMergeTest, MergedEventOfNoFrameIsSkipped) {
+  device_writes_merged(0, 0, 0);
+  device_writes_event(1, 2, 1);
+  ViEvent event;
+  ASSERT_EQ(vi_.poll(&event, 1), 1u);
+  EXPECT_EQ(event.type, ViEventType::kTx);
+}
+
+TEST_F(ViTest, PrefixOfAnOrdinaryEventMovesThePayload) {
+  device_writes_event(0, 1 | (uint64_t{60} << 16) | (uint64_t{1} << 32) | (uint64_t{1} << 40), 1);
+  ViEvent event;
+  ASSERT_EQ(vi_.poll(&event, 1), 1u);
+  EXPECT_EQ(event.length_bytes, 60);
+  EXPECT_EQ(event.payload_offset_bytes, 32);
+}
+
 TEST_F(ViTest, UnknownEventTypeIsSkippedAndItsSpaceReturned) {
   device_writes_event(0, 0xe, 0);
   device_writes_event(1, 2, 1);

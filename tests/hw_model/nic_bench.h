@@ -137,6 +137,7 @@ struct ViOptions {
   bool rx_prefix = false;
   bool any_source = true;
   bool vlan_strip = false;
+  uint32_t merge_count = 0;
   uint32_t vector = PST_VECTOR_NONE;
   uint32_t holdoff_ns = 0;
   uint32_t holdoff_events = 0;
