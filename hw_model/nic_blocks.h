@@ -47,7 +47,7 @@ struct NicBlocks {
   Translation* translation = nullptr;
   Admin* admin = nullptr;
   MacPort* mac_port = nullptr;
-  Faults* faults = nullptr;  // may be null for a PCIe link alone
+  Faults* faults = nullptr;                      // may be null for a PCIe link alone
   sim::StageObserver* observer = nullptr;        // may be null
   sim::FaultObserver* fault_observer = nullptr;  // may be null
 };
