@@ -17,7 +17,12 @@ class Soak {
   explicit Soak(uint64_t seed) : random_(seed), a_("a", kMacA) {
     a_.record_dma = true;
     a_.record_wire = false;
+    EXPECT_TRUE(a_.nic.set_property("mac_port.rx_cut_through", pick(2)));
     a_.enable_admin();
+    pst_command port = make_command(PST_COMMAND_PORT_CONFIG);
+    pst_port_config_set_mtu_bytes(&port, 1500);
+    pst_port_config_set_pause(&port, 1);
+    EXPECT_EQ(a_.status(port), PST_ERROR_CODE_OK);
     for (uint32_t i = 0; i < kVis; ++i) allocate(i);
   }
 
@@ -56,6 +61,7 @@ class Soak {
     options.policy = pick(3);
     options.evq_entries = 128;
     options.rx_prefix = pick(2) != 0;
+    options.merge_count = options.rx_prefix ? pick(9) : pick(2);
     options.any_source = pick(2) != 0;
     options.vlan_strip = pick(2) != 0;
     options.vector = i;
@@ -66,6 +72,12 @@ class Soak {
     vis_[i] = std::make_unique<TestVi>(a_, i, options);
     written_[i] = 0;
     returned_[i] = 0;
+    if (pick(3) == 0) {
+      pst_command moderation = make_command(PST_COMMAND_MODERATION_SET, vis_[i]->id);
+      pst_moderation_set_set_holdoff_ns(&moderation, pick(20000));
+      pst_moderation_set_set_adaptive(&moderation, 1);
+      ASSERT_EQ(a_.status(moderation), PST_ERROR_CODE_OK);
+    }
     static uint16_t port;
     port = static_cast<uint16_t>(2000 + i);
     ASSERT_EQ(vis_[i]->add_filter(PST_FILTER_MATCH_LISTENER_ANY,
@@ -92,6 +104,14 @@ class Soak {
     auto bytes = udp_frame(spec);
     if (pick(10) == 0) bytes.insert(bytes.begin() + 12, {0x81, 0x00, 0x00, 0x07});
     for (uint32_t n = 1 + pick(20); n > 0; --n) arrive(a_, bytes, pick(30) == 0);
+  }
+
+  // The peer asks to pause, or to go on.
+  void pause_frame() {
+    std::vector<uint8_t> bytes{0x01, 0x80, 0xc2, 0x00, 0x00, 0x01, 0, 0, 0, 0, 0, 9, 0x88, 0x08, 0, 1};
+    bytes.resize(60);
+    if (pick(2)) bytes[17] = static_cast<uint8_t>(pick(256));
+    arrive(a_, bytes);
   }
 
   void transmit(TestVi& vi) {
@@ -136,6 +156,7 @@ class Soak {
         break;
       case 1:
         if (pick(4) == 0) vi.doorbell(8 * pick(12), random_(), pick(2) ? 4 : 8);
+        if (pick(4) == 0) pause_frame();
         break;
       case 2:
         vi.doorbell(PST_VI_TIMER_OFFSET, pick(5000) | 7ull << 32, 8);
