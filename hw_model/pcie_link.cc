@@ -59,7 +59,7 @@ void PcieLink::append_counters(std::vector<sim::Counter>& counters) const {
 }
 
 ReadPlan PcieLink::post_read(uint64_t earliest_ps, uint64_t address, uint32_t bytes, uint32_t vi_id) {
-  const DmaResult fate = nic_.faults != nullptr ? nic_.faults->read_fate(vi_id) : DmaResult::kOk;
+  const DmaResult fate = nic_.faults->read_fate(vi_id);
   if (fate == DmaResult::kTimeout) {
     return {timeline_.lost_read(earliest_ps, address, bytes, nic_.faults->completion_timeout_ps()), fate};
   }
@@ -81,7 +81,7 @@ DmaResult PcieLink::dma(tlm::tlm_command command, uint64_t host_address, void* d
 }
 
 DmaResult PcieLink::memory_write(uint64_t host_address, const void* data, uint32_t bytes, uint32_t vi_id) {
-  if (nic_.faults != nullptr && nic_.faults->write_unanswered(vi_id, host_address)) return DmaResult::kUnmapped;
+  if (nic_.faults->write_unanswered(vi_id, host_address)) return DmaResult::kUnmapped;
   return dma(tlm::TLM_WRITE_COMMAND, host_address, const_cast<void*>(data), bytes);
 }
 

@@ -17,10 +17,15 @@ class Soak {
   explicit Soak(uint64_t seed) : random_(seed), a_("a", kMacA) {
     a_.record_dma = true;
     a_.record_wire = false;
+    EXPECT_TRUE(a_.nic.set_property("mac_port.rx_cut_through", pick(2)));
     a_.enable_admin();
     EXPECT_TRUE(a_.nic.set_property("tx_dma.cut_through", pick(2)));
     EXPECT_TRUE(a_.nic.set_property("tx_dma.schedule_by_bytes", pick(2)));
     EXPECT_TRUE(a_.nic.set_property("tx_dma.rate_burst_bytes", pick(3) * 2000));
+    pst_command port = make_command(PST_COMMAND_PORT_CONFIG);
+    pst_port_config_set_mtu_bytes(&port, 1500);
+    pst_port_config_set_pause(&port, 1);
+    EXPECT_EQ(a_.status(port), PST_ERROR_CODE_OK);
     for (uint32_t i = 0; i < kVis; ++i) allocate(i);
   }
 
@@ -61,6 +66,7 @@ class Soak {
     options.policy = pick(3);
     options.evq_entries = 128;
     options.rx_prefix = pick(2) != 0;
+    options.merge_count = options.rx_prefix ? pick(9) : pick(2);
     options.any_source = pick(2) != 0;
     options.vlan_strip = pick(2) != 0;
     options.vector = i;
@@ -71,6 +77,12 @@ class Soak {
     vis_[i] = std::make_unique<TestVi>(a_, i, options);
     written_[i] = 0;
     returned_[i] = 0;
+    if (pick(3) == 0) {
+      pst_command moderation = make_command(PST_COMMAND_MODERATION_SET, vis_[i]->id);
+      pst_moderation_set_set_holdoff_ns(&moderation, pick(20000));
+      pst_moderation_set_set_adaptive(&moderation, 1);
+      ASSERT_EQ(a_.status(moderation), PST_ERROR_CODE_OK);
+    }
     static uint16_t port;
     port = static_cast<uint16_t>(2000 + i);
     ASSERT_EQ(vis_[i]->add_filter(PST_FILTER_MATCH_LISTENER_ANY,
@@ -147,6 +159,14 @@ class Soak {
     }
   }
 
+  // The peer asks to pause, or to go on.
+  void pause_frame() {
+    std::vector<uint8_t> bytes{0x01, 0x80, 0xc2, 0x00, 0x00, 0x01, 0, 0, 0, 0, 0, 9, 0x88, 0x08, 0, 1};
+    bytes.resize(60);
+    if (pick(2)) bytes[17] = static_cast<uint8_t>(pick(256));
+    arrive(a_, bytes);
+  }
+
   void transmit(TestVi& vi) {
     const uint32_t kind = pick(12);
     if (kind < 2) return transmit_segmented(vi);
@@ -192,6 +212,7 @@ class Soak {
         break;
       case 1:
         if (pick(4) == 0) vi.doorbell(8 * pick(12), random_(), pick(2) ? 4 : 8);
+        if (pick(4) == 0) pause_frame();
         break;
       case 2:
         vi.doorbell(PST_VI_TIMER_OFFSET, pick(5000) | 7ull << 32, 8);
