@@ -92,6 +92,7 @@ class ScenarioRun {
       simulation_->run(std::min(kStepNs, (limit_ps - simulation_->now_ps() + 999) / 1000));
       progress.update(simulation_->now_ps() / 1000, finished_count_, results_.size());
     }
+    simulation_->finish_observers();
     simulation_->flush_captures();
   }
 
@@ -170,17 +171,19 @@ int fail(const Error& error, int status) {
 }  // namespace
 
 Result<ScenarioOutcome> execute_scenario(const Scenario& scenario, const std::string& pcap_directory,
-                                         bool show_progress, bool trace_stages) {
+                                         bool show_progress, bool trace_stages, const RunWatchers& watchers) {
   Simulation::Options options;
   options.topology = scenario.topology;
   options.seed = scenario.seed;
   options.pcap_directory = pcap_directory;
   options.costs = scenario.costs;
   options.trace_stages = trace_stages;
+  options.observers = watchers.observers;
   Result<std::unique_ptr<Simulation>> simulation = Simulation::create(options);
   if (!simulation) {
     return simulation.error();
   }
+  simulation.value()->set_packet_listener(watchers.packets);
   ScenarioRun run(scenario, std::move(simulation).value());
   if (Status status = run.boot(); !status) {
     return status.error();

@@ -9,6 +9,7 @@
 
 #include "driver/result.h"
 #include "sim/cpu_costs.h"
+#include "sim/simulation.h"
 #include "sim/topology.h"
 #include "sim/virtual_host.h"
 #include "sim/workload.h"
@@ -58,9 +59,15 @@ struct ScenarioOutcome {
   uint64_t simulated_ns = 0;
   std::vector<WorkloadResult> results;
 };
+// Who looks on while a scenario runs; must outlive the run.
+struct RunWatchers {
+  std::vector<ObserverFactory> observers;
+  PacketListener* packets = nullptr;  // needs trace_stages
+};
 // Runs a scenario. Once per process (a SystemC kernel elaborates once).
 [[nodiscard]] Result<ScenarioOutcome> execute_scenario(const Scenario& scenario, const std::string& pcap_directory,
-                                                       bool show_progress, bool trace_stages = true);
+                                                       bool show_progress, bool trace_stages = true,
+                                                       const RunWatchers& watchers = {});
 
 // The whole verb: load, run, print, write JSON. Returns the exit status: 0, 1 if a workload failed, 2 for bad input.
 [[nodiscard]] int run_scenario(const ScenarioOptions& options);
