@@ -11,12 +11,13 @@
 #include "contract/gen/pst_contract.h"
 #include "sim/cli_verbs.h"
 #include "sim/live_simulator.h"
+#include "sim/replay/replay.h"
 #include "sim/scenario.h"
 
 namespace postern::sim {
 namespace {
 
-constexpr const char* kVerbs[] = {"up", "exec", "status", "down", "sim", "version", "live-simulator"};
+constexpr const char* kVerbs[] = {"up", "exec", "status", "down", "sim", "replay", "version", "live-simulator"};
 constexpr char kRunDirHelp[] =
     "Directory with the state and the sockets of the testbed (default: $POSTERN_RUN_DIR, else "
     "${XDG_RUNTIME_DIR:-/tmp}/postern-$UID)";
@@ -59,6 +60,8 @@ struct CommandLine {
   std::vector<std::string> program_help;  // only for --help: split_exec() takes the program away before
   bool json = false;
   ScenarioOptions sim;
+  ReplayOptions replay;
+  std::string replay_timing = "exact";
   bool list_scenarios = false;
   bool list_properties = false;
 };
@@ -118,6 +121,7 @@ void add_sim(CLI::App& app, CommandLine& line) {
       ->capture_default_str();
   verb->add_option("--json", line.sim.json_path, "Write the report as JSON to this file (-: to standard output)");
   verb->add_option("--pcap", line.sim.pcap_directory, "Capture the frames of every port into this directory");
+  verb->add_option("--record", line.sim.record_path, "Record what crosses the boundary of each NIC into this file");
   verb->add_option("--set", line.sim.settings,
                    "NIC property for every host, or for one: PROPERTY=VALUE or HOST:PROPERTY=VALUE")
       ->allow_extra_args(false);
@@ -129,6 +133,21 @@ void add_sim(CLI::App& app, CommandLine& line) {
   verb->footer(
       "Equal scenarios and seeds give equal bytes of JSON.\nExample:\n  postern sim stream --json stream.json\n"
       "  postern sim pingpong --set event_queue.processing_ns=50");
+}
+
+void add_replay(CLI::App& app, CommandLine& line) {
+  CLI::App* verb = app.add_subcommand("replay", "Drive a NIC with a recorded host side and compare what it does");
+  verb->add_option("file", line.replay.path, "What `postern sim SCENARIO --record FILE` wrote")->required();
+  verb->add_option("--device", line.replay.device, "Device to drive: model")->capture_default_str();
+  verb->add_option("--set", line.replay.settings, "NIC property for every host, over the recorded one: PROPERTY=VALUE")
+      ->allow_extra_args(false);
+  verb->add_option("--timing", line.replay_timing, "exact: everything at its time; ignore: order and contents per VI")
+      ->check(CLI::IsMember({"exact", "ignore"}))
+      ->capture_default_str();
+  verb->add_option("--json", line.replay.json_path, "Write the outcome as JSON to this file (-: to standard output)");
+  verb->footer(
+      "Exit status 0 if the device did the same, 1 if not (the first difference is printed), 2 for a bad file.\n"
+      "Example:\n  postern sim pingpong --record run.trace\n  postern replay run.trace");
 }
 
 int run_sim(const CommandLine& line) {
@@ -143,6 +162,11 @@ int run_verb(CLI::App& app, const CommandLine& line, const SplitArguments& split
   if (app.got_subcommand("status")) return cli_status(line.run_dir, line.json);
   if (app.got_subcommand("down")) return cli_down(line.run_dir);
   if (app.got_subcommand("sim")) return run_sim(line);
+  if (app.got_subcommand("replay")) {
+    ReplayOptions options = line.replay;
+    options.ignore_timing = line.replay_timing == "ignore";
+    return run_replay(options);
+  }
   if (app.got_subcommand("live-simulator")) {
     const Status status = run_live_simulator(line.live);
     return status.ok() ? 0 : cli_fail(status.error());
@@ -159,18 +183,20 @@ int run(int argc, char** argv) {
   app.footer("`postern VERB --help` explains a verb.");
   CommandLine line;
   if (argc < 2) {
-    fmt::print(stderr, "postern: which verb? up, exec, status, down, sim or version; see `postern --help`\n");
+    fmt::print(stderr, "postern: which verb? up, exec, status, down, sim, replay or version; see `postern --help`\n");
     return 2;
   }
   add_up(app, line);
   add_exec(app, line);
   add_sessions(app, line);
   add_sim(app, line);
+  add_replay(app, line);
   SplitArguments split = split_exec(argc, argv);
   const bool known =
       std::any_of(std::begin(kVerbs), std::end(kVerbs), [&](const char* verb) { return split.own[0] == verb; });
   if (argv[1][0] != '-' && !known) {
-    fmt::print(stderr, "postern: no verb '{}': expected up, exec, status, down, sim or version; see `postern --help`\n",
+    fmt::print(stderr,
+               "postern: no verb '{}': expected up, exec, status, down, sim, replay or version; see `postern --help`\n",
                argv[1]);
     return 2;
   }

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <memory>
 
+#include "sim/replay/run_recorder.h"
 #include "sim/run_report.h"
 #include "sim/simulation.h"
 #include "sim/virtual_host.h"
@@ -197,7 +198,19 @@ int run_scenario(const ScenarioOptions& options) {
   if (!scenario) {
     return fail(scenario.error(), 2);
   }
-  const Result<ScenarioOutcome> outcome = execute_scenario(scenario.value(), options.pcap_directory, !options.quiet);
+  RunWatchers watchers;
+  RunRecorder recorder;
+  if (!options.record_path.empty()) {
+    if (Status status = recorder.open(options.record_path); !status) {
+      return fail(status.error(), 2);
+    }
+    watchers.observers.push_back(recorder.factory());
+  }
+  const Result<ScenarioOutcome> outcome =
+      execute_scenario(scenario.value(), options.pcap_directory, !options.quiet, true, watchers);
+  if (Status status = recorder.finish(); !status) {
+    return fail(status.error(), 2);
+  }
   if (!outcome) {
     return fail(outcome.error(), 2);
   }

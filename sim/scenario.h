@@ -31,6 +31,7 @@ struct ScenarioOptions {
   std::string scenario = "pingpong";  // a file, or the name of a built-in scenario
   std::string json_path;              // empty: no JSON; "-": to standard output instead of the report
   std::string pcap_directory;         // empty: no captures
+  std::string record_path;            // empty: not recorded
   std::vector<std::string> settings;  // "[HOST:]PROPERTY=NUMBER" of NICs
   std::optional<uint64_t> seed;
   std::optional<uint64_t> duration_ms;  // simulated; ends streams, and is the limit for everything else
