@@ -32,6 +32,12 @@ struct ScenarioOptions {
   std::string json_path;              // empty: no JSON; "-": to standard output instead of the report
   std::string pcap_directory;         // empty: no captures
   std::string record_path;            // empty: not recorded
+  std::string trace_path;             // empty: no Perfetto/Chrome trace
+  std::string vcd_path;               // empty: no VCD
+  std::string vcd_signals;            // comma-separated patterns; empty: all signals
+  uint64_t trace_from_us = 0;         // window of both
+  std::optional<uint64_t> trace_for_us;
+  uint64_t trace_max_events = 1'000'000;
   std::vector<std::string> settings;  // "[HOST:]PROPERTY=NUMBER" of NICs
   std::optional<uint64_t> seed;
   std::optional<uint64_t> duration_ms;  // simulated; ends streams, and is the limit for everything else

@@ -48,6 +48,7 @@ class Player {
     std::unique_ptr<ReplayHost> replayed;
     std::deque<TraceRecord> done;  // outputs that are not compared yet
     ReplayStreams streams;
+    std::vector<TraceRecord> memory;  // for the next record; the device may still read what it replaces
     History recorded_history, actual_history;
   };
 
@@ -61,6 +62,7 @@ class Player {
   void play_causally(TraceRecord& record);
   void expect(Host& host, const TraceRecord& record);
   void check_streams(Host& host);
+  void hand_over(Host& host);
   void wait_for_outputs(Host& host, uint64_t until_ps);
   void diverge(Host& host, const std::string& what);
   void end();
@@ -130,7 +132,7 @@ Status Player::set(Host& host, const std::string& name, double value, const char
 Status Player::build(Host& host, uint32_t host_idx) {
   std::unique_ptr<NicDevice> nic = make_device(options_.device, "nic_" + host.name, host.mac);
   if (nic == nullptr) return Error{EINVAL, fmt::format("no device \"{}\": expected model", options_.device)};
-  host.replayed = std::make_unique<ReplayHost>(host.name, host_idx, std::move(nic),
+  host.replayed = std::make_unique<ReplayHost>(("host_" + host.name).c_str(), host_idx, std::move(nic),
                                                [this, host_idx](const TraceRecord& r) { happened(host_idx, r); });
   for (uint64_t address : host.holes) host.replayed->add_hole(address);
   for (const auto& [name, value] : host.properties) {
@@ -204,11 +206,20 @@ void Player::expect(Host& host, const TraceRecord& record) {
 void Player::play_strictly(const TraceRecord& record) {
   Host& host = hosts_[record.host];
   if (is_output(record.kind)) {
+    hand_over(host);
     expect(host, record);
     return;
   }
   if (record.time_ps > now_ps()) sc_core::wait(ps(record.time_ps - now_ps()));
+  hand_over(host);
   host.replayed->act(record);
+}
+
+void Player::hand_over(Host& host) {
+  for (const TraceRecord& record : host.memory) {
+    host.replayed->put_memory(record.address, record.data.data(), record.data.size());
+  }
+  host.memory.clear();
 }
 
 void Player::check_streams(Host& host) {
@@ -218,6 +229,7 @@ void Player::check_streams(Host& host) {
 void Player::play_causally(TraceRecord& record) {
   Host& host = hosts_[record.host];
   if (is_output(record.kind)) {
+    if (record.kind == RecordKind::kDmaRead) hand_over(host);
     host.streams.expected(record);
     outcome_.output_count++;
     check_streams(host);
@@ -237,6 +249,7 @@ void Player::play_causally(TraceRecord& record) {
   }
   skew_ps_ = std::max(skew_ps_, now_ps() - record.time_ps);
   host.streams.host_acts(record);
+  hand_over(host);
   host.streams.translate(record, host.replayed->shadow());
   host.replayed->act(record);
 }
@@ -268,7 +281,7 @@ void Player::play() {
     if (record.kind == RecordKind::kEnd) break;
     if (record.kind == RecordKind::kHost || record.kind == RecordKind::kProperty) continue;
     if (record.kind == RecordKind::kMemory) {
-      hosts_[record.host].replayed->put_memory(record.address, record.data.data(), record.data.size());
+      hosts_[record.host].memory.push_back(record);
       continue;
     }
     hosts_[record.host].recorded_history.add(record);

@@ -15,9 +15,9 @@ std::unique_ptr<NicDevice> make_device(const std::string& device, const std::str
   return nullptr;
 }
 
-ReplayHost::ReplayHost(const std::string& name, uint32_t host_idx, std::unique_ptr<NicDevice> nic,
+ReplayHost::ReplayHost(const sc_core::sc_module_name& name, uint32_t host_idx, std::unique_ptr<NicDevice> nic,
                        BoundaryRecorder::Sink sink)
-    : sc_module(sc_core::sc_module_name(("host_" + name).c_str())),
+    : sc_module(name),
       nic_(std::move(nic)),
       tap_("tap", *nic_),
       recorder_(

@@ -30,7 +30,8 @@ class ReplayHost : public sc_core::sc_module,
                    private tlm::tlm_bw_transport_if<> {
  public:
   // Binds everything of nic. sink gets each record of what crosses the boundary.
-  ReplayHost(const std::string& name, uint32_t host_idx, std::unique_ptr<NicDevice> nic, BoundaryRecorder::Sink sink);
+  ReplayHost(const sc_core::sc_module_name& name, uint32_t host_idx, std::unique_ptr<NicDevice> nic,
+             BoundaryRecorder::Sink sink);
 
   NicDevice& nic() { return *nic_; }
   [[nodiscard]] const ContractShadow& shadow() const { return recorder_.shadow(); }
