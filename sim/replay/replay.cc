@@ -229,7 +229,12 @@ void Player::check_streams(Host& host) {
 void Player::play_causally(TraceRecord& record) {
   Host& host = hosts_[record.host];
   if (is_output(record.kind)) {
-    if (record.kind == RecordKind::kDmaRead) hand_over(host);
+    if (record.kind == RecordKind::kDmaRead && !record.data.empty()) {
+      hand_over(host);
+      std::vector<uint8_t> found(std::min<uint64_t>(record.value, 65536));
+      host.replayed->get_memory(record.address, found.data(), found.size());
+      host.streams.expected_read(record, found);
+    }
     host.streams.expected(record);
     outcome_.output_count++;
     check_streams(host);

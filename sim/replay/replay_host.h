@@ -37,6 +37,7 @@ class ReplayHost : public sc_core::sc_module,
   [[nodiscard]] const ContractShadow& shadow() const { return recorder_.shadow(); }
   // Carries out what the host did; call from a thread process. A BAR read goes on in a process of its own.
   void act(const TraceRecord& record);
+  void get_memory(uint64_t address, uint8_t* data, size_t bytes);
   void put_memory(uint64_t address, const uint8_t* data, size_t bytes);
   // DMA to this address found nobody in the recorded run.
   void add_hole(uint64_t address) { holes_.insert(address); }
@@ -58,7 +59,6 @@ class ReplayHost : public sc_core::sc_module,
   }
   void invalidate_direct_mem_ptr(sc_dt::uint64, sc_dt::uint64) override {}
 
-  void get_memory(uint64_t address, uint8_t* data, size_t bytes);
   void write_bar(const TraceRecord& record);
   void read_bar(const TraceRecord& record);
 

@@ -17,6 +17,10 @@ class ReplayStreams {
   // What was recorded and what the device does, each in order. shadow: of the replayed device, before this record.
   void expected(const TraceRecord& record) { take(record, recorded_, 0); }
   void actual(const TraceRecord& record, const ContractShadow& shadow) { take(record, shadow, 1); }
+  // A DMA read of the recording, with the memory that it found: descriptors and commands.
+  void expected_read(const TraceRecord& record, const std::vector<uint8_t>& data) {
+    recorded_.dma_read(record.time_ps, record.address, data.data(), static_cast<uint32_t>(data.size()), true);
+  }
   // A host action of the recording, for the recorded contract state.
   void host_acts(const TraceRecord& record);
   // Does the device still owe outputs that the host may have seen before this action?
