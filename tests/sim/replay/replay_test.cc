@@ -76,6 +76,26 @@ TEST(ReplayTest, ALossyTcpTransferIsTheSame) {
   record(kLossyStream, path);
   EXPECT_EQ(replayed(path), 0);
   EXPECT_EQ(replayed(path, true, {"event_queue.processing_ns=90"}), 0);
+  EXPECT_EQ(replayed(path, true, {"pcie_link.propagation_ns=400", "pcie_link.mps_bytes=128"}), 0);
+}
+
+TEST(ReplayTest, AChangedPayloadIsFoundWithIgnoredTimingToo) {
+  const std::string changed = temporary("payload");
+  record(kPingpong, temporary("original"));
+  auto reader = TraceReader::open(temporary("original"));
+  auto writer = TraceWriter::create(changed);
+  ASSERT_TRUE(reader.ok() && writer.ok());
+  TraceRecord next;
+  bool done = false;
+  while (reader.value()->next(next).ok() && next.kind != RecordKind::kEnd) {
+    if (!done && next.kind == RecordKind::kDmaWrite && next.data.size() >= 60) {
+      next.data.back() ^= 1;
+      done = true;
+    }
+    writer.value()->write(next);
+  }
+  ASSERT_TRUE(done && writer.value()->finish().ok());
+  EXPECT_EQ(replayed(changed, true), 1);
 }
 
 TEST(ReplayTest, TwoRecordsOfARunAreEqual) {
