@@ -10,8 +10,11 @@
 #include <cstring>
 #include <memory>
 
+#include "sim/replay/run_recorder.h"
 #include "sim/run_report.h"
 #include "sim/simulation.h"
+#include "sim/trace/chrome_trace.h"
+#include "sim/trace/vcd_trace.h"
 #include "sim/virtual_host.h"
 
 namespace postern::sim {
@@ -92,6 +95,7 @@ class ScenarioRun {
       simulation_->run(std::min(kStepNs, (limit_ps - simulation_->now_ps() + 999) / 1000));
       progress.update(simulation_->now_ps() / 1000, finished_count_, results_.size());
     }
+    simulation_->finish_observers();
     simulation_->flush_captures();
   }
 
@@ -162,6 +166,49 @@ Status write_file(const std::string& path, const std::string& text) {
   return {};
 }
 
+// Files that a run leaves beside its report: a recording and traces.
+class RunFiles {
+ public:
+  Status open(const ScenarioOptions& options, RunWatchers& watchers) {
+    TraceWindow window;
+    window.from_us = options.trace_from_us;
+    window.for_us = options.trace_for_us.value_or(window.for_us);
+    window.events_max = options.trace_max_events;
+    if (!options.record_path.empty()) {
+      if (Status status = recorder_.open(options.record_path); !status) return status;
+      watchers.observers.push_back(recorder_.factory());
+    }
+    if (!options.trace_path.empty()) {
+      if (Status status = chrome_.open(options.trace_path, window); !status) return status;
+      watchers.observers.push_back(chrome_.factory());
+      watchers.packets = &chrome_;
+    }
+    if (!options.vcd_path.empty()) {
+      if (Status status = vcd_.open(options.vcd_path, options.vcd_signals, window); !status) return status;
+      watchers.observers.push_back(vcd_.factory());
+    }
+    return {};
+  }
+  Status finish() {
+    const Status statuses[] = {recorder_.finish(), chrome_.finish(), vcd_.finish()};
+    for (const Status& status : statuses) {
+      if (!status) return status;
+    }
+    if (const uint64_t cut = chrome_.cut_count() + vcd_.cut_count(); cut != 0) {
+      fmt::print(stderr,
+                 "postern: the traces are cut: {} events left out; narrow them with --trace-from-us and "
+                 "--trace-for-us, or raise --trace-max-events\n",
+                 cut);
+    }
+    return {};
+  }
+
+ private:
+  RunRecorder recorder_;
+  ChromeTrace chrome_;
+  VcdTrace vcd_;
+};
+
 int fail(const Error& error, int status) {
   fmt::print(stderr, "postern: {}\n", error.message);
   return status;
@@ -170,17 +217,19 @@ int fail(const Error& error, int status) {
 }  // namespace
 
 Result<ScenarioOutcome> execute_scenario(const Scenario& scenario, const std::string& pcap_directory,
-                                         bool show_progress, bool trace_stages) {
+                                         bool show_progress, bool trace_stages, const RunWatchers& watchers) {
   Simulation::Options options;
   options.topology = scenario.topology;
   options.seed = scenario.seed;
   options.pcap_directory = pcap_directory;
   options.costs = scenario.costs;
   options.trace_stages = trace_stages;
+  options.observers = watchers.observers;
   Result<std::unique_ptr<Simulation>> simulation = Simulation::create(options);
   if (!simulation) {
     return simulation.error();
   }
+  simulation.value()->set_packet_listener(watchers.packets);
   ScenarioRun run(scenario, std::move(simulation).value());
   if (Status status = run.boot(); !status) {
     return status.error();
@@ -194,7 +243,16 @@ int run_scenario(const ScenarioOptions& options) {
   if (!scenario) {
     return fail(scenario.error(), 2);
   }
-  const Result<ScenarioOutcome> outcome = execute_scenario(scenario.value(), options.pcap_directory, !options.quiet);
+  RunWatchers watchers;
+  RunFiles files;
+  if (Status status = files.open(options, watchers); !status) {
+    return fail(status.error(), 2);
+  }
+  const Result<ScenarioOutcome> outcome =
+      execute_scenario(scenario.value(), options.pcap_directory, !options.quiet, true, watchers);
+  if (Status status = files.finish(); !status) {
+    return fail(status.error(), 2);
+  }
   if (!outcome) {
     return fail(outcome.error(), 2);
   }

@@ -9,6 +9,7 @@
 #include <systemc>
 
 #include "hw_model/nic_model.h"
+#include "sim/boundary_tap.h"
 #include "sim/in_process_function.h"
 #include "sim/network.h"
 
@@ -26,14 +27,25 @@ std::vector<NamedCount> to_named(const std::vector<Counter>& counters) {
   return result;
 }
 
+std::vector<Property> by_name(std::vector<Property> properties) {
+  std::sort(properties.begin(), properties.end(), [](const Property& a, const Property& b) { return a.name < b.name; });
+  return properties;
+}
+
 }  // namespace
 
 struct Simulation::Impl {
   struct Host {
     std::unique_ptr<NicDevice> nic;
+    std::vector<std::shared_ptr<BoundaryObserver>> observers;
+    std::unique_ptr<BoundaryTap> tap;  // null: nobody observes
     std::unique_ptr<HostStageTrace> stages;
     std::unique_ptr<InProcessFunction> function;
   };
+
+  // What the host and its wire bind to: the NIC, or a tap around it.
+  NicDevice& seam(const HostSpec& spec, Host& host);
+  void add_observers(const HostSpec& spec, Host& host);
 
   Options options;
   StageTrace stages;
@@ -41,6 +53,25 @@ struct Simulation::Impl {
   std::vector<Host> hosts;
   bool stop_requested = false;
 };
+
+NicDevice& Simulation::Impl::seam(const HostSpec& spec, Host& host) {
+  if (options.observers.empty()) {
+    return *host.nic;
+  }
+  host.tap = std::make_unique<BoundaryTap>(("tap_" + spec.name).c_str(), *host.nic);
+  return *host.tap;
+}
+
+void Simulation::Impl::add_observers(const HostSpec& spec, Host& host) {
+  for (const ObserverFactory& make : options.observers) {
+    const ObserverSite site{hosts.size(), spec, *host.tap, by_name(host.nic->properties()),
+                            [] { return sc_core::sc_time_stamp().value(); }};
+    if (std::shared_ptr<BoundaryObserver> observer = make(site)) {
+      host.tap->add_observer(*observer);
+      host.observers.push_back(std::move(observer));
+    }
+  }
+}
 
 Simulation::Simulation(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
@@ -60,13 +91,15 @@ Result<std::unique_ptr<Simulation>> Simulation::create(const Options& options) {
     Impl::Host host;
     host.nic = std::make_unique<hw_model::NicModel>(("nic_" + spec.name).c_str(), spec.mac);
     if (options.trace_stages) {
-      host.stages = std::make_unique<HostStageTrace>(impl->stages, true);
+      host.stages = std::make_unique<HostStageTrace>(impl->stages, true, static_cast<uint16_t>(impl->hosts.size()));
     }
+    NicDevice& seam = impl->seam(spec, host);
     host.function =
-        std::make_unique<InProcessFunction>(("host_" + spec.name).c_str(), *host.nic, options.costs, host.stages.get());
-    if (Status status = impl->network->attach_nic(spec, *host.nic); !status) {
+        std::make_unique<InProcessFunction>(("host_" + spec.name).c_str(), seam, options.costs, host.stages.get());
+    if (Status status = impl->network->attach_nic(spec, seam); !status) {
       return status.error();
     }
+    impl->add_observers(spec, host);
     impl->hosts.push_back(std::move(host));
   }
   if (!options.pcap_directory.empty()) {
@@ -112,6 +145,16 @@ uint64_t Simulation::now_ps() const { return sc_core::sc_time_stamp().value(); }
 
 bool Simulation::is_idle() const { return !sc_core::sc_pending_activity(); }
 
+void Simulation::set_packet_listener(PacketListener* listener) { impl_->stages.set_listener(listener); }
+
+void Simulation::finish_observers() {
+  for (Impl::Host& host : impl_->hosts) {
+    if (host.tap) {
+      host.tap->finish();
+    }
+  }
+}
+
 void Simulation::flush_captures() { impl_->network->flush_captures(); }
 
 std::vector<NamedCount> Simulation::nic_counters(size_t host_idx) const {
@@ -131,9 +174,7 @@ std::vector<NamedCount> Simulation::wire_counters() const { return to_named(impl
 uint64_t Simulation::wire_fingerprint() const { return impl_->network->fingerprint(); }
 
 std::vector<Property> Simulation::nic_properties(size_t host_idx) const {
-  std::vector<Property> result = impl_->hosts.at(host_idx).nic->properties();
-  std::sort(result.begin(), result.end(), [](const Property& a, const Property& b) { return a.name < b.name; });
-  return result;
+  return by_name(impl_->hosts.at(host_idx).nic->properties());
 }
 
 }  // namespace postern::sim

@@ -10,6 +10,7 @@
 
 #include "driver/pci_function.h"
 #include "driver/result.h"
+#include "sim/boundary_observer.h"
 #include "sim/cpu_costs.h"
 #include "sim/host_cpu.h"
 #include "sim/nic_property.h"
@@ -24,6 +25,17 @@ struct NamedCount {
   uint64_t value = 0;
 };
 
+// Where an observer of a host's boundary is to stand, for those who make one.
+struct ObserverSite {
+  size_t host_idx = 0;
+  const HostSpec& host;
+  HostMemoryReader& memory;          // lives as long as the simulation
+  std::vector<Property> properties;  // of the NIC, as they are at the start
+  std::function<uint64_t()> now_ps;  // simulated time
+};
+// Null: this host is not to be observed. The observer may outlive the simulation but hears nothing after it.
+using ObserverFactory = std::function<std::shared_ptr<BoundaryObserver>(const ObserverSite&)>;
+
 class Simulation {
  public:
   struct Options {
@@ -31,7 +43,8 @@ class Simulation {
     uint64_t seed = 0;           // added to every link's seed
     std::string pcap_directory;  // empty: no captures
     CpuCosts costs;
-    bool trace_stages = true;  // latency by stage; costs host time
+    bool trace_stages = true;                // latency by stage; costs host time
+    std::vector<ObserverFactory> observers;  // each is asked once per host; observers are told in this order
   };
 
   // Builds everything. Errors: unknown NIC property, a TAP port (virtual time has no kernel), capture files.
@@ -46,6 +59,8 @@ class Simulation {
   [[nodiscard]] HostCpu& cpu(size_t host_idx);
   [[nodiscard]] HostStageTrace* host_stages(size_t host_idx);  // null without trace_stages
   [[nodiscard]] const StageTrace& stages() const;
+  // Null: nobody. Told of each packet whose stages are complete.
+  void set_packet_listener(PacketListener* listener);
 
   // Runs body as a thread of the simulation, from time 0 on if it has not begun, else from now. The body may call
   // everything of PciFunction and HostCpu. An exception that leaves it ends the process.
@@ -59,6 +74,8 @@ class Simulation {
   // Nothing will ever happen again.
   [[nodiscard]] bool is_idle() const;
 
+  // Tells the observers that the run is over. Once, before the report.
+  void finish_observers();
   void flush_captures();
   [[nodiscard]] std::vector<NamedCount> nic_counters(size_t host_idx) const;
   [[nodiscard]] std::vector<NamedCount> function_counters(size_t host_idx) const;
