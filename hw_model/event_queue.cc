@@ -41,6 +41,7 @@ Admission EventQueue::admit(Vi& vi) {
   switch (vi.evq_policy) {
     case PST_EVQ_POLICY_STALL:
       ++vi.counters.evq_stalls;
+      ++nic_.statistics->evq_stalls;
       return Admission::kStall;
     case PST_EVQ_POLICY_DROP:
       vi.overflow_mark = true;

@@ -97,15 +97,17 @@ void MacPort::start_frame(TxOp* op, uint64_t earliest_ps) {
   nic_.agenda->at<&MacPort::left>(first_bit_ps + frame_ps, this, reinterpret_cast<uint64_t>(op));
 }
 
-void MacPort::wire_is_free(uint64_t last_bit_ps) {
+void MacPort::wire_is_free(uint64_t first_bit_ps, uint64_t last_bit_ps) {
   sending_ = false;
   wire_free_ps_ = last_bit_ps + kGapBytes * ps_per_byte_;
+  nic_.statistics->tx_busy_ps += wire_free_ps_ - first_bit_ps;
 }
 
 void MacPort::left(uint64_t op_address, uint64_t, uint64_t, uint64_t) {
   TxOp* op = reinterpret_cast<TxOp*>(op_address);
+  const uint64_t first_bit_ps = op->frame->stamps_ps[static_cast<size_t>(sim::Stage::kWireFirstBit)];
   frame_left(*op);
-  wire_is_free(Agenda::now_ps());
+  wire_is_free(first_bit_ps, Agenda::now_ps());
   if (nic_.tx_dma->next_frame(*op)) {
     const bool waits = pause_frame_due_ || Agenda::now_ps() < pause_until_ps_;
     if (waits) return next();

@@ -66,7 +66,7 @@ class MacPort : public sim::EthernetIf {
   void start_frame(TxOp* op, uint64_t earliest_ps);
   void left(uint64_t op, uint64_t, uint64_t, uint64_t);
   void passed(uint64_t op, uint64_t, uint64_t, uint64_t);
-  void wire_is_free(uint64_t last_bit_ps);
+  void wire_is_free(uint64_t first_bit_ps, uint64_t last_bit_ps);
   void frame_left(TxOp& op);
   void note_link(bool was_up);
   [[nodiscard]] uint64_t on_wire_ps(size_t frame_bytes) const;

@@ -89,7 +89,7 @@ void MacPort::start_pause_frame() {
 }
 
 void MacPort::pause_frame_left(uint64_t quanta, uint64_t, uint64_t, uint64_t) {
-  wire_is_free(Agenda::now_ps());
+  wire_is_free(Agenda::now_ps() - on_wire_ps(PST_LIMIT_FRAME_BYTES_MIN), Agenda::now_ps());
   if (link_up()) put_pause_frame(static_cast<uint32_t>(quanta));
   next();
 }

@@ -67,6 +67,7 @@ void TxDma::reset() {
     free_ops_.push_back(op.get());
   }
   buffered_bytes_ = 0;
+  buffer_full_ = false;
   last_handover_ps_ = 0;
 }
 
@@ -104,7 +105,16 @@ void TxDma::kick() {
   while (!scheduler_.empty() && buffered_bytes_ < buffer_bytes_) {
     if (Vi* vi = scheduler_.begin_turn()) serve(*vi);
   }
+  note_buffer(!scheduler_.empty());
   kicking_ = false;
+}
+
+// full: packets are ready and have to wait for room in the buffer.
+void TxDma::note_buffer(bool full) {
+  const uint64_t now = Agenda::now_ps();
+  if (buffer_full_) nic_.statistics->tx_buffer_full_ps += now - buffer_noted_ps_;
+  buffer_full_ = full;
+  buffer_noted_ps_ = now;
 }
 
 void TxDma::serve(Vi& vi) {

@@ -81,6 +81,7 @@ class TxDma {
   enum class Take { kTaken, kIncomplete, kHalted };
 
   void kick();
+  void note_buffer(bool full);
   void serve(Vi& vi);
   void rate_limit_over(uint64_t vi_id, uint64_t epoch, uint64_t, uint64_t);
   Take take_packet(Vi& vi);
@@ -125,8 +126,10 @@ class TxDma {
   bool cut_through_ = false;
   uint32_t cut_through_bytes_ = 0;
   uint32_t read_request_bytes_ = 0;  // as pcie_link splits reads
-  uint32_t buffered_bytes_ = 0;      // payload between its read request and its last bit
-  uint64_t last_handover_ps_ = 0;    // packets go to the port in the order in which they were taken
+  bool buffer_full_ = false;
+  uint64_t buffer_noted_ps_ = 0;
+  uint32_t buffered_bytes_ = 0;    // payload between its read request and its last bit
+  uint64_t last_handover_ps_ = 0;  // packets go to the port in the order in which they were taken
   bool kicking_ = false;
   std::vector<std::unique_ptr<TxOp>> ops_;
   std::vector<TxOp*> free_ops_;

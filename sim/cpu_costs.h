@@ -14,6 +14,8 @@ struct CpuCosts {
   double copy_byte_ns = 0.06;         // copying payload between application and packet buffer: about 16 GB/s
   double poll_ns = 25;                // looking at the event queue and finding nothing
   double event_ns = 40;               // taking one event and its packet through the stack
+  double vi_event_ns = 12;            // taking one event through the VI library alone, with its buffer
+  double vi_descriptor_ns = 8;        // writing one descriptor through the VI library alone, with its bookkeeping
   double doorbell_write_ns = 40;      // a posted uncached or write-combined store with its fence
   double interrupt_wakeup_ns = 3000;  // interrupt to the sleeping thread running again: handler, wakeup, switch
   double sleep_entry_ns = 1000;       // system call and switch away

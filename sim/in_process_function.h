@@ -47,7 +47,11 @@ class InProcessFunction : public sc_core::sc_module,
 
   // --- HostCpu ---
   [[nodiscard]] uint64_t now_ps() const override { return sc_core::sc_time_stamp().value() + ahead_ps_; }
-  void spend_ns(double duration_ns) override { ahead_ps_ += static_cast<uint64_t>(duration_ns * 1000.0); }
+  void spend_ns(double duration_ns) override {
+    const auto duration_ps = static_cast<uint64_t>(duration_ns * 1000.0);
+    ahead_ps_ += duration_ps;
+    counters_.cpu_busy_ps += duration_ps;
+  }
   void sync() override;
   void sleep_until_ps(uint64_t time_ps) override;
   void watch(uint64_t dma_address, size_t size_bytes) override;
@@ -65,8 +69,9 @@ class InProcessFunction : public sc_core::sc_module,
     uint64_t pio_writes = 0;  // bus transactions, not stores
     uint64_t dma_reads = 0;
     uint64_t dma_writes = 0;
-    uint64_t dma_faults = 0;  // outside of mapped memory, or bus mastering off
-    uint64_t interrupts = 0;  // delivered
+    uint64_t dma_faults = 0;   // outside of mapped memory, or bus mastering off
+    uint64_t interrupts = 0;   // delivered
+    uint64_t cpu_busy_ps = 0;  // of all threads, without waits
   };
   [[nodiscard]] const Counters& counters() const { return counters_; }
 

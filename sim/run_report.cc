@@ -110,6 +110,24 @@ Json workload_json(const WorkloadResult& result) {
   return object;
 }
 
+Json limits_json(const ResourceLimits& limits) {
+  Json shares = Json::object();
+  for (const ResourceShare& share : limits.shares) {
+    shares[share.resource] = share.count != 0 ? Json(share.count) : Json(share.share);
+  }
+  return {{"limited_by", limits.limited_by}, {"reason", limits.reason}, {"resources", std::move(shares)}};
+}
+
+std::string limits_text(const HostReport& host) {
+  std::string text =
+      fmt::format("host {}: limited by {} ({})\n ", host.name, host.limits.limited_by, host.limits.reason);
+  for (const ResourceShare& share : host.limits.shares) {
+    text += share.count != 0 ? fmt::format(" {} {}x", share.resource, share.count)
+                             : fmt::format(" {} {:.1f} %", share.resource, share.share * 100);
+  }
+  return text + "\n";
+}
+
 std::string workloads_text(const RunReport& report) {
   std::string text;
   for (const WorkloadResult& result : report.workloads) {
@@ -290,8 +308,10 @@ std::string report_json(const RunReport& report) {
   }
   root["hosts"] = Json::object();
   for (const HostReport& host : report.hosts) {
-    root["hosts"][host.name] = {
-        {"nic", counts_json(host.nic)}, {"function", counts_json(host.function)}, {"stack", counts_json(host.stack)}};
+    root["hosts"][host.name] = {{"nic", counts_json(host.nic)},
+                                {"function", counts_json(host.function)},
+                                {"stack", counts_json(host.stack)},
+                                {"limits", limits_json(host.limits)}};
   }
   root["workloads"] = Json::array();
   for (const WorkloadResult& result : report.workloads) {
@@ -308,6 +328,10 @@ std::string report_text(const RunReport& report) {
     text += fmt::format("\n{}", stage_table_text(*report.stages));
   }
   text += fmt::format("\n{}", event_queues_text(report));
+  text += "\n";
+  for (const HostReport& host : report.hosts) {
+    text += limits_text(host);
+  }
   const std::map<std::string, uint64_t> drops = drops_by_reason(report);
   text += drops.empty() ? "\nno drops\n" : "\ndrops by reason\n";
   for (const auto& [reason, count] : drops) {

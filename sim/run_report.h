@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/resource_limits.h"
 #include "sim/simulation.h"
 #include "sim/stage_trace.h"
 #include "sim/workload.h"
@@ -39,6 +40,7 @@ struct HostReport {
   std::vector<NamedCount> nic;
   std::vector<NamedCount> function;
   std::vector<NamedCount> stack;
+  ResourceLimits limits;  // from the start of the workloads to their end
 };
 
 struct RunReport {

@@ -55,7 +55,10 @@ class ProgressLine {
 class ScenarioRun {
  public:
   ScenarioRun(const Scenario& scenario, std::unique_ptr<Simulation> simulation)
-      : scenario_(scenario), simulation_(std::move(simulation)), results_(scenario.workloads.size()) {}
+      : scenario_(scenario),
+        simulation_(std::move(simulation)),
+        results_(scenario.workloads.size()),
+        uses_(simulation_->host_count()) {}
 
   Status boot() {
     for (size_t i = 0; i < simulation_->host_count(); ++i) {
@@ -89,11 +92,22 @@ class ScenarioRun {
                               [this] { workload_finished(); }, scenario_.seed + i};
       start_workload(scenario_.workloads[i], std::move(context), results_[i]);
     }
+    for (size_t i = 0; i < hosts_.size(); ++i) {
+      uses_[i].nic_before = simulation_->nic_counters(i);
+      uses_[i].cpu_busy_ps = cpu_busy_ps(i);
+    }
+    const uint64_t begin_ps = simulation_->now_ps();
     ProgressLine progress(show_progress);
     const uint64_t limit_ps = simulation_->now_ps() + scenario_.limit_ns * 1000;
     while (!simulation_->stop_requested() && simulation_->now_ps() < limit_ps) {
       simulation_->run(std::min(kStepNs, (limit_ps - simulation_->now_ps() + 999) / 1000));
       progress.update(simulation_->now_ps() / 1000, finished_count_, results_.size());
+    }
+    for (size_t i = 0; i < hosts_.size(); ++i) {
+      uses_[i].nic_after = simulation_->nic_counters(i);
+      uses_[i].cpu_busy_ps = cpu_busy_ps(i) - uses_[i].cpu_busy_ps;
+      uses_[i].cpu_threads = hosts_[i]->threads_max();
+      uses_[i].elapsed_ps = simulation_->now_ps() - begin_ps;
     }
     simulation_->finish_observers();
     simulation_->flush_captures();
@@ -114,6 +128,7 @@ class ScenarioRun {
       host.nic = simulation_->nic_counters(i);
       host.function = simulation_->function_counters(i);
       host.stack = stack_counts(hosts_[i]->stack().stats());
+      host.limits = find_limits(uses_[i]);
       report.event_queues.push_back(event_queue_report(host.name, hosts_[i]->stack().vi_state(), host.nic));
       report.hosts.push_back(std::move(host));
     }
@@ -139,6 +154,15 @@ class ScenarioRun {
     return *hosts_.front();  // not reached: the scenario was checked
   }
 
+  uint64_t cpu_busy_ps(size_t host_idx) const {
+    for (const NamedCount& count : simulation_->function_counters(host_idx)) {
+      if (count.name == "cpu_busy_ps") {
+        return count.value;
+      }
+    }
+    return 0;
+  }
+
   void workload_finished() {
     if (++finished_count_ == results_.size()) {
       simulation_->request_stop();
@@ -149,6 +173,7 @@ class ScenarioRun {
   std::unique_ptr<Simulation> simulation_;
   std::vector<std::unique_ptr<VirtualHost>> hosts_;
   std::vector<WorkloadResult> results_;
+  std::vector<ResourceUse> uses_;  // by host
   size_t booted_count_ = 0;
   size_t finished_count_ = 0;
   std::string boot_error_;

@@ -163,10 +163,10 @@ std::vector<NamedCount> Simulation::nic_counters(size_t host_idx) const {
 
 std::vector<NamedCount> Simulation::function_counters(size_t host_idx) const {
   const InProcessFunction::Counters& c = impl_->hosts.at(host_idx).function->counters();
-  return {{"dma_faults", c.dma_faults},         {"dma_reads", c.dma_reads},
-          {"dma_writes", c.dma_writes},         {"doorbell_writes", c.doorbell_writes},
-          {"interrupts", c.interrupts},         {"pio_writes", c.pio_writes},
-          {"register_reads", c.register_reads}, {"register_writes", c.register_writes}};
+  return {
+      {"cpu_busy_ps", c.cpu_busy_ps}, {"dma_faults", c.dma_faults},           {"dma_reads", c.dma_reads},
+      {"dma_writes", c.dma_writes},   {"doorbell_writes", c.doorbell_writes}, {"interrupts", c.interrupts},
+      {"pio_writes", c.pio_writes},   {"register_reads", c.register_reads},   {"register_writes", c.register_writes}};
 }
 
 std::vector<NamedCount> Simulation::wire_counters() const { return to_named(impl_->network->counters()); }

@@ -48,7 +48,13 @@ class VirtualHost::AdminTurn {
   VirtualHost& host_;
 };
 
+void VirtualHost::administer(const std::function<void(ResourceManager&)>& body) {
+  const AdminTurn turn(*this);
+  body(resources_);
+}
+
 VirtualHost::Thread::~Thread() {
+  host_.threads_count_--;
   host_.active_threads_--;
   host_.cpu_.wake();  // the helper may have to take over
 }

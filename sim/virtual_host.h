@@ -3,6 +3,7 @@
 // first and last step. Every call must come from a thread of the simulation (Simulation::spawn).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -49,7 +50,10 @@ class VirtualHost : private stack::PortAuthority, private stack::Waker {
   // A thread of the simulation works on this host while one exists.
   class Thread {
    public:
-    explicit Thread(VirtualHost& host) : host_(host) { host_.active_threads_++; }
+    explicit Thread(VirtualHost& host) : host_(host) {
+      host_.active_threads_++;
+      host_.threads_max_ = std::max(host_.threads_max_, ++host_.threads_count_);
+    }
     ~Thread();
     Thread(const Thread&) = delete;
     Thread& operator=(const Thread&) = delete;
@@ -93,6 +97,14 @@ class VirtualHost : private stack::PortAuthority, private stack::Waker {
 
   [[nodiscard]] stack::Stack& stack() { return *stack_; }
   [[nodiscard]] ResourceManager& resources() { return resources_; }
+  // Uses the resource manager when no other thread does.
+  void administer(const std::function<void(ResourceManager&)>& body);
+  [[nodiscard]] PciFunction& function() { return simulation_.function(host_idx_); }
+  [[nodiscard]] HostCpu& cpu() { return cpu_; }
+  [[nodiscard]] const HostSpec& spec() const { return spec_; }
+  [[nodiscard]] const Options& options() const { return options_; }
+  // Most workload threads that were here at once.
+  [[nodiscard]] unsigned threads_max() const { return threads_max_; }
   [[nodiscard]] uint32_t vi_id() const { return grant_.vi_id; }
   [[nodiscard]] const ViGeometry& geometry() const { return options_.geometry; }
   [[nodiscard]] size_t host_idx() const { return host_idx_; }
@@ -133,7 +145,9 @@ class VirtualHost : private stack::PortAuthority, private stack::Waker {
   std::unique_ptr<InterruptLine> interrupt_;
   std::unique_ptr<stack::Stack> stack_;
 
-  unsigned active_threads_ = 0;
+  unsigned active_threads_ = 0;  // those that do not sleep
+  unsigned threads_count_ = 0;
+  unsigned threads_max_ = 0;
   unsigned waiting_threads_ = 0;
   uint32_t device_event_idx_ = 0;              // the event queue as it was when the device last gave a sign of life
   uint64_t device_seen_ns_ = 0;                // when that was

@@ -27,6 +27,8 @@ const char* workload_kind_name(WorkloadKind kind) {
       return "many_to_one";
     case WorkloadKind::kTcpTransfer:
       return "tcp_transfer";
+    case WorkloadKind::kViStream:
+      return "vi_stream";
   }
   return "unknown";
 }
@@ -172,6 +174,8 @@ void start_workload(const WorkloadSpec& spec, WorkloadContext context, WorkloadR
     case WorkloadKind::kManyToOne:
     case WorkloadKind::kTcpTransfer:
       return spawn_tcp_streams(state);
+    case WorkloadKind::kViStream:
+      return spawn_vi_stream(state);
   }
 }
 
