@@ -1,0 +1,237 @@
+// Translation, and what a host DMA address belongs to. See contract_shadow.h.
+#include <algorithm>
+
+#include "sim/monitor/contract_shadow.h"
+
+namespace postern::sim {
+
+bool ContractShadow::translate(uint32_t domain_id, uint64_t address, uint64_t bytes,
+                               std::vector<ShadowSegment>& segments) const {
+  const ShadowDomain* found = domain(domain_id);
+  if (found == nullptr || !found->exists) return false;
+  while (bytes > 0) {
+    const auto range = std::find_if(found->ranges.begin(), found->ranges.end(), [&](const ShadowRange& candidate) {
+      return address - candidate.domain_address < candidate.length_bytes;
+    });
+    if (range == found->ranges.end()) return false;
+    const uint64_t offset = address - range->domain_address;
+    const uint64_t take = std::min(bytes, range->length_bytes - offset);
+    segments.push_back({range->host_address + offset, take, range->writable});
+    address += take;
+    bytes -= take;
+  }
+  return true;
+}
+
+void ContractShadow::add_ring_pieces(const ShadowVi& vi, Ring ring, uint64_t address, uint64_t bytes) {
+  std::vector<ShadowSegment> segments;
+  uint32_t offset = 0;
+  for (uint64_t at = 0; at < bytes; at += PST_LIMIT_PAGE_BYTES) {  // by page: a part that is not mapped is left out
+    segments.clear();
+    const uint64_t page_bytes = std::min<uint64_t>(PST_LIMIT_PAGE_BYTES, bytes - at);
+    offset = static_cast<uint32_t>(at);
+    if (!translate(vi.domain, address + at, page_bytes, segments)) continue;
+    for (const ShadowSegment& segment : segments) {
+      RingPiece* last = ring_pieces_.empty() ? nullptr : &ring_pieces_.back();
+      if (last != nullptr && last->vi_id == vi.id && last->ring == ring && last->end == segment.host_address &&
+          last->writable == segment.writable && last->ring_offset_bytes + (last->end - last->begin) == offset) {
+        last->end += segment.length_bytes;
+      } else {
+        ring_pieces_.push_back({segment.host_address, segment.host_address + segment.length_bytes, 0, vi.id, ring,
+                                offset, segment.writable});
+      }
+      offset += static_cast<uint32_t>(segment.length_bytes);
+    }
+  }
+}
+
+void ContractShadow::index_rings() {
+  ring_pieces_.clear();
+  for (const auto& vi : vis_) {
+    if (!vi || !vi->exists()) continue;
+    add_ring_pieces(*vi, Ring::kRx, vi->rx_ring_address, uint64_t{vi->rx_entries} * PST_RX_DESC_BYTES);
+    add_ring_pieces(*vi, Ring::kTx, vi->tx_ring_address, uint64_t{vi->tx_entries} * PST_TX_DESC_BYTES);
+    add_ring_pieces(*vi, Ring::kEvent, vi->evq_address, uint64_t{vi->evq_entries} * PST_EVENT_BYTES);
+  }
+  std::sort(ring_pieces_.begin(), ring_pieces_.end(),
+            [](const RingPiece& a, const RingPiece& b) { return a.begin < b.begin; });
+  uint64_t end_max = 0;
+  for (RingPiece& piece : ring_pieces_) piece.end_max = end_max = std::max(end_max, piece.end);
+}
+
+bool ContractShadow::admin_owner(uint64_t host_address, DmaOwner& owner) const {
+  if (!admin_.enabled) return false;
+  const uint64_t in_sq = host_address - admin_.sq_base;
+  if (in_sq < uint64_t{admin_.entries} * PST_COMMAND_BYTES) {
+    owner = {DmaTarget::kAdminSubmission, 0, static_cast<uint32_t>(in_sq / PST_COMMAND_BYTES),
+             static_cast<uint32_t>(in_sq % PST_COMMAND_BYTES), true};
+    return true;
+  }
+  const uint64_t in_cq = host_address - admin_.cq_base;
+  if (in_cq < uint64_t{admin_.entries} * PST_ADMIN_COMPLETION_BYTES) {
+    owner = {DmaTarget::kAdminCompletion, 0, static_cast<uint32_t>(in_cq / PST_ADMIN_COMPLETION_BYTES),
+             static_cast<uint32_t>(in_cq % PST_ADMIN_COMPLETION_BYTES), true};
+    return true;
+  }
+  for (const ShadowCommand& command : commands_) {
+    const pst_command& c = command.command;
+    switch (pst_command_get_opcode(&c)) {
+      case PST_COMMAND_STATISTICS_READ:
+        if (host_address - pst_statistics_read_get_address(&c) >= PST_PORT_STATISTICS_BYTES) break;
+        owner = {DmaTarget::kStatistics, 0, 0,
+                 static_cast<uint32_t>(host_address - pst_statistics_read_get_address(&c)), true};
+        return true;
+      case PST_COMMAND_RSS_CONFIGURE:
+        if (host_address - pst_rss_configure_get_key_address(&c) >= PST_LIMIT_RSS_KEY_BYTES &&
+            host_address - pst_rss_configure_get_table_address(&c) >= 2 * PST_LIMIT_RSS_INDIRECTION_ENTRIES)
+          break;
+        owner = {DmaTarget::kRssConfiguration, 0, 0, 0, true};
+        return true;
+      default:
+        break;
+    }
+  }
+  return false;
+}
+
+// Pieces of several VIs may overlap when software gives two of them the same memory: then the one whose turn it is.
+DmaOwner ContractShadow::ring_owner(uint64_t host_address, bool write) const {
+  DmaOwner best;
+  auto piece = std::upper_bound(ring_pieces_.begin(), ring_pieces_.end(), host_address,
+                                [](uint64_t address, const RingPiece& candidate) { return address < candidate.begin; });
+  while (piece != ring_pieces_.begin()) {
+    --piece;
+    if (piece->end_max <= host_address) break;
+    if (piece->end <= host_address) continue;
+    const auto offset = static_cast<uint32_t>(host_address - piece->begin) + piece->ring_offset_bytes;
+    constexpr uint32_t kSlotBytes = PST_EVENT_BYTES;
+    static_assert(PST_RX_DESC_BYTES == kSlotBytes && PST_TX_DESC_BYTES == kSlotBytes);
+    const DmaTarget target = piece->ring == Ring::kEvent ? DmaTarget::kEventQueue
+                             : piece->ring == Ring::kTx  ? DmaTarget::kTxRing
+                                                         : DmaTarget::kRxRing;
+    const DmaOwner owner{target, piece->vi_id, offset / kSlotBytes, offset % kSlotBytes, piece->writable};
+    const bool fits = write == (target == DmaTarget::kEventQueue);
+    const ShadowVi& vi = *vis_[piece->vi_id];
+    if (fits && (!write || (vi.events_written & (vi.evq_entries - 1)) == owner.index)) return owner;
+    if (best.target == DmaTarget::kUnknown || fits) best = owner;
+  }
+  return best;
+}
+
+bool ContractShadow::within(const ShadowVi& vi, uint64_t domain_address, uint32_t length_bytes, uint64_t host_address,
+                            DmaOwner& owner) const {
+  uint32_t before = 0;
+  while (before < length_bytes) {
+    const ShadowRange* range = nullptr;
+    for (const ShadowRange& candidate : domains_[vi.domain].ranges) {
+      if (domain_address - candidate.domain_address < candidate.length_bytes) {
+        range = &candidate;
+        break;
+      }
+    }
+    if (range == nullptr) return false;
+    const uint64_t offset = domain_address - range->domain_address;
+    const uint64_t take = std::min<uint64_t>(length_bytes - before, range->length_bytes - offset);
+    const uint64_t host = range->host_address + offset;
+    if (host_address - host < take) {
+      owner.offset_bytes = before + static_cast<uint32_t>(host_address - host);
+      owner.writable = range->writable;
+      return true;
+    }
+    before += static_cast<uint32_t>(take);
+    domain_address += take;
+  }
+  return false;
+}
+
+bool ContractShadow::buffer_of_vi(const ShadowVi& vi, uint64_t host_address, bool write, DmaOwner& owner) const {
+  owner.vi_id = vi.id;
+  if (write) {
+    if (vi.rx_descs.empty()) return false;
+    const auto look = [&](uint32_t idx) {
+      const pst_rx_desc& desc = vi.rx_desc(idx);
+      owner.index = idx;
+      return within(vi, pst_rx_desc_get_address(&desc), static_cast<uint32_t>(pst_rx_desc_get_length_bytes(&desc)),
+                    host_address, owner);
+    };
+    owner.target = DmaTarget::kRxBuffer;
+    // The buffer written last, or the one behind it: nearly always.
+    const uint32_t hint = vi.rx_write_idx;
+    if (vi.rx_fetched_idx - hint - 1 < vi.rx_entries && hint - vi.rx_consumer_idx < vi.rx_entries && look(hint))
+      return true;
+    if (vi.rx_fetched_idx - hint - 2 < vi.rx_entries && hint + 1 - vi.rx_consumer_idx < vi.rx_entries && look(hint + 1))
+      return true;
+    for (uint32_t idx = vi.rx_consumer_idx; idx != vi.rx_fetched_idx; ++idx) {
+      if (look(idx)) return true;
+    }
+    return false;
+  }
+  if (vi.tx_descs.empty()) return false;
+  owner.target = DmaTarget::kTxBuffer;
+  for (uint32_t idx = vi.tx_consumer_idx; idx != vi.tx_fetched_idx; ++idx) {
+    const pst_tx_desc& desc = vi.tx_desc(idx);
+    if (pst_tx_desc_get_type(&desc) != PST_TX_DESC_TYPE_DATA) continue;
+    owner.index = idx;
+    if (within(vi, pst_tx_desc_get_address(&desc), static_cast<uint32_t>(pst_tx_desc_get_length_bytes(&desc)),
+               host_address, owner))
+      return true;
+  }
+  return false;
+}
+
+bool ContractShadow::buffer_owner(uint64_t host_address, bool write, DmaOwner& owner) const {
+  const uint32_t hint = write ? rx_hint_vi_ : tx_hint_vi_;
+  const ShadowVi* hinted = vi(hint);
+  if (hinted != nullptr && hinted->exists() && buffer_of_vi(*hinted, host_address, write, owner)) return true;
+  for (const ShadowDomain& candidate : domains_) {
+    if (!candidate.exists || candidate.vi_ids.empty()) continue;
+    const bool maps = std::any_of(candidate.ranges.begin(), candidate.ranges.end(), [&](const ShadowRange& range) {
+      return host_address - range.host_address < range.length_bytes;
+    });
+    if (!maps) continue;
+    for (const uint32_t id : candidate.vi_ids) {
+      if (id != hint && buffer_of_vi(*vis_[id], host_address, write, owner)) return true;
+    }
+  }
+  return false;
+}
+
+DmaOwner ContractShadow::owner_of(uint64_t host_address, uint32_t bytes, bool write) const {
+  (void)bytes;
+  DmaOwner owner;
+  if (admin_owner(host_address, owner)) return owner;
+  owner = ring_owner(host_address, write);
+  if (owner.target != DmaTarget::kUnknown && write == (owner.target == DmaTarget::kEventQueue)) return owner;
+  DmaOwner buffer;
+  if (buffer_owner(host_address, write, buffer)) return buffer;
+  return owner;
+}
+
+DmaOwner ContractShadow::former_owner_of(uint64_t host_address, bool write) const {
+  for (auto piece = graves_.rbegin(); piece != graves_.rend(); ++piece) {
+    if (host_address < piece->begin || host_address >= piece->end) continue;
+    if (write != (piece->ring == Ring::kEvent)) continue;
+    const auto offset = static_cast<uint32_t>(host_address - piece->begin) + piece->ring_offset_bytes;
+    const DmaTarget target = piece->ring == Ring::kEvent ? DmaTarget::kEventQueue
+                             : piece->ring == Ring::kTx  ? DmaTarget::kTxRing
+                                                         : DmaTarget::kRxRing;
+    return {target, piece->vi_id, offset / PST_EVENT_BYTES, offset % PST_EVENT_BYTES, piece->writable};
+  }
+  for (const auto& candidate : vis_) {
+    DmaOwner owner;
+    if (candidate && !candidate->exists() && buffer_of_vi(*candidate, host_address, write, owner)) return owner;
+  }
+  return {};
+}
+
+bool ContractShadow::mapped_anywhere(uint64_t host_address, uint32_t bytes, bool write) const {
+  return std::any_of(domains_.begin(), domains_.end(), [&](const ShadowDomain& candidate) {
+    return candidate.exists &&
+           std::any_of(candidate.ranges.begin(), candidate.ranges.end(), [&](const ShadowRange& range) {
+             return host_address - range.host_address < range.length_bytes &&
+                    bytes <= range.length_bytes - (host_address - range.host_address) && (!write || range.writable);
+           });
+  });
+}
+
+}  // namespace postern::sim
