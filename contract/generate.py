@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Writes everything that is derived from contract/nic.yaml: C header, SystemVerilog package, register bank, reference.
+"""Writes everything that is derived from contract/nic.yaml: C header, tables, SystemVerilog package, register bank, reference.
 
   generate.py            writes the files
   generate.py --check    writes nothing; exits 1 and names each file that differs from what would be written
@@ -19,6 +19,7 @@ CONTRACT_DIR = pathlib.Path(__file__).resolve().parent
 OUTPUTS = {
     "contract/gen/pst_contract.h": "pst_contract.h.j2",
     "contract/gen/pst_contract_pkg.sv": "pst_contract_pkg.sv.j2",
+    "contract/gen/pst_contract_tables.h": "pst_contract_tables.h.j2",
     "contract/gen/register_bank.h": "register_bank.h.j2",
     "docs/contract.md": "contract.md.j2",
 }

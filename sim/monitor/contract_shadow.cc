@@ -11,6 +11,7 @@ namespace {
 
 constexpr uint32_t kMsixEntryBytes = 16;
 constexpr uint32_t kMsixControlOffset = 12;
+constexpr uint64_t kNoAddress = ~uint64_t{0} << 12;  // of a frame in the PIO page: no domain reaches so far
 
 bool is_64_bit_doorbell(uint32_t offset) {
   return offset == PST_VI_EVQ_PRIME_OFFSET || offset == PST_VI_TIMER_OFFSET || offset == PST_VI_PIO_DOORBELL_OFFSET ||
@@ -189,8 +190,20 @@ void ContractShadow::ring(uint64_t issue_ps, ShadowVi& vi, uint32_t offset, uint
     default:
       return;
   }
+  if (offset == PST_VI_TX_DOORBELL_OFFSET) return;
   // Neither a pushed descriptor nor a PIO frame is read from the ring.
-  if (offset != PST_VI_TX_DOORBELL_OFFSET && vi.tx_fetched_idx == index - 1) vi.tx_fetched_idx = index;
+  pst_tx_desc desc{};
+  if (offset == PST_VI_TX_PUSH_DOORBELL_OFFSET) {
+    desc = {{vi.page[PST_VI_TX_PUSH_DESCRIPTOR_LO_OFFSET / 8].value,
+             vi.page[PST_VI_TX_PUSH_DESCRIPTOR_HI_OFFSET / 8].value}};
+  } else {
+    pst_tx_desc_set_address(&desc, kNoAddress);
+    pst_tx_desc_set_length_bytes(&desc, value >> PST_VI_PIO_DOORBELL_LENGTH_BYTES_SHIFT);
+    pst_tx_desc_set_end_of_packet(&desc, 1);
+  }
+  if (vi.tx_descs.empty()) vi.tx_descs.resize(vi.tx_entries);
+  vi.tx_descs[(index - 1) & (vi.tx_entries - 1)] = desc;
+  if (vi.tx_fetched_idx == index - 1) vi.tx_fetched_idx = index;
 }
 
 void ContractShadow::consume(ShadowVi& vi, uint32_t consumer_idx) {

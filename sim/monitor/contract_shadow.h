@@ -139,7 +139,8 @@ struct DmaOwner {
   uint32_t vi_id = 0;
   uint32_t index = 0;
   uint32_t offset_bytes = 0;
-  bool writable = true;  // false: the translation that leads here does not allow writes
+  bool writable = true;               // false: the translation that leads here does not allow writes
+  uint32_t limit_bytes = 0xffffffff;  // from the address to the end of what it belongs to
 };
 
 // A DMA access as listeners see it. data is valid only during the call.

@@ -63,14 +63,22 @@ bool ContractShadow::admin_owner(uint64_t host_address, DmaOwner& owner) const {
   if (!admin_.enabled) return false;
   const uint64_t in_sq = host_address - admin_.sq_base;
   if (in_sq < uint64_t{admin_.entries} * PST_COMMAND_BYTES) {
-    owner = {DmaTarget::kAdminSubmission, 0, static_cast<uint32_t>(in_sq / PST_COMMAND_BYTES),
-             static_cast<uint32_t>(in_sq % PST_COMMAND_BYTES), true};
+    owner = {DmaTarget::kAdminSubmission,
+             0,
+             static_cast<uint32_t>(in_sq / PST_COMMAND_BYTES),
+             static_cast<uint32_t>(in_sq % PST_COMMAND_BYTES),
+             true,
+             static_cast<uint32_t>(admin_.entries * PST_COMMAND_BYTES - in_sq)};
     return true;
   }
   const uint64_t in_cq = host_address - admin_.cq_base;
   if (in_cq < uint64_t{admin_.entries} * PST_ADMIN_COMPLETION_BYTES) {
-    owner = {DmaTarget::kAdminCompletion, 0, static_cast<uint32_t>(in_cq / PST_ADMIN_COMPLETION_BYTES),
-             static_cast<uint32_t>(in_cq % PST_ADMIN_COMPLETION_BYTES), true};
+    owner = {DmaTarget::kAdminCompletion,
+             0,
+             static_cast<uint32_t>(in_cq / PST_ADMIN_COMPLETION_BYTES),
+             static_cast<uint32_t>(in_cq % PST_ADMIN_COMPLETION_BYTES),
+             true,
+             static_cast<uint32_t>(admin_.entries * PST_ADMIN_COMPLETION_BYTES - in_cq)};
     return true;
   }
   for (const ShadowCommand& command : commands_) {
@@ -78,14 +86,18 @@ bool ContractShadow::admin_owner(uint64_t host_address, DmaOwner& owner) const {
     switch (pst_command_get_opcode(&c)) {
       case PST_COMMAND_STATISTICS_READ:
         if (host_address - pst_statistics_read_get_address(&c) >= PST_PORT_STATISTICS_BYTES) break;
-        owner = {DmaTarget::kStatistics, 0, 0,
-                 static_cast<uint32_t>(host_address - pst_statistics_read_get_address(&c)), true};
+        owner = {DmaTarget::kStatistics,
+                 0,
+                 0,
+                 static_cast<uint32_t>(host_address - pst_statistics_read_get_address(&c)),
+                 true,
+                 PST_PORT_STATISTICS_BYTES};
         return true;
       case PST_COMMAND_RSS_CONFIGURE:
         if (host_address - pst_rss_configure_get_key_address(&c) >= PST_LIMIT_RSS_KEY_BYTES &&
             host_address - pst_rss_configure_get_table_address(&c) >= 2 * PST_LIMIT_RSS_INDIRECTION_ENTRIES)
           break;
-        owner = {DmaTarget::kRssConfiguration, 0, 0, 0, true};
+        owner.target = DmaTarget::kRssConfiguration;
         return true;
       default:
         break;
@@ -109,7 +121,12 @@ DmaOwner ContractShadow::ring_owner(uint64_t host_address, bool write) const {
     const DmaTarget target = piece->ring == Ring::kEvent ? DmaTarget::kEventQueue
                              : piece->ring == Ring::kTx  ? DmaTarget::kTxRing
                                                          : DmaTarget::kRxRing;
-    const DmaOwner owner{target, piece->vi_id, offset / kSlotBytes, offset % kSlotBytes, piece->writable};
+    const DmaOwner owner{target,
+                         piece->vi_id,
+                         offset / kSlotBytes,
+                         offset % kSlotBytes,
+                         piece->writable,
+                         static_cast<uint32_t>(piece->end - host_address)};
     const bool fits = write == (target == DmaTarget::kEventQueue);
     const ShadowVi& vi = *vis_[piece->vi_id];
     if (fits && (!write || (vi.events_written & (vi.evq_entries - 1)) == owner.index)) return owner;
@@ -136,6 +153,7 @@ bool ContractShadow::within(const ShadowVi& vi, uint64_t domain_address, uint32_
     if (host_address - host < take) {
       owner.offset_bytes = before + static_cast<uint32_t>(host_address - host);
       owner.writable = range->writable;
+      owner.limit_bytes = static_cast<uint32_t>(take - (host_address - host));
       return true;
     }
     before += static_cast<uint32_t>(take);
@@ -215,7 +233,7 @@ DmaOwner ContractShadow::former_owner_of(uint64_t host_address, bool write) cons
     const DmaTarget target = piece->ring == Ring::kEvent ? DmaTarget::kEventQueue
                              : piece->ring == Ring::kTx  ? DmaTarget::kTxRing
                                                          : DmaTarget::kRxRing;
-    return {target, piece->vi_id, offset / PST_EVENT_BYTES, offset % PST_EVENT_BYTES, piece->writable};
+    return {target, piece->vi_id, offset / PST_EVENT_BYTES, offset % PST_EVENT_BYTES, piece->writable, 0};
   }
   for (const auto& candidate : vis_) {
     DmaOwner owner;

@@ -52,7 +52,7 @@ TEST(ScenarioFileTest, UnknownKindListsTheKnownOnes) {
   EXPECT_EQ(
       error_of("[[workload]]\nkind = \"telepathy\"\nfrom = \"a\"\nto = \"b\"\n"),
       "run.toml:2: workload.kind: expected one of udp_pingpong, tcp_pingpong, udp_stream, tcp_stream, many_to_one, "
-      "tcp_transfer, found \"telepathy\"");
+      "tcp_transfer, vi_stream, found \"telepathy\"");
 }
 
 TEST(ScenarioFileTest, ARingSizeThatIsNoPowerOfTwoIsAnError) {

@@ -102,13 +102,6 @@ TEST(ViStreamTest, LackOfCreditsIsNamed) {
   EXPECT_EQ(done.limit("b"), "PCIe credits");
 }
 
-// 128 events are 8.6 us at line rate; space comes back only after 12 us.
-TEST(ViStreamTest, EventQueueThatIsTooShortForTheWayIsNamed) {
-  const Finished done = run(stream("count = 20_000\n", "[vi]\nrx_entries = 1024\nevq_entries = 128\n"),
-                            {"nic1.pcie_link.propagation_ns=6000"});
-  EXPECT_EQ(done.limit("b"), "event queue");
-}
-
 TEST(ViStreamTest, TransmitBufferThatDoesNotCoverTheMemoryLatencyIsNamed) {
   const Finished done =
       run(stream("count = 3000\nsize_bytes = 1518\n"), {"tx_dma.buffer_bytes=16384", "pcie_link.memory_read_ns=20000"});

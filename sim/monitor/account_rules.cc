@@ -1,0 +1,190 @@
+// R11: every dropped packet is counted once, under a reason. Compares what crossed the boundary with PORT_STATISTICS as
+// STATISTICS_READ writes it and with the counters of the device at the end of the run.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <map>
+#include <string>
+
+#include "contract/gen/pst_contract_tables.h"
+#include "sim/monitor/frame_headers.h"
+#include "sim/monitor/monitor_core.h"
+
+namespace postern::sim {
+
+namespace {
+
+constexpr size_t kReasons = PST_PORT_STATISTICS_DROPS_COUNT;
+constexpr bool is_rx_reason(size_t reason) { return reason <= PST_DROP_REASON_RX_BUFFER_FULL; }
+
+class AccountRules : public RuleGroup {
+ public:
+  explicit AccountRules(MonitorCore& core) : RuleGroup(core) {}
+
+  void dma(const DmaAccess& access) override;
+  void event_written(uint64_t now_ps, const ShadowVi& vi, uint32_t event_idx, bool in_order,
+                     const pst_event& event) override;
+  void descriptors_read(uint64_t now_ps, const ShadowVi& vi, bool tx, uint32_t first_idx, uint32_t count) override;
+  void frame_received(uint64_t now_ps, const FramePtr& frame) override;
+  void frame_sent(uint64_t now_ps, const FramePtr& frame) override;
+  void link_changed(uint64_t now_ps, bool up) override;
+  void fault_injected(uint64_t now_ps, const InjectedFault& fault) override;
+  void command_completing(uint64_t, const ShadowCommand& command, const pst_admin_completion&) override {
+    loopback_ |= pst_port_config_get_loopback(&command.command) != 0 &&
+                 pst_command_get_opcode(&command.command) == PST_COMMAND_PORT_CONFIG;
+  }
+  void reset_started(uint64_t now_ps) override;
+  void finish(uint64_t now_ps) override;
+
+ private:
+  void check_statistics(const pst_port_statistics& statistics);
+  void check_counters(uint64_t now_ps);
+  void expect_equal(const char* what, uint64_t expected, uint64_t seen);
+  [[nodiscard]] bool quiescent(uint64_t now_ps) const;
+
+  // Since the last function reset.
+  uint64_t received_ = 0, sent_ = 0, delivered_ = 0, bad_fcs_ = 0, pauses_received_ = 0;
+  uint64_t certain_bad_length_ = 0;
+  bool loopback_ = false, segmentation_ = false, link_changed_ = false, faults_ = false, reset_ = false, down_ = false;
+  uint64_t last_traffic_ps_ = 0;
+  bool read_before_ = false;
+  pst_port_statistics before_{};
+  std::array<uint8_t, PST_PORT_STATISTICS_BYTES> incoming_{};
+};
+
+void AccountRules::frame_received(uint64_t now_ps, const FramePtr& frame) {
+  last_traffic_ps_ = now_ps;
+  if (down_) return;  // nothing arrives over a link that is down
+  const auto bytes = static_cast<uint32_t>(frame->bytes.size());
+  if (!frame->bad_fcs && bytes >= 14 && read_headers(frame->bytes.data(), bytes).pause && shadow().port().pause) {
+    ++pauses_received_;
+    return;
+  }
+  ++received_;
+  if (frame->bad_fcs) {
+    ++bad_fcs_;
+  } else if (bytes < PST_LIMIT_FRAME_BYTES_MIN) {
+    ++certain_bad_length_;
+  }
+}
+
+void AccountRules::frame_sent(uint64_t now_ps, const FramePtr& frame) {
+  last_traffic_ps_ = now_ps;
+  if (!read_headers(frame->bytes.data(), static_cast<uint32_t>(frame->bytes.size())).pause) ++sent_;
+}
+
+void AccountRules::link_changed(uint64_t, bool up) {
+  down_ = !up;
+  link_changed_ = true;
+}
+
+void AccountRules::fault_injected(uint64_t now_ps, const InjectedFault& fault) {
+  faults_ = true;
+  last_traffic_ps_ = now_ps;
+  if (fault.kind == FaultKind::kLinkDown) down_ = true;
+  if (fault.kind == FaultKind::kLinkUp) down_ = false;
+}
+
+void AccountRules::event_written(uint64_t now_ps, const ShadowVi&, uint32_t, bool, const pst_event& event) {
+  last_traffic_ps_ = now_ps;
+  if (pst_event_get_type(&event) != PST_EVENT_TYPE_RX) return;
+  const pst_rx_event rx{{event.word[0], event.word[1]}};
+  delivered_ += pst_rx_event_get_merged(&rx) ? pst_rx_event_get_desc_count(&rx) : 1;
+}
+
+void AccountRules::descriptors_read(uint64_t, const ShadowVi& vi, bool tx, uint32_t first_idx, uint32_t count) {
+  if (!tx || segmentation_) return;
+  for (uint32_t i = 0; i < count; ++i) segmentation_ |= pst_tx_desc_get_segment(&vi.tx_desc(first_idx + i)) != 0;
+}
+
+void AccountRules::dma(const DmaAccess& access) {
+  last_traffic_ps_ = access.now_ps;
+  if (access.owner.target != DmaTarget::kStatistics || !access.write || !access.reached) return;
+  const uint32_t offset = access.owner.offset_bytes;
+  if (offset >= incoming_.size()) return;
+  std::memcpy(incoming_.data() + offset, access.data, std::min<size_t>(access.bytes, incoming_.size() - offset));
+  if (offset + access.bytes < incoming_.size()) return;
+  pst_port_statistics statistics;
+  std::memcpy(&statistics, incoming_.data(), sizeof statistics);
+  situation(Situation::kR11StatisticsRead);
+  check_statistics(statistics);
+}
+
+void AccountRules::check_statistics(const pst_port_statistics& statistics) {
+  uint64_t rx_drops = 0;
+  for (size_t reason = 0; reason < kReasons; ++reason) {
+    const uint64_t count = statistics.word[PST_PORT_STATISTICS_DROPS_WORD + reason];
+    if (count != 0) core_.coverage.drop_seen(reason);
+    if (is_rx_reason(reason)) rx_drops += count;
+    if (read_before_ && count < before_.word[PST_PORT_STATISTICS_DROPS_WORD + reason]) {
+      report(Rule::kR11, Violation::kNoVi, fmt::format("DROPS of {} does not go back", pst_drop_reason_name(reason)),
+             fmt::format("{}, before {}", count, before_.word[PST_PORT_STATISTICS_DROPS_WORD + reason]));
+    }
+  }
+  read_before_ = true;
+  before_ = statistics;
+  if (reset_ || loopback_ || link_changed_ || faults_) return;
+  const uint64_t frames = pst_port_statistics_get_rx_frames(&statistics);
+  expect_equal("RX_FRAMES: frames that arrived", received_, frames);
+  expect_equal("TX_FRAMES: frames that left", sent_, pst_port_statistics_get_tx_frames(&statistics));
+  expect_equal("DROPS of RX_BAD_FCS", bad_fcs_,
+               statistics.word[PST_PORT_STATISTICS_DROPS_WORD + PST_DROP_REASON_RX_BAD_FCS]);
+  if (rx_drops < certain_bad_length_ + bad_fcs_)
+    expect_equal("DROPS of damaged and short frames", certain_bad_length_ + bad_fcs_, rx_drops);
+}
+
+void AccountRules::expect_equal(const char* what, uint64_t expected, uint64_t seen) {
+  if (expected != seen)
+    report(Rule::kR11, Violation::kNoVi, fmt::format("{}: {}", what, expected), fmt::format("{}", seen));
+}
+
+// No frame waits inside the device for space or a descriptor, and none is under way.
+bool AccountRules::quiescent(uint64_t now_ps) const {
+  if (reset_ || loopback_ || link_changed_ || faults_ || core_.removed || shadow().reset_under_way()) return false;
+  if (now_ps < last_traffic_ps_ + core_.ps(bounds().quiescent_ns)) return false;
+  for (uint32_t id = 0; id < shadow().vi_id_limit(); ++id) {
+    const ShadowVi* vi = shadow().vi(id);
+    if (vi == nullptr || !vi->exists()) continue;
+    if (vi->state == ShadowViState::kStopping) return false;
+    if (vi->events_written - vi->evq_consumer_idx >= vi->evq_entries) return false;
+  }
+  return true;
+}
+
+void AccountRules::check_counters(uint64_t now_ps) {
+  if (!core_.counters) return;
+  std::map<std::string, uint64_t> counters;
+  for (auto& [name, value] : core_.counters()) counters[name] = value;
+  uint64_t rx_drops = 0;
+  for (size_t reason = 0; reason < kReasons; ++reason) {
+    const uint64_t count = counters[std::string("drops.") + pst_drop_reason_name(reason)];
+    if (count != 0) core_.coverage.drop_seen(reason);
+    if (is_rx_reason(reason)) rx_drops += count;
+  }
+  if (!quiescent(now_ps)) return;
+  situation(Situation::kR11Accounted);
+  expect_equal("rx.frames: frames that arrived", received_, counters["rx.frames"]);
+  expect_equal("tx.frames: frames that left", sent_, counters["tx.frames"]);
+  expect_equal("rx.delivered: frames that events announced", delivered_, counters["rx.delivered"]);
+  expect_equal("frames that arrived = delivered + dropped - extra copies", received_ + counters["rx.extra_copies"],
+               delivered_ + rx_drops);
+  expect_equal("drops.RX_BAD_FCS: damaged frames", bad_fcs_, counters["drops.RX_BAD_FCS"]);
+}
+
+void AccountRules::reset_started(uint64_t) {
+  // Frames that were inside the device are gone and nobody counts them: what arrives later cannot be told apart from
+  // them at this boundary.
+  reset_ = true;
+  read_before_ = false;
+  received_ = sent_ = delivered_ = bad_fcs_ = certain_bad_length_ = pauses_received_ = 0;
+}
+
+void AccountRules::finish(uint64_t now_ps) { check_counters(now_ps); }
+
+}  // namespace
+
+std::unique_ptr<RuleGroup> make_account_rules(MonitorCore& core) { return std::make_unique<AccountRules>(core); }
+
+}  // namespace postern::sim

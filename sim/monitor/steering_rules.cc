@@ -1,0 +1,516 @@
+// R9: a VI receives only what filters steer to it, and sends only from addresses that it was granted. A linear matcher
+// over the filters as the contract describes them, behind a small cache of flows.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <deque>
+#include <vector>
+
+#include "sim/monitor/frame_headers.h"
+#include "sim/monitor/monitor_core.h"
+
+namespace postern::sim {
+
+namespace {
+
+constexpr size_t kExpectedMax = 1024;  // frames that may wait for one VI before the oldest is forgotten
+constexpr size_t kSentMax = 512;       // packets of one VI between payload read and wire
+constexpr size_t kRecentMax = 256;     // frames that arrived last, for the report
+constexpr uint32_t kHeaderBytes = 64;
+
+struct TxPacket {
+  uint32_t first_idx = 0;
+  uint32_t bytes = 0;  // read so far, at most kHeaderBytes
+  bool segmented = false;
+  std::array<uint8_t, kHeaderBytes> header{};
+};
+
+class SteeringRules : public RuleGroup {
+ public:
+  explicit SteeringRules(MonitorCore& core) : RuleGroup(core), vis_(PST_LIMIT_VI_COUNT_MAX), flows_(256) {}
+
+  void dma(const DmaAccess& access) override;
+  void doorbell(uint64_t issue_ps, const ShadowVi& vi, uint32_t offset, uint64_t value, bool repeated) override;
+  void event_written(uint64_t now_ps, const ShadowVi& vi, uint32_t event_idx, bool in_order,
+                     const pst_event& event) override;
+  void frame_received(uint64_t now_ps, const FramePtr& frame) override;
+  void frame_sent(uint64_t now_ps, const FramePtr& frame) override;
+  void command_fetched(const ShadowCommand& command) override { note_change(command); }
+  void command_completed(uint64_t now_ps, const ShadowCommand& command, const pst_admin_completion&) override {
+    if (note_change(command)) changed_ps_ = now_ps;
+  }
+  void reset_started(uint64_t now_ps) override;
+
+ private:
+  struct Piece {
+    uint32_t index = 0, start = 0, bytes = 0;
+  };
+  struct ViState {
+    uint32_t generation = 0;
+    std::deque<FramePtr> expected;  // steered here and not delivered yet, oldest first
+    bool forgot = false;            // some were left out
+    std::vector<uint8_t> payload;   // written since the last RX event
+    std::vector<Piece> pieces;
+    std::deque<TxPacket> sent;  // packets read, oldest first
+    bool sent_forgot = false;
+    bool tx_active = false;
+  };
+  // What filters do with frames of equal headers.
+  struct Flow {
+    uint64_t version = 0;
+    std::array<uint64_t, 8> key{};
+    std::vector<uint32_t> vis;
+    bool valid = false;
+  };
+
+  ViState& state_of(const ShadowVi& vi);
+  bool note_change(const ShadowCommand& command);
+  [[nodiscard]] bool uncertain(uint64_t since_ps) const {
+    return !pending_changes() ? changed_ps_ + core_.ps(bounds().in_flight_ns) >= since_ps : true;
+  }
+  [[nodiscard]] bool pending_changes() const;
+  [[nodiscard]] bool ours(const FrameHeaders& h) const;
+  [[nodiscard]] bool filter_matches(const pst_command& c, const FrameHeaders& h) const;
+  void add_target(const ShadowFilter& filter, const FrameHeaders& h, std::vector<uint32_t>& vis);
+  const std::vector<uint32_t>& steer(const FrameHeaders& h);
+  void match(const FrameHeaders& h, std::vector<uint32_t>& vis);
+  void check_delivered(uint64_t now_ps, const ShadowVi& vi, ViState& state, const uint8_t* data, uint32_t bytes,
+                       bool truncated);
+  void check_prefix(const ShadowVi& vi, const pst_rx_prefix& prefix, uint32_t length_bytes, bool merged);
+  void not_expected(uint64_t now_ps, const ShadowVi& vi, const ViState& state, const uint8_t* data, uint32_t bytes,
+                    bool truncated);
+  static bool same(const EthernetFrame& frame, const uint8_t* data, uint32_t bytes, bool stripped, bool truncated);
+  void take_header(const ShadowVi& vi, ViState& state, const DmaAccess& access);
+  void check_source(uint32_t vi_id, const FrameHeaders& h);
+  [[nodiscard]] bool granted(const ShadowVi& vi, uint32_t family, uint64_t low, uint64_t high) const;
+  [[nodiscard]] bool source_allowed(const ShadowVi& vi, const FrameHeaders& h) const;
+  TxPacket& new_packet(const ShadowVi& vi, ViState& state, uint32_t first_idx);
+
+  std::vector<ViState> vis_;
+  std::vector<Flow> flows_;
+  std::vector<uint32_t> tx_active_;
+  std::vector<std::pair<uint64_t, FramePtr>> recent_;
+  size_t recent_next_ = 0;
+  uint64_t changed_ps_ = 0;
+};
+
+SteeringRules::ViState& SteeringRules::state_of(const ShadowVi& vi) {
+  ViState& state = vis_[vi.id];
+  if (state.generation != vi.generation) {
+    ViState fresh;  // what was on its way to the wire still leaves
+    fresh.sent.swap(state.sent);
+    fresh.sent_forgot = state.sent_forgot;
+    fresh.tx_active = state.tx_active;
+    fresh.generation = vi.generation;
+    state = std::move(fresh);
+  }
+  return state;
+}
+
+bool SteeringRules::note_change(const ShadowCommand& command) {
+  switch (pst_command_get_opcode(&command.command)) {
+    case PST_COMMAND_FILTER_INSERT:
+    case PST_COMMAND_FILTER_REMOVE:
+    case PST_COMMAND_RSS_CONFIGURE:
+    case PST_COMMAND_PORT_CONFIG:
+    case PST_COMMAND_VI_ALLOC:
+    case PST_COMMAND_VI_FREE:
+    case PST_COMMAND_VI_RESET:
+      changed_ps_ = command.fetched_ps;
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool SteeringRules::pending_changes() const {
+  const auto& commands = shadow().commands_in_flight();
+  return std::any_of(commands.begin(), commands.end(), [](const ShadowCommand& command) {
+    const uint64_t opcode = pst_command_get_opcode(&command.command);
+    return opcode == PST_COMMAND_FILTER_INSERT || opcode == PST_COMMAND_FILTER_REMOVE ||
+           opcode == PST_COMMAND_RSS_CONFIGURE || opcode == PST_COMMAND_PORT_CONFIG || opcode == PST_COMMAND_VI_FREE ||
+           opcode == PST_COMMAND_VI_RESET;
+  });
+}
+
+// --- receive ---------------------------------------------------------------------------------------------------------
+
+bool SteeringRules::ours(const FrameHeaders& h) const {
+  if (h.multicast || core_.options.port_address == 0 || h.destination == core_.options.port_address) return true;
+  return std::any_of(shadow().filters().begin(), shadow().filters().end(), [&](const ShadowFilter& filter) {
+    const uint64_t kind = pst_filter_insert_get_match(&filter.command);
+    const uint64_t named = pst_filter_insert_get_local_address_lo(&filter.command) & 0xffffffffffffull;
+    if (named != h.destination) return false;
+    if (kind == PST_FILTER_MATCH_MAC) return true;
+    return kind == PST_FILTER_MATCH_MAC_VLAN && h.vlan_count != 0 &&
+           pst_filter_insert_get_vlan_id(&filter.command) == h.vlan_id;
+  });
+}
+
+bool SteeringRules::filter_matches(const pst_command& c, const FrameHeaders& h) const {
+  const uint64_t kind = pst_filter_insert_get_match(&c);
+  if (kind <= PST_FILTER_MATCH_LISTENER_ANY) {
+    const bool ipv4 = pst_filter_insert_get_family(&c) == PST_ADDRESS_FAMILY_IPV4;
+    if (!h.transport || h.l3 != (ipv4 ? PST_L3_CLASS_IPV4 : PST_L3_CLASS_IPV6)) return false;
+    if (pst_filter_insert_get_protocol(&c) != h.protocol || pst_filter_insert_get_local_port(&c) != h.destination_port)
+      return false;
+    if (kind == PST_FILTER_MATCH_LISTENER_ANY) return !h.multicast;
+    const auto equal = [&](uint64_t low, uint64_t high, const std::array<uint64_t, 2>& address) {
+      return ipv4 ? (low & 0xffffffffull) == address[0] : low == address[0] && high == address[1];
+    };
+    if (!equal(pst_filter_insert_get_local_address_lo(&c), pst_filter_insert_get_local_address_hi(&c), h.to))
+      return false;
+    return kind == PST_FILTER_MATCH_LISTENER ||
+           (pst_filter_insert_get_remote_port(&c) == h.source_port &&
+            equal(pst_filter_insert_get_remote_address_lo(&c), pst_filter_insert_get_remote_address_hi(&c), h.from));
+  }
+  const uint64_t mac = pst_filter_insert_get_local_address_lo(&c) & 0xffffffffffffull;
+  switch (kind) {
+    case PST_FILTER_MATCH_ETHERTYPE:
+      return pst_filter_insert_get_ethertype(&c) == h.ethertype;
+    case PST_FILTER_MATCH_MAC:
+      return mac == h.destination;
+    case PST_FILTER_MATCH_MAC_VLAN:
+      return mac == h.destination && h.vlan_count != 0 && pst_filter_insert_get_vlan_id(&c) == h.vlan_id;
+    case PST_FILTER_MATCH_MULTICAST_DEFAULT:
+      return h.multicast;
+    default:  // SNIFF
+      return true;
+  }
+}
+
+void SteeringRules::add_target(const ShadowFilter& filter, const FrameHeaders& h, std::vector<uint32_t>& vis) {
+  const bool ip = h.l3 == PST_L3_CLASS_IPV4 || h.l3 == PST_L3_CLASS_IPV6;
+  const ShadowRssContext* context =
+      pst_filter_insert_get_rss(&filter.command)
+          ? shadow().rss_context(static_cast<uint32_t>(pst_filter_insert_get_rss_context(&filter.command)))
+          : nullptr;
+  if (context == nullptr || !ip) return vis.push_back(filter.vi_id);
+  situation(Situation::kR9Rss);
+  // The contract does not say whether ports take part for UDP; both are accepted.
+  for (const bool with_ports : {true, false}) {
+    if (with_ports ? !h.transport : h.transport && h.protocol == 6) continue;
+    const uint32_t hash = toeplitz_hash(context->key, h, with_ports);
+    const uint32_t chosen = context->table[hash % PST_LIMIT_RSS_INDIRECTION_ENTRIES];
+    const ShadowVi* vi = shadow().vi(chosen);
+    vis.push_back(vi != nullptr && vi->exists() && vi->domain == context->domain ? chosen : filter.vi_id);
+  }
+}
+
+void SteeringRules::match(const FrameHeaders& h, std::vector<uint32_t>& vis) {
+  vis.clear();
+  const bool for_us = ours(h);
+  uint64_t kind_found = PST_FILTER_MATCH_SNIFF;
+  if (for_us) {
+    for (const ShadowFilter& filter : shadow().filters()) {
+      const uint64_t kind = pst_filter_insert_get_match(&filter.command);
+      if (kind < kind_found && filter_matches(filter.command, h)) kind_found = kind;
+    }
+  }
+  for (const ShadowFilter& filter : shadow().filters()) {
+    const uint64_t kind = pst_filter_insert_get_match(&filter.command);
+    if (kind == PST_FILTER_MATCH_SNIFF) {
+      if (!for_us && !shadow().port().promiscuous) continue;
+      situation(Situation::kR9Sniffed);
+      add_target(filter, h, vis);
+    } else if (for_us && kind == kind_found && filter_matches(filter.command, h)) {
+      add_target(filter, h, vis);
+    }
+  }
+  if (vis.size() > 1) situation(Situation::kR9Replicated);
+}
+
+const std::vector<uint32_t>& SteeringRules::steer(const FrameHeaders& h) {
+  const std::array<uint64_t, 8> key{
+      h.destination | uint64_t{h.multicast} << 48 | uint64_t{h.vlan_count} << 56,
+      h.vlan_id | uint64_t{h.ethertype} << 32 | uint64_t{h.l3} << 48 | uint64_t{h.transport} << 56,
+      h.protocol | uint64_t{h.source_port} << 16 | uint64_t{h.destination_port} << 32,
+      h.from[0],
+      h.from[1],
+      h.to[0],
+      h.to[1],
+      0};
+  uint64_t mix = 0;
+  for (const uint64_t word : key) mix = (mix ^ word) * 0x9e3779b97f4a7c15ull;
+  Flow& flow = flows_[mix >> 56];
+  const uint64_t version = shadow().steering_version();
+  if (!flow.valid || flow.version != version || flow.key != key) {
+    flow.valid = true;
+    flow.version = version;
+    flow.key = key;
+    match(h, flow.vis);
+  }
+  return flow.vis;
+}
+
+void SteeringRules::frame_received(uint64_t now_ps, const FramePtr& frame) {
+  if (frame->bytes.size() < 14 || frame->bad_fcs) return;
+  const FrameHeaders h = read_headers(frame->bytes.data(), static_cast<uint32_t>(frame->bytes.size()));
+  if (recent_.size() < kRecentMax) recent_.resize(kRecentMax);
+  recent_[recent_next_++ % kRecentMax] = {now_ps, frame};
+  const std::vector<uint32_t>& targets = steer(h);
+  situation(targets.empty() ? Situation::kR9NoFilter : Situation::kR9Filtered);
+  for (const uint32_t id : targets) {
+    const ShadowVi* vi = shadow().vi(id);
+    if (vi == nullptr || !vi->exists()) continue;
+    ViState& state = state_of(*vi);
+    state.expected.push_back(frame);
+    if (state.expected.size() <= kExpectedMax) continue;
+    state.expected.pop_front();
+    state.forgot = true;
+  }
+}
+
+void SteeringRules::dma(const DmaAccess& access) {
+  const DmaOwner& owner = access.owner;
+  if (!access.reached) return;
+  if (access.write && owner.target == DmaTarget::kRxBuffer) {
+    ViState& state = state_of(*shadow().vi(owner.vi_id));
+    if (state.payload.size() > size_t{1} << 22) {  // frames that were never announced
+      state.payload.clear();
+      state.pieces.clear();
+    }
+    state.pieces.push_back({owner.index, static_cast<uint32_t>(state.payload.size()), access.bytes});
+    state.payload.insert(state.payload.end(), access.data, access.data + access.bytes);
+  } else if (!access.write && owner.target == DmaTarget::kTxBuffer) {
+    const ShadowVi& vi = *shadow().vi(owner.vi_id);
+    take_header(vi, state_of(vi), access);
+  }
+}
+
+bool SteeringRules::same(const EthernetFrame& frame, const uint8_t* data, uint32_t bytes, bool stripped,
+                         bool truncated) {
+  const uint32_t skipped = stripped ? 4 : 0;
+  const auto frame_bytes = static_cast<uint32_t>(frame.bytes.size()) - skipped;
+  if (truncated ? frame_bytes < bytes : frame_bytes != bytes) return false;
+  const uint32_t head = std::min<uint32_t>(bytes, 12);
+  if (std::memcmp(frame.bytes.data(), data, head) != 0) return false;
+  return std::memcmp(frame.bytes.data() + head + skipped, data + head, bytes - head) == 0;
+}
+
+void SteeringRules::check_delivered(uint64_t now_ps, const ShadowVi& vi, ViState& state, const uint8_t* data,
+                                    uint32_t bytes, bool truncated) {
+  for (size_t i = 0; i < state.expected.size(); ++i) {
+    const EthernetFrame& frame = *state.expected[i];
+    if (!same(frame, data, bytes, false, truncated) && !(vi.vlan_strip && same(frame, data, bytes, true, truncated)))
+      continue;
+    state.expected.erase(state.expected.begin(), state.expected.begin() + static_cast<long>(i) + 1);
+    return;
+  }
+  not_expected(now_ps, vi, state, data, bytes, truncated);
+}
+
+void SteeringRules::not_expected(uint64_t now_ps, const ShadowVi& vi, const ViState& state, const uint8_t* data,
+                                 uint32_t bytes, bool truncated) {
+  if (bytes < 14) return;
+  const FrameHeaders h = read_headers(data, bytes);
+  for (const auto& [arrived_ps, frame] : recent_) {
+    if (!frame ||
+        !(same(*frame, data, bytes, false, truncated) || (vi.vlan_strip && same(*frame, data, bytes, true, truncated))))
+      continue;
+    if (uncertain(arrived_ps)) return;  // filters were changed while it was on its way
+    report(Rule::kR9, vi.id, "frames that a filter steers to this VI",
+           fmt::format("a frame of {} bytes that filters do not steer here (to {:012x}, ethertype {:#x}, port {})",
+                       bytes, h.destination, h.ethertype, h.destination_port));
+    return;
+  }
+  if (!state.forgot && !shadow().port().loopback && !vi.vlan_strip) {
+    report(Rule::kR3, vi.id, "the bytes of a frame that arrived",
+           fmt::format("{} bytes that are no such frame (to {:012x}, ethertype {:#x})", bytes, h.destination,
+                       h.ethertype));
+    return;
+  }
+  if (vi.vlan_strip || truncated || uncertain(now_ps)) return;
+  // Looped back inside the NIC, or waited for long: judge what was delivered by itself.
+  const std::vector<uint32_t>& targets = steer(h);
+  if (std::find(targets.begin(), targets.end(), vi.id) != targets.end()) return;
+  report(Rule::kR9, vi.id, "frames that a filter steers to this VI",
+         fmt::format("a frame of {} bytes to {:012x}, ethertype {:#x}, port {}", bytes, h.destination, h.ethertype,
+                     h.destination_port));
+}
+
+void SteeringRules::check_prefix(const ShadowVi& vi, const pst_rx_prefix& prefix, uint32_t length_bytes, bool merged) {
+  core_.coverage.prefix_seen(prefix);
+  const uint64_t length = pst_rx_prefix_get_length_bytes(&prefix);
+  if (!merged && length != length_bytes)
+    report(Rule::kR3, vi.id, fmt::format("LENGTH_BYTES {} in the prefix as in the event", length_bytes),
+           fmt::format("{}", length));
+  const auto id = static_cast<uint32_t>(pst_rx_prefix_get_filter_id(&prefix));
+  const auto& filters = shadow().filters();
+  const auto filter =
+      std::find_if(filters.begin(), filters.end(), [&](const ShadowFilter& candidate) { return candidate.id == id; });
+  const bool fits =
+      filter != filters.end() && (filter->vi_id == vi.id || pst_filter_insert_get_rss(&filter->command) != 0);
+  if (!fits && !uncertain(core_.now_ps))
+    report(Rule::kR9, vi.id, "FILTER_ID of a filter that steers to this VI", fmt::format("{}", id));
+}
+
+void SteeringRules::event_written(uint64_t now_ps, const ShadowVi& vi, uint32_t, bool, const pst_event& event) {
+  if (pst_event_get_type(&event) != PST_EVENT_TYPE_RX) return;
+  ViState& state = state_of(vi);
+  const pst_rx_event rx{{event.word[0], event.word[1]}};
+  const auto end_idx = static_cast<uint32_t>(pst_rx_event_get_rx_consumer_idx(&rx));
+  const bool merged = pst_rx_event_get_merged(&rx) != 0;
+  const bool truncated = pst_rx_event_get_error_class(&rx) == PST_RX_ERROR_CLASS_TRUNCATED;
+  const uint32_t prefix_bytes = pst_rx_event_get_prefix_present(&rx) ? PST_LIMIT_RX_PREFIX_BYTES : 0;
+  const auto announced = static_cast<uint32_t>(pst_rx_event_get_length_bytes(&rx));
+  size_t used = 0;
+  while (used < state.pieces.size()) {
+    // One frame: the pieces of one descriptor if merged, else all that the event completes.
+    const uint32_t first_idx = state.pieces[used].index;
+    if (static_cast<int32_t>(first_idx - end_idx) >= 0) break;
+    const uint32_t start = state.pieces[used].start;
+    uint32_t bytes = 0;
+    for (; used < state.pieces.size() && static_cast<int32_t>(state.pieces[used].index - end_idx) < 0 &&
+           (!merged || state.pieces[used].index == first_idx);
+         ++used) {
+      bytes += state.pieces[used].bytes;
+    }
+    const uint8_t* data = state.payload.data() + start;
+    uint32_t frame_bytes = announced;
+    if (prefix_bytes != 0 && bytes >= prefix_bytes) {
+      pst_rx_prefix prefix;
+      std::memcpy(&prefix, data, sizeof prefix);
+      if (merged) frame_bytes = static_cast<uint32_t>(pst_rx_prefix_get_length_bytes(&prefix));
+      check_prefix(vi, prefix, announced, merged);
+    }
+    if (bytes < prefix_bytes + frame_bytes) continue;  // event_rules.cc reports it
+    check_delivered(now_ps, vi, state, data + prefix_bytes, frame_bytes, truncated);
+  }
+  state.pieces.erase(state.pieces.begin(), state.pieces.begin() + static_cast<long>(used));
+  if (state.pieces.empty()) state.payload.clear();
+}
+
+// --- send ------------------------------------------------------------------------------------------------------------
+
+TxPacket& SteeringRules::new_packet(const ShadowVi& vi, ViState& state, uint32_t first_idx) {
+  if (!state.tx_active) {
+    state.tx_active = true;
+    tx_active_.push_back(vi.id);
+  }
+  if (state.sent.size() >= kSentMax) {
+    state.sent.pop_front();
+    state.sent_forgot = true;
+  }
+  state.sent.emplace_back();
+  state.sent.back().first_idx = first_idx;
+  return state.sent.back();
+}
+
+void SteeringRules::take_header(const ShadowVi& vi, ViState& state, const DmaAccess& access) {
+  // Where in its packet the fragment lies.
+  uint32_t first_idx = access.owner.index;
+  uint32_t offset = access.owner.offset_bytes;
+  for (uint32_t back = 0; back < PST_LIMIT_TX_FRAGMENTS_MAX && first_idx != 0; ++back) {
+    const pst_tx_desc& before = vi.tx_desc(first_idx - 1);
+    if (pst_tx_desc_get_end_of_packet(&before) || pst_tx_desc_get_type(&before) != PST_TX_DESC_TYPE_DATA) break;
+    if (offset >= kHeaderBytes) return;
+    offset += static_cast<uint32_t>(pst_tx_desc_get_length_bytes(&before));
+    --first_idx;
+  }
+  if (offset >= kHeaderBytes) return;
+  TxPacket* packet = nullptr;
+  for (auto candidate = state.sent.rbegin(); candidate != state.sent.rend() && packet == nullptr; ++candidate) {
+    if (candidate->first_idx == first_idx) packet = &*candidate;
+  }
+  if (packet == nullptr) packet = &new_packet(vi, state, first_idx);
+  packet->segmented = pst_tx_desc_get_segment(&vi.tx_desc(first_idx)) != 0;
+  const uint32_t bytes = std::min(access.bytes, kHeaderBytes - offset);
+  std::memcpy(packet->header.data() + offset, access.data, bytes);
+  packet->bytes = std::max(packet->bytes, offset + bytes);
+}
+
+// A frame in the PIO page: its header is what the host wrote there, which the host memory reader cannot show; such
+// packets are taken as they come.
+void SteeringRules::doorbell(uint64_t, const ShadowVi& vi, uint32_t offset, uint64_t value, bool repeated) {
+  if (offset != PST_VI_PIO_DOORBELL_OFFSET || repeated) return;
+  ViState& state = state_of(vi);
+  TxPacket& packet = new_packet(vi, state, static_cast<uint32_t>(value) - 1);
+  packet.bytes = 0;
+}
+
+bool SteeringRules::granted(const ShadowVi& vi, uint32_t family, uint64_t low, uint64_t high) const {
+  return std::any_of(vi.grants.begin(), vi.grants.end(), [&](const ShadowGrant& grant) {
+    return grant.family == family && grant.address_lo == low && grant.address_hi == high;
+  });
+}
+
+bool SteeringRules::source_allowed(const ShadowVi& vi, const FrameHeaders& h) const {
+  if (vi.any_source) return true;
+  const uint64_t port = core_.options.port_address;
+  const auto mac = [&](uint64_t address) {
+    return port == 0 || address == port || granted(vi, PST_ADDRESS_FAMILY_MAC, address, 0);
+  };
+  if (h.sourceless || !mac(h.source)) return false;
+  switch (h.l3) {
+    case PST_L3_CLASS_IPV4:
+      return granted(vi, PST_ADDRESS_FAMILY_IPV4, h.from[0], 0);
+    case PST_L3_CLASS_IPV6:
+      return granted(vi, PST_ADDRESS_FAMILY_IPV6, h.from[0], h.from[1]);
+    case PST_L3_CLASS_ARP:
+      return mac(h.arp_source) && (h.from[0] == 0 || granted(vi, PST_ADDRESS_FAMILY_IPV4, h.from[0], 0));
+    default:
+      return true;
+  }
+}
+
+void SteeringRules::frame_sent(uint64_t, const FramePtr& frame) {
+  const FrameHeaders h = read_headers(frame->bytes.data(), static_cast<uint32_t>(frame->bytes.size()));
+  if (h.pause) return;  // the port's own
+  bool found = false;
+  uint32_t owner = 0;
+  for (const uint32_t id : tx_active_) {
+    ViState& state = vis_[id];
+    for (size_t i = 0; i < state.sent.size(); ++i) {
+      const TxPacket& packet = state.sent[i];
+      if (packet.bytes != 0) {
+        if (std::memcmp(packet.header.data(), frame->bytes.data(), 12) != 0) continue;
+        // The read may not reach the addresses, and an inserted tag moves them: compare what both have.
+        const uint32_t plain = std::min<uint32_t>(packet.bytes, 34);
+        const bool tagged = std::memcmp(packet.header.data() + 12, frame->bytes.data() + 12, 2) != 0;
+        const uint32_t shift = tagged ? 4 : 0;
+        if (plain == 34 && frame->bytes.size() >= 34 + shift && h.l3 != PST_L3_CLASS_OTHER &&
+            std::memcmp(packet.header.data() + 26, frame->bytes.data() + 26 + shift, 8) != 0)
+          continue;
+      }
+      const ShadowVi& vi = *shadow().vi(id);
+      const bool allowed = source_allowed(vi, h);
+      if (found && !allowed) break;
+      found = true;
+      owner = id;
+      if (!allowed) break;  // perhaps another VI has the right
+      state.sent.erase(state.sent.begin(), state.sent.begin() + static_cast<long>(packet.segmented ? i : i + 1));
+      if (!vi.any_source && h.l3 != PST_L3_CLASS_OTHER) situation(Situation::kR9SourceGranted);
+      return;
+    }
+  }
+  if (found) return check_source(owner, h);
+  const bool forgot =
+      std::any_of(tx_active_.begin(), tx_active_.end(), [&](uint32_t id) { return vis_[id].sent_forgot; });
+  if (forgot || shadow().reset_under_way()) return;
+  report(Rule::kR9, Violation::kNoVi, "frames that a VI has posted",
+         fmt::format("a frame of {} bytes from {:012x}, ethertype {:#x}", frame->bytes.size(), h.source, h.ethertype));
+}
+
+void SteeringRules::check_source(uint32_t vi_id, const FrameHeaders& h) {
+  report(Rule::kR9, vi_id, "a source address that this VI was granted",
+         fmt::format("a frame from {:012x}, ethertype {:#x}, IP source {:#x} {:#x} (first bytes lowest)", h.source,
+                     h.ethertype, h.from[0], h.from[1]));
+}
+
+void SteeringRules::reset_started(uint64_t now_ps) {
+  changed_ps_ = now_ps;
+  for (ViState& state : vis_) {
+    state.expected.clear();
+    state.pieces.clear();
+    state.payload.clear();
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<RuleGroup> make_steering_rules(MonitorCore& core) { return std::make_unique<SteeringRules>(core); }
+
+}  // namespace postern::sim
