@@ -192,6 +192,7 @@ void MacPort::receive(const sim::FramePtr& frame, bool damaged) {
   nic_.statistics->rx_bytes += bytes;
   const uint64_t duration_ps = on_wire_ps(bytes);
   const uint64_t first_bit_ps = now > duration_ps ? now - duration_ps : 0;
+  nic_.statistics->rx_busy_ps += duration_ps + kGapBytes * ps_per_byte_;
   if (damaged) return receive_damaged(frame, first_bit_ps);
   if (bytes < PST_LIMIT_FRAME_BYTES_MIN || bytes > frame_bytes_max(2))
     return nic_.statistics->drop(PST_DROP_REASON_RX_BAD_LENGTH);

@@ -146,6 +146,7 @@ std::vector<sim::Counter> NicModel::counters() const {
       {"tx.packets", s.tx_packets},
       {"tx.extra_frames", s.tx_extra_frames},
       {"mac.tx_busy_ps", s.tx_busy_ps},
+      {"mac.rx_busy_ps", s.rx_busy_ps},
       {"tx.buffer_full_ps", s.tx_buffer_full_ps},
       {"evq_stalls", s.evq_stalls},
       {"tx.cut_short", s.tx_cut_short},

@@ -18,6 +18,7 @@ class PortStatistics {
   uint64_t tx_packets = 0;         // packets taken from descriptor rings, pushed, or sent from PIO pages
   uint64_t evq_stalls = 0;         // times that an event found its queue full and waited (policy STALL)
   uint64_t tx_busy_ps = 0;         // the wire had a frame of ours on it, gap included
+  uint64_t rx_busy_ps = 0;         // likewise with a frame for us
   uint64_t tx_buffer_full_ps = 0;  // packets were ready and the transmit buffer was full
   uint64_t tx_extra_frames = 0;    // outcomes of segmented packets beyond the first: tx_packets + tx_extra_frames is
                                    // tx_frames + tx_loopback + TX drops

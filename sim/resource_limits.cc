@@ -10,6 +10,7 @@ namespace {
 
 constexpr double kExhausted = 0.95;     // a busy share from which nothing more fits in
 constexpr double kBusyProcessor = 0.9;  // likewise for a thread that also has to look in vain now and then
+constexpr uint64_t kOften = 100;        // one in so many events or frames met the shortage
 constexpr double kWaitedFor = 0.25;     // a share of the time for which work stood still
 
 class Difference {
@@ -52,27 +53,29 @@ ResourceLimits find_limits(const ResourceUse& use) {
       limits.reason = fmt::format("{:.1f} % {}", share * 100, word);
     }
   };
-  const auto counted = [&](const char* resource, uint64_t count, const char* words) {
+  const auto counted = [&](const char* resource, uint64_t count, uint64_t of, const char* words) {
     if (count == 0) {
       return;
     }
     limits.shares.push_back({resource, 0, count});
-    if (!found) {
+    if (!found && count * kOften >= of) {
       found = true;
       limits.limited_by = resource;
       limits.reason = fmt::format("{} {}", count, words);
     }
   };
   timed("wire", diff.share(diff.of("mac.tx_busy_ps")), kExhausted, "busy");
+  timed("wire to the host", diff.share(diff.of("mac.rx_busy_ps")), kExhausted, "busy");
   timed("PCIe upstream", diff.share(diff.of("pcie.upstream_busy_ps")), kExhausted, "busy");
   timed("PCIe downstream", diff.share(diff.of("pcie.downstream_busy_ps")), kExhausted, "busy");
   timed("processor", diff.share(use.cpu_busy_ps) / std::max(use.cpu_threads, 1u), kBusyProcessor, "busy");
   timed("PCIe tags", diff.share(diff.of("pcie.tag_stall_ps")), kWaitedFor, "of the time waited for");
   timed("PCIe credits", diff.share(diff.of("pcie.credit_stall_ps")), kWaitedFor, "of the time waited for");
-  counted("event queue", diff.of("evq_stalls") + diff.of("drops.RX_EVQ_FULL"), "times full");
-  counted("receive descriptors", diff.of("drops.RX_NO_DESCRIPTOR"), "frames found none");
+  const uint64_t frames = diff.of("rx.frames");
+  counted("event queue", diff.of("evq_stalls") + diff.of("drops.RX_EVQ_FULL"), diff.of("events"), "times full");
+  counted("receive descriptors", diff.of("drops.RX_NO_DESCRIPTOR"), frames, "frames found none");
   timed("transmit buffer", diff.share(diff.of("tx.buffer_full_ps")), kWaitedFor, "of the time full");
-  counted("receive buffer", diff.of("drops.RX_BUFFER_FULL"), "frames found it full");
+  counted("receive buffer", diff.of("drops.RX_BUFFER_FULL"), frames, "frames found it full");
   return limits;
 }
 

@@ -107,7 +107,7 @@ class ScenarioRun {
       uses_[i].nic_after = simulation_->nic_counters(i);
       uses_[i].cpu_busy_ps = cpu_busy_ps(i) - uses_[i].cpu_busy_ps;
       uses_[i].cpu_threads = hosts_[i]->threads_max();
-      uses_[i].elapsed_ps = simulation_->now_ps() - begin_ps;
+      uses_[i].elapsed_ps = simulation_->now_ps() - std::min(simulation_->now_ps(), begin_ps + first_start_ps());
     }
     simulation_->finish_observers();
     simulation_->flush_captures();
@@ -152,6 +152,15 @@ class ScenarioRun {
       }
     }
     return *hosts_.front();  // not reached: the scenario was checked
+  }
+
+  // From the hosts' being up to the first workload's start.
+  uint64_t first_start_ps() const {
+    uint64_t first_ns = UINT64_MAX;
+    for (const WorkloadSpec& spec : scenario_.workloads) {
+      first_ns = std::min(first_ns, spec.start_ns);
+    }
+    return first_ns * 1000;
   }
 
   uint64_t cpu_busy_ps(size_t host_idx) const {

@@ -130,7 +130,7 @@ void Simulation::spawn(const std::string& name, std::function<void()> body) {
 
 void Simulation::run(uint64_t duration_ns) {
   if (!impl_->stop_requested) {
-    sc_core::sc_start(sc_core::sc_time::from_value(duration_ns * 1000), sc_core::SC_EXIT_ON_STARVATION);
+    sc_core::sc_start(sc_core::sc_time::from_value(duration_ns * 1000), sc_core::SC_RUN_TO_TIME);
   }
 }
 

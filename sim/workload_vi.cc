@@ -34,6 +34,7 @@ struct Direction {
   uint64_t next_sequence = 0;
   uint64_t first_ps = 0, last_ps = 0;  // of the reception
   bool sender_done = false;
+  uint64_t done_ps = 0;  // when the sender was
 };
 
 struct Stream {
@@ -185,6 +186,7 @@ class ViEnd {
     }
     if (out.sent_count == state_.spec.count || host_.now_ns() >= stop_ns_) {
       out.sender_done = true;
+      out.done_ps = host_.now_ps();
       return 0;
     }
     Vi& vi = own_.vi();
@@ -214,7 +216,8 @@ class ViEnd {
     if (!peer_out->sender_done) {
       return false;
     }
-    return in->received_count >= peer_out->sent_count || host_.now_ps() > in->last_ps + kQuietNs * 1000;
+    const uint64_t quiet_since_ps = std::max(in->last_ps, peer_out->done_ps);
+    return in->received_count >= peer_out->sent_count || host_.now_ps() > quiet_since_ps + kQuietNs * 1000;
   }
 
   WorkloadState& state_;
@@ -253,6 +256,9 @@ void report_direction(WorkloadResult& result, const WorkloadSpec& spec, const st
     result.rates[prefix + "frame_gbps"] = per_second * static_cast<double>(spec.size_bytes) * 8e-9;
     result.rates[prefix + "wire_gbps"] = per_second * static_cast<double>(spec.size_bytes + kAroundBytes) * 8e-9;
   }
+  if (sum.sent_count != 0 && sum.received_count == 0 && result.error.empty()) {
+    result.error = fmt::format("none of {} frames arrived", sum.sent_count);
+  }
   if (sum.damaged_count != 0 && result.error.empty()) {
     result.error = fmt::format("{} frames arrived with other bytes than were sent", sum.damaged_count);
   }
@@ -271,11 +277,18 @@ std::string open_idle_vis(WorkloadState& state, VirtualHost& host, std::vector<s
   return {};
 }
 
+void close_all(const std::vector<std::unique_ptr<HostVi>>& vis) {
+  for (const auto& vi : vis) {
+    (void)vi->close();
+  }
+}
+
 std::string run_end(WorkloadState& state, VirtualHost& host, const std::shared_ptr<Stream>& stream, uint32_t number) {
   const bool is_sender = host.name() == state.spec.from.front();
   std::vector<std::unique_ptr<HostVi>> idle;
   if (number == 0) {
     if (std::string error = open_idle_vis(state, host, idle); !error.empty()) {
+      close_all(idle);
       return error;
     }
   }
@@ -286,6 +299,7 @@ std::string run_end(WorkloadState& state, VirtualHost& host, const std::shared_p
   options.udp_port = static_cast<uint16_t>(state.spec.port + number);
   Result<std::unique_ptr<HostVi>> own = HostVi::open(host, options);
   if (!own) {
+    close_all(idle);
     return fmt::format("host {}: {}", host.name(), own.error().message);
   }
   VirtualHost& peer = is_sender ? state.server : state.context.host(state.spec.from.front());
@@ -304,9 +318,7 @@ std::string run_end(WorkloadState& state, VirtualHost& host, const std::shared_p
   if (Status status = (*own)->close(); !status && error.empty()) {
     error = fmt::format("host {}: {}", host.name(), status.error().message);
   }
-  for (auto& vi : idle) {
-    (void)vi->close();
-  }
+  close_all(idle);
   return error;
 }
 

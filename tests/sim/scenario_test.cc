@@ -165,5 +165,15 @@ TEST(ImpairedTransferTest, SeedOne) { expect_transfer(1); }
 TEST(ImpairedTransferTest, SeedTwo) { expect_transfer(2); }
 TEST(ImpairedTransferTest, SeedThree) { expect_transfer(3); }
 
+TEST(ScenarioTest, WorkloadThatWouldStartAfterTheLimitEndsTheRunWithAnError) {
+  Result<Scenario> scenario = parse_scenario(
+      "limit_ms = 20\n[[workload]]\nkind = \"udp_pingpong\"\nfrom = \"a\"\nto = \"b\"\nstart_us = 50_000\n", "late");
+  ASSERT_TRUE(scenario.ok());
+  Result<ScenarioOutcome> outcome = execute_scenario(scenario.value(), "", false);
+  ASSERT_TRUE(outcome.ok());
+  EXPECT_FALSE(outcome->ok);
+  EXPECT_LT(outcome->simulated_ns, 50'000'000u);
+}
+
 }  // namespace
 }  // namespace postern::sim

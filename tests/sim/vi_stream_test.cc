@@ -108,6 +108,12 @@ TEST(ViStreamTest, TransmitBufferThatDoesNotCoverTheMemoryLatencyIsNamed) {
   EXPECT_EQ(done.limit("a"), "transmit buffer");
 }
 
+TEST(ViStreamTest, ShortStreamThatStartsLateArrives) {
+  const Finished done = run(stream("count = 3\nstart_us = 20_000\nidle_vis = 100\n"));
+  EXPECT_TRUE(done.outcome.ok);
+  EXPECT_EQ(done.result().counts.at("received_frames"), 3u);
+}
+
 TEST(ViStreamTest, SenderThatHasTimeIsLimitedByItsLoad) {
   const Finished done =
       run(stream("count = 100\nbatch = 1\n", "[cpu]\nvi_event_ns = 1\n"), {"mac_port.rate_mbps=100000"});
