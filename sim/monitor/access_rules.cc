@@ -84,6 +84,8 @@ int AccessRules::judge_index(const ShadowVi& vi, uint32_t offset, uint64_t value
       if (ahead <= 0) return static_cast<uint32_t>(-ahead) <= vi.evq_entries ? -1 : 0;
       return index - vi.evq_consumer_idx <= vi.events_written - vi.evq_consumer_idx ? -1 : 1;
     }
+    case PST_VI_TIMER_OFFSET:
+      return value >> PST_VI_TIMER_SEQUENCE_SHIFT == 0 ? 0 : -1;
     case PST_VI_PIO_DOORBELL_OFFSET:
     case PST_VI_TX_PUSH_DOORBELL_OFFSET:
       // Whether every earlier packet was completed only the device knows; a completed error event is right either way.

@@ -110,8 +110,9 @@ struct ShadowVi {
   uint32_t rx_consumer_idx = 0, tx_consumer_idx = 0;  // as events said
   uint32_t events_written = 0;                        // absolute index of the next event
   uint64_t last_event_ps = 0;
-  uint32_t rx_write_idx = 0;          // descriptor whose buffer was written last
-  std::vector<pst_rx_desc> rx_descs;  // by slot, as the device read them; empty before the first read
+  uint32_t tx_read_idx = 0, tx_read_bytes = 0;  // fragment read last, and how far
+  uint32_t rx_write_idx = 0;                    // descriptor whose buffer was written last
+  std::vector<pst_rx_desc> rx_descs;            // by slot, as the device read them; empty before the first read
   std::vector<pst_tx_desc> tx_descs;
 
   [[nodiscard]] bool exists() const { return state != ShadowViState::kFree; }
@@ -310,8 +311,9 @@ class ContractShadow : public BoundaryObserver {
   void add_ring_pieces(const ShadowVi& vi, Ring ring, uint64_t address, uint64_t bytes);
   [[nodiscard]] DmaOwner ring_owner(uint64_t host_address, bool write) const;
   [[nodiscard]] bool admin_owner(uint64_t host_address, DmaOwner& owner) const;
-  [[nodiscard]] bool buffer_owner(uint64_t host_address, bool write, DmaOwner& owner) const;
-  [[nodiscard]] bool buffer_of_vi(const ShadowVi& vi, uint64_t host_address, bool write, DmaOwner& owner) const;
+  [[nodiscard]] bool buffer_owner(uint64_t host_address, uint32_t bytes, bool write, DmaOwner& owner) const;
+  [[nodiscard]] bool rx_buffer_of(const ShadowVi& vi, uint64_t host_address, DmaOwner& owner) const;
+  [[nodiscard]] bool tx_buffer_of(const ShadowVi& vi, uint64_t host_address, uint32_t bytes, DmaOwner& owner) const;
   [[nodiscard]] bool within(const ShadowVi& vi, uint64_t domain_address, uint32_t length_bytes, uint64_t host_address,
                             DmaOwner& owner) const;
 

@@ -215,7 +215,7 @@ void ContractShadow::restart_vi(ShadowVi& vi) {
   vi.rx_producer_idx = vi.tx_producer_idx = vi.evq_consumer_idx = 0;
   vi.prime_count = vi.prime_issue_ps = vi.prime_idx = vi.prime_sequence = 0;
   vi.rx_fetched_idx = vi.tx_fetched_idx = vi.rx_consumer_idx = vi.tx_consumer_idx = 0;
-  vi.events_written = vi.rx_write_idx = 0;
+  vi.events_written = vi.rx_write_idx = vi.tx_read_idx = vi.tx_read_bytes = 0;
   vi.last_event_ps = 0;
   ++steering_version_;
 }

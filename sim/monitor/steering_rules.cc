@@ -24,6 +24,7 @@ struct TxPacket {
   uint32_t first_idx = 0;
   uint32_t bytes = 0;  // read so far, at most kHeaderBytes
   bool segmented = false;
+  bool former = false;  // of the VI that had this id before: what it was granted is no longer known
   std::array<uint8_t, kHeaderBytes> header{};
 };
 
@@ -101,6 +102,7 @@ SteeringRules::ViState& SteeringRules::state_of(const ShadowVi& vi) {
   if (state.generation != vi.generation) {
     ViState fresh;  // what was on its way to the wire still leaves
     fresh.sent.swap(state.sent);
+    for (TxPacket& packet : fresh.sent) packet.former = true;
     fresh.sent_forgot = state.sent_forgot;
     fresh.tx_active = state.tx_active;
     fresh.generation = vi.generation;
@@ -413,7 +415,7 @@ void SteeringRules::take_header(const ShadowVi& vi, ViState& state, const DmaAcc
   if (offset >= kHeaderBytes) return;
   TxPacket* packet = nullptr;
   for (auto candidate = state.sent.rbegin(); candidate != state.sent.rend() && packet == nullptr; ++candidate) {
-    if (candidate->first_idx == first_idx) packet = &*candidate;
+    if (candidate->first_idx == first_idx && !candidate->former) packet = &*candidate;
   }
   if (packet == nullptr) packet = &new_packet(vi, state, first_idx);
   packet->segmented = pst_tx_desc_get_segment(&vi.tx_desc(first_idx)) != 0;
@@ -462,7 +464,7 @@ void SteeringRules::frame_sent(uint64_t, const FramePtr& frame) {
   bool found = false;
   uint32_t owner = 0;
   for (const uint32_t id : tx_active_) {
-    ViState& state = vis_[id];
+    ViState& state = state_of(*shadow().vi(id));
     for (size_t i = 0; i < state.sent.size(); ++i) {
       const TxPacket& packet = state.sent[i];
       if (packet.bytes != 0) {
@@ -476,7 +478,7 @@ void SteeringRules::frame_sent(uint64_t, const FramePtr& frame) {
           continue;
       }
       const ShadowVi& vi = *shadow().vi(id);
-      const bool allowed = source_allowed(vi, h);
+      const bool allowed = packet.former || source_allowed(vi, h);
       if (found && !allowed) break;
       found = true;
       owner = id;

@@ -2,6 +2,10 @@
 #include "tests/hw_model/nic_bench.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
 
 namespace postern::hw_model::test {
 
@@ -11,6 +15,17 @@ FreshKernel::FreshKernel() {
   sc_core::sc_default_global_context = sc_core::sc_curr_simcontext;
 }
 
+namespace {
+// One file per node, for tools/contract_coverage.py, if somebody wants to know (make test does).
+void write_coverage(const sim::ContractCoverage& coverage) {
+  const char* folder = std::getenv("POSTERN_COVERAGE_DIR");
+  if (folder == nullptr) return;
+  static int count = 0;
+  std::ofstream(std::string(folder) + "/" + std::to_string(::getpid()) + "_" + std::to_string(count++) + ".json")
+      << coverage.json();
+}
+}  // namespace
+
 void run_ns(uint64_t duration_ns) {
   if (duration_ns == 0) return;
 
@@ -18,15 +33,57 @@ void run_ns(uint64_t duration_ns) {
 }
 uint64_t now_ps() { return sc_core::sc_time_stamp().value(); }
 
-Node::Node(const sc_core::sc_module_name& module_name, const std::array<uint8_t, 6>& mac, size_t memory_bytes)
-    : sc_module(module_name), nic("nic", mac), memory_socket("memory"), cpu_socket("cpu"), memory(memory_bytes) {
+Node::Node(const sc_core::sc_module_name& module_name, const std::array<uint8_t, 6>& mac, const NodeOptions& options)
+    : sc_module(module_name),
+      nic("nic", mac),
+      memory_socket("memory"),
+      cpu_socket("cpu"),
+      memory(options.memory_bytes) {
   memory_socket.bind(static_cast<tlm::tlm_fw_transport_if<>&>(*this));
   cpu_socket.bind(static_cast<tlm::tlm_bw_transport_if<>&>(*this));
-  nic.dma_socket.bind(memory_socket);
-  cpu_socket.bind(nic.bar_socket);
-  nic.msix_port.bind(*this);
-  nic.lifecycle_port.bind(*this);
-  nic.wire_port.bind(*this);
+  device_ = &nic;
+  if (options.decorate) {
+    decorator = options.decorate(*device_);
+    device_ = decorator.get();
+  }
+  if (options.monitored) {
+    sim::MonitorOptions monitor_options;
+    monitor_options.name = name();
+    std::memcpy(&monitor_options.port_address, mac.data(), mac.size());
+    monitor = std::make_unique<sim::BoundaryMonitor>(monitor_options);
+    tap = std::make_unique<sim::BoundaryTap>("tap", *device_);
+    tap->add_observer(*monitor);
+    device_ = tap.get();
+    monitor->set_memory_reader(tap.get());
+    monitor->set_counter_reader([this] {
+      std::vector<std::pair<std::string, uint64_t>> counters;
+      for (const sim::Counter& counter : nic.counters()) counters.emplace_back(counter.name, counter.value);
+      return counters;
+    });
+  }
+  device_->dma_socket.bind(memory_socket);
+  cpu_socket.bind(device_->bar_socket);
+  device_->msix_port.bind(*this);
+  device_->lifecycle_port.bind(*this);
+  device_->wire_port.bind(*this);
+}
+
+Node::~Node() { finish_monitor(); }
+
+void Node::finish_monitor() {
+  if (!monitor || finished_) return;
+  finished_ = true;
+  tap->finish();
+  write_coverage(monitor->coverage());
+  bool unexpected = false;
+  for (size_t i = 0; i < sim::kRuleCount; ++i) {
+    const auto rule = static_cast<sim::Rule>(i);
+    const bool expected = expected_rules_.count(rule) != 0;
+    unexpected |= !expected && monitor->violation_count(rule) != 0;
+    if (expected && monitor->violation_count(rule) == 0)
+      ADD_FAILURE() << "the monitor has not seen the violation of " << sim::rule_name(rule) << "\n" << monitor->text();
+  }
+  if (unexpected) ADD_FAILURE() << monitor->text();
 }
 
 void Node::bar_write(unsigned bar, uint64_t offset, uint64_t value, unsigned width_bytes) {
@@ -126,7 +183,7 @@ void Node::deliver(const sim::FramePtr& frame) {
   last_frame_ps = now_ps();
   ++frame_count;
   if (record_wire) wire.push_back({now_ps(), frame});
-  if (peer != nullptr) peer->nic.wire_export->deliver(frame);
+  if (peer != nullptr) peer->device().wire_export->deliver(frame);
 }
 
 void Node::b_transport(tlm::tlm_generic_payload& payload, sc_core::sc_time&) {
@@ -143,6 +200,14 @@ void Node::b_transport(tlm::tlm_generic_payload& payload, sc_core::sc_time&) {
     std::memcpy(payload.get_data_ptr(), memory.data() + address, bytes);
   }
   payload.set_response_status(tlm::TLM_OK_RESPONSE);
+}
+
+unsigned int Node::transport_dbg(tlm::tlm_generic_payload& payload) {
+  const uint64_t address = payload.get_address();
+  const uint32_t bytes = payload.get_data_length();
+  if (!payload.is_read() || address >= memory.size() || bytes > memory.size() - address) return 0;
+  std::memcpy(payload.get_data_ptr(), memory.data() + address, bytes);
+  return bytes;
 }
 
 pst_command make_command(unsigned opcode, uint32_t target) {
@@ -316,7 +381,7 @@ sim::FramePtr arrive(Node& node, const std::vector<uint8_t>& bytes, bool bad_fcs
   auto frame = std::make_shared<sim::EthernetFrame>();
   frame->bytes = bytes;
   frame->bad_fcs = bad_fcs;
-  node.nic.wire_export->deliver(frame);
+  node.device().wire_export->deliver(frame);
   return frame;
 }
 
