@@ -87,9 +87,11 @@ void AccountRules::fault_injected(uint64_t now_ps, const InjectedFault& fault) {
   if (fault.kind == FaultKind::kLinkUp) down_ = false;
 }
 
-void AccountRules::event_written(uint64_t now_ps, const ShadowVi&, uint32_t, bool, const pst_event& event) {
+void AccountRules::event_written(uint64_t now_ps, const ShadowVi& vi, uint32_t event_idx, bool,
+                                 const pst_event& event) {
   last_traffic_ps_ = now_ps;
-  if (pst_event_get_type(&event) != PST_EVENT_TYPE_RX) return;
+  const bool again = static_cast<int32_t>(event_idx - vi.events_written) < 0;  // event_rules.cc reports it
+  if (again || pst_event_get_type(&event) != PST_EVENT_TYPE_RX) return;
   const pst_rx_event rx{{event.word[0], event.word[1]}};
   delivered_ += pst_rx_event_get_merged(&rx) ? pst_rx_event_get_desc_count(&rx) : 1;
 }

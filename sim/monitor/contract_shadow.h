@@ -298,7 +298,7 @@ class ContractShadow : public BoundaryObserver {
   void apply_vi(uint64_t now_ps, const pst_command& command, uint32_t result);
   void apply_steering(const pst_command& command, uint32_t result);
   void rejected(const pst_command& command);
-  void start_vi(uint64_t now_ps, const pst_command& command, uint32_t id);
+  void start_vi(const pst_command& command, uint32_t id);
   void restart_vi(ShadowVi& vi);
   void free_vi(ShadowVi& vi);
   void start_reset(uint64_t now_ps);

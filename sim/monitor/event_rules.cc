@@ -205,6 +205,7 @@ void EventRules::event_written(uint64_t, const ShadowVi& vi, uint32_t event_idx,
                                const pst_event& event) {
   ViState& state = state_of(vi);
   check_place(vi, state, event_idx, in_order, event);
+  if (!in_order) return;
   check_mark(vi, state, event);
   if (state.events.empty()) state.events.resize(vi.evq_entries);
   state.events[event_idx & (vi.evq_entries - 1)] = event;

@@ -180,7 +180,7 @@ void WakeupRules::check_moderation(uint64_t now_ps, const ShadowVi& vi, const Vi
   if (vi.adaptive) situation(Situation::kR7Adaptive);
   if (holdoff_ps == 0 || vi.adaptive || vi.state != ShadowViState::kRunning) return;
   const uint64_t slack_ps = core_.ps(bounds().moderation_slack_ns);
-  if (now_ps < vi.moderation_changed_ps + holdoff_ps + slack_ps) return;
+  if (vi.moderation_changed_ps != 0 && now_ps < vi.moderation_changed_ps + holdoff_ps + slack_ps) return;
   if (vi.holdoff_events > 1) {
     const uint32_t pending = vi.events_written - vi.prime_idx;
     if (pending >= vi.holdoff_events) {

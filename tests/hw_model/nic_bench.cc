@@ -57,7 +57,7 @@ Node::Node(const sc_core::sc_module_name& module_name, const std::array<uint8_t,
     monitor->set_memory_reader(tap.get());
     monitor->set_counter_reader([this] {
       std::vector<std::pair<std::string, uint64_t>> counters;
-      for (const sim::Counter& counter : nic.counters()) counters.emplace_back(counter.name, counter.value);
+      for (const sim::Counter& counter : tap->counters()) counters.emplace_back(counter.name, counter.value);
       return counters;
     });
   }
