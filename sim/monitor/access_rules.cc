@@ -23,7 +23,9 @@ struct OwedError {
 
 class AccessRules : public RuleGroup {
  public:
-  explicit AccessRules(MonitorCore& core) : RuleGroup(core), vis_(PST_LIMIT_VI_COUNT_MAX) {}
+  explicit AccessRules(MonitorCore& core)
+      : RuleGroup(core, ContractShadow::kWantsEvents | ContractShadow::kWantsDescriptors),
+        vis_(PST_LIMIT_VI_COUNT_MAX) {}
 
   void doorbell(uint64_t issue_ps, const ShadowVi& vi, uint32_t offset, uint64_t value, bool repeated) override;
   void bar_read(uint64_t issue_ps, uint64_t done_ps, unsigned bar, uint64_t offset, uint64_t value,

@@ -207,8 +207,15 @@ class ContractShadow : public BoundaryObserver {
  public:
   ContractShadow();
 
+  // The calls that come with every packet: a listener that does not want them costs nothing then.
+  static constexpr unsigned kWantsDma = 1, kWantsEvents = 2, kWantsDescriptors = 4, kWantsAll = 7;
   // Told in order of addition; must outlive this object.
-  void add_listener(ShadowListener& listener) { listeners_.push_back(&listener); }
+  void add_listener(ShadowListener& listener, unsigned wants = kWantsAll) {
+    listeners_.push_back(&listener);
+    if (wants & kWantsDma) dma_listeners_.push_back(&listener);
+    if (wants & kWantsEvents) event_listeners_.push_back(&listener);
+    if (wants & kWantsDescriptors) descriptor_listeners_.push_back(&listener);
+  }
 
   // Null if there never was such a VI; look at state.
   [[nodiscard]] const ShadowVi* vi(uint32_t id) const { return id < vis_.size() ? vis_[id].get() : nullptr; }
@@ -317,7 +324,7 @@ class ContractShadow : public BoundaryObserver {
   [[nodiscard]] bool within(const ShadowVi& vi, uint64_t domain_address, uint32_t length_bytes, uint64_t host_address,
                             DmaOwner& owner) const;
 
-  std::vector<ShadowListener*> listeners_;
+  std::vector<ShadowListener*> listeners_, dma_listeners_, event_listeners_, descriptor_listeners_;
   std::vector<std::unique_ptr<ShadowVi>> vis_;
   std::vector<ShadowDomain> domains_;
   std::vector<ShadowFilter> filters_;

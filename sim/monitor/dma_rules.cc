@@ -25,7 +25,7 @@ struct DeadRange {
 
 class DmaRules : public RuleGroup {
  public:
-  explicit DmaRules(MonitorCore& core) : RuleGroup(core), vis_(PST_LIMIT_VI_COUNT_MAX) {}
+  explicit DmaRules(MonitorCore& core) : RuleGroup(core, ContractShadow::kWantsAll), vis_(PST_LIMIT_VI_COUNT_MAX) {}
 
   void dma(const DmaAccess& access) override;
   void descriptors_read(uint64_t now_ps, const ShadowVi& vi, bool tx, uint32_t first_idx, uint32_t count) override;

@@ -13,7 +13,8 @@ namespace {
 
 class WakeupRules : public RuleGroup {
  public:
-  explicit WakeupRules(MonitorCore& core) : RuleGroup(core), vis_(PST_LIMIT_VI_COUNT_MAX) {}
+  explicit WakeupRules(MonitorCore& core)
+      : RuleGroup(core, ContractShadow::kWantsEvents), vis_(PST_LIMIT_VI_COUNT_MAX) {}
 
   void doorbell(uint64_t issue_ps, const ShadowVi& vi, uint32_t offset, uint64_t value, bool repeated) override;
   void event_written(uint64_t now_ps, const ShadowVi& vi, uint32_t event_idx, bool in_order,
