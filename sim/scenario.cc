@@ -122,6 +122,11 @@ class ScenarioRun {
     outcome.report = report_text(report);
     outcome.simulated_ns = report.simulated_ns;
     outcome.results = results_;
+    simulation_->finish_monitors();
+    outcome.violation_count = simulation_->violation_count();
+    outcome.violations = simulation_->monitor_text();
+    outcome.coverage_json = simulation_->coverage_json();
+    outcome.coverage_table = simulation_->coverage_table();
     return outcome;
   }
 
@@ -170,13 +175,14 @@ int fail(const Error& error, int status) {
 }  // namespace
 
 Result<ScenarioOutcome> execute_scenario(const Scenario& scenario, const std::string& pcap_directory,
-                                         bool show_progress, bool trace_stages) {
+                                         bool show_progress, bool trace_stages, bool monitor) {
   Simulation::Options options;
   options.topology = scenario.topology;
   options.seed = scenario.seed;
   options.pcap_directory = pcap_directory;
   options.costs = scenario.costs;
   options.trace_stages = trace_stages;
+  options.monitor = monitor;
   Result<std::unique_ptr<Simulation>> simulation = Simulation::create(options);
   if (!simulation) {
     return simulation.error();
@@ -194,7 +200,9 @@ int run_scenario(const ScenarioOptions& options) {
   if (!scenario) {
     return fail(scenario.error(), 2);
   }
-  const Result<ScenarioOutcome> outcome = execute_scenario(scenario.value(), options.pcap_directory, !options.quiet);
+  const bool monitor = options.monitor || !options.coverage_path.empty();
+  const Result<ScenarioOutcome> outcome =
+      execute_scenario(scenario.value(), options.pcap_directory, !options.quiet, true, monitor);
   if (!outcome) {
     return fail(outcome.error(), 2);
   }
@@ -209,13 +217,20 @@ int run_scenario(const ScenarioOptions& options) {
       return fail(status.error(), 2);
     }
   }
+  if (!options.coverage_path.empty()) {
+    if (Status status = write_file(options.coverage_path, outcome.value().coverage_json); !status) {
+      return fail(status.error(), 2);
+    }
+    if (!options.quiet && !json_to_stdout) fmt::print("\n{}", outcome.value().coverage_table);
+  }
+  if (outcome.value().violation_count != 0) fmt::print(stderr, "{}", outcome.value().violations);
   for (const WorkloadResult& result : outcome.value().results) {
     if (!result.finished || !result.error.empty()) {
       fmt::print(stderr, "postern: workload {} failed: {}\n", result.name,
                  result.error.empty() ? "it did not finish in time" : result.error);
     }
   }
-  return outcome.value().ok ? 0 : 1;
+  return outcome.value().ok && outcome.value().violation_count == 0 ? 0 : 1;
 }
 
 }  // namespace postern::sim

@@ -34,6 +34,8 @@ struct ScenarioOptions {
   std::optional<uint64_t> seed;
   std::optional<uint64_t> duration_ms;  // simulated; ends streams, and is the limit for everything else
   bool quiet = false;                   // no report, no progress line
+  bool monitor = false;                 // boundary monitors; a violation makes the exit status 1
+  std::string coverage_path;            // contract coverage as JSON; implies monitor
 };
 
 struct BuiltinScenario {
@@ -57,12 +59,18 @@ struct ScenarioOutcome {
   std::string report;  // tables for a person
   uint64_t simulated_ns = 0;
   std::vector<WorkloadResult> results;
+  // Of the boundary monitors, if asked for: violations of the contract, and what was exercised of it.
+  uint64_t violation_count = 0;
+  std::string violations;  // as text; empty: none
+  std::string coverage_json, coverage_table;
 };
 // Runs a scenario. Once per process (a SystemC kernel elaborates once).
 [[nodiscard]] Result<ScenarioOutcome> execute_scenario(const Scenario& scenario, const std::string& pcap_directory,
-                                                       bool show_progress, bool trace_stages = true);
+                                                       bool show_progress, bool trace_stages = true,
+                                                       bool monitor = false);
 
-// The whole verb: load, run, print, write JSON. Returns the exit status: 0, 1 if a workload failed, 2 for bad input.
+// The whole verb: load, run, print, write JSON. Returns the exit status: 0, 1 if a workload failed or a
+// monitor reports, 2 for bad input.
 [[nodiscard]] int run_scenario(const ScenarioOptions& options);
 
 }  // namespace postern::sim

@@ -10,6 +10,7 @@
 
 #include "hw_model/nic_model.h"
 #include "sim/in_process_function.h"
+#include "sim/monitor/monitored_nic.h"
 #include "sim/network.h"
 
 namespace postern::sim {
@@ -31,9 +32,12 @@ std::vector<NamedCount> to_named(const std::vector<Counter>& counters) {
 struct Simulation::Impl {
   struct Host {
     std::unique_ptr<NicDevice> nic;
+    std::unique_ptr<MonitoredNic> monitored;  // null without monitor
     std::unique_ptr<HostStageTrace> stages;
     std::unique_ptr<InProcessFunction> function;
   };
+
+  [[nodiscard]] ContractCoverage coverage() const;  // of all NICs together
 
   Options options;
   StageTrace stages;
@@ -59,12 +63,17 @@ Result<std::unique_ptr<Simulation>> Simulation::create(const Options& options) {
   for (const HostSpec& spec : options.topology.hosts) {
     Impl::Host host;
     host.nic = std::make_unique<hw_model::NicModel>(("nic_" + spec.name).c_str(), spec.mac);
+    NicDevice* device = host.nic.get();
+    if (options.monitor) {
+      host.monitored = std::make_unique<MonitoredNic>(("tap_" + spec.name).c_str(), *device, spec.mac, spec.name);
+      device = &host.monitored->tap();
+    }
     if (options.trace_stages) {
       host.stages = std::make_unique<HostStageTrace>(impl->stages, true);
     }
     host.function =
-        std::make_unique<InProcessFunction>(("host_" + spec.name).c_str(), *host.nic, options.costs, host.stages.get());
-    if (Status status = impl->network->attach_nic(spec, *host.nic); !status) {
+        std::make_unique<InProcessFunction>(("host_" + spec.name).c_str(), *device, options.costs, host.stages.get());
+    if (Status status = impl->network->attach_nic(spec, *device); !status) {
       return status.error();
     }
     impl->hosts.push_back(std::move(host));
@@ -137,5 +146,43 @@ std::vector<PropertyInfo> Simulation::nic_properties(size_t host_idx) const {
   std::sort(result.begin(), result.end(), [](const PropertyInfo& a, const PropertyInfo& b) { return a.name < b.name; });
   return result;
 }
+
+void Simulation::finish_monitors() {
+  for (Impl::Host& host : impl_->hosts) {
+    if (host.monitored) host.monitored->finish();
+  }
+}
+
+uint64_t Simulation::violation_count() const {
+  uint64_t count = 0;
+  for (const Impl::Host& host : impl_->hosts) count += host.monitored ? host.monitored->monitor().violation_count() : 0;
+  return count;
+}
+
+std::string Simulation::monitor_text() const {
+  std::string text;
+  for (const Impl::Host& host : impl_->hosts) text += host.monitored ? host.monitored->monitor().text() : "";
+  return text;
+}
+
+std::string Simulation::monitor_json() const {
+  std::string text = "[";
+  for (const Impl::Host& host : impl_->hosts) {
+    if (host.monitored) text += (text.size() == 1 ? "" : ",\n") + host.monitored->monitor().json();
+  }
+  return text + "]";
+}
+
+ContractCoverage Simulation::Impl::coverage() const {
+  ContractCoverage all;
+  for (const Host& host : hosts) {
+    if (host.monitored) all.merge(host.monitored->monitor().coverage());
+  }
+  return all;
+}
+
+std::string Simulation::coverage_json() const { return impl_->options.monitor ? impl_->coverage().json() : ""; }
+
+std::string Simulation::coverage_table() const { return impl_->options.monitor ? impl_->coverage().table() : ""; }
 
 }  // namespace postern::sim

@@ -40,6 +40,7 @@ class Simulation {
     std::string pcap_directory;  // empty: no captures
     CpuCosts costs;
     bool trace_stages = true;  // latency by stage; costs host time
+    bool monitor = false;      // a boundary monitor around each NIC
   };
 
   // Builds everything. Errors: unknown NIC property, a TAP port (virtual time has no kernel), capture files.
@@ -74,6 +75,14 @@ class Simulation {
   // A hash over all frames that entered a wire, with their times: equal runs have equal fingerprints.
   [[nodiscard]] uint64_t wire_fingerprint() const;
   [[nodiscard]] std::vector<PropertyInfo> nic_properties(size_t host_idx) const;
+  // The boundary monitors' findings after the run (sim/monitor/boundary_monitor.h). Call finish_monitors() once, first.
+  void finish_monitors();
+  [[nodiscard]] uint64_t violation_count() const;
+  [[nodiscard]] std::string monitor_text() const;  // empty: nothing to report
+  [[nodiscard]] std::string monitor_json() const;  // a list, one entry per NIC
+  // What all NICs have exercised of the contract together; "" without monitors.
+  [[nodiscard]] std::string coverage_json() const;
+  [[nodiscard]] std::string coverage_table() const;
 
  private:
   struct Impl;

@@ -102,7 +102,7 @@ ContractCoverage::StructItems ContractCoverage::add_struct(const char* kind, con
   return items;
 }
 
-ContractCoverage::ContractCoverage(const ContractShadow*) {
+ContractCoverage::ContractCoverage() {
   const auto structure = [&](const char* name) {
     const contract::StructDescription* found = contract::find_struct(name);
     return add_struct("field", name, found->fields, found->field_count);
@@ -258,6 +258,10 @@ void ContractCoverage::descriptors_read(uint64_t, const ShadowVi& vi, bool tx, u
     const pst_tx_desc& desc = vi.tx_desc(first_idx + i);
     mark(pst_tx_desc_get_type(&desc) == PST_TX_DESC_TYPE_OPTION ? tx_option_ : tx_desc_, desc.word, 2);
   }
+}
+
+void ContractCoverage::merge(const ContractCoverage& other) {
+  for (size_t i = 0; i < seen_.size(); ++i) seen_[i] = seen_[i] | other.seen_[i];
 }
 
 size_t ContractCoverage::seen_count() const {

@@ -65,7 +65,10 @@ enum class Situation : uint8_t {
 
 class ContractCoverage : public ShadowListener {
  public:
-  explicit ContractCoverage(const ContractShadow* shadow);
+  ContractCoverage();
+
+  // What either has seen.
+  void merge(const ContractCoverage& other);
 
   void count(Situation situation) { seen_[first_situation_ + static_cast<size_t>(situation)] = 1; }
   void register_accessed(unsigned bar, uint64_t offset, const uint8_t* data, uint32_t bytes, bool write);

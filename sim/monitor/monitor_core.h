@@ -12,7 +12,7 @@ namespace postern::sim {
 
 class MonitorCore {
  public:
-  explicit MonitorCore(MonitorOptions options_in) : options(std::move(options_in)), coverage(&shadow) {}
+  explicit MonitorCore(MonitorOptions options_in) : options(std::move(options_in)) {}
 
   // accesses: those of the VI; kNoVi: all.
   void report(Rule rule, uint32_t vi_id, std::string expected, std::string seen);

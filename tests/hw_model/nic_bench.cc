@@ -2,10 +2,6 @@
 #include "tests/hw_model/nic_bench.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <cstdlib>
-#include <fstream>
 
 namespace postern::hw_model::test {
 
@@ -14,17 +10,6 @@ FreshKernel::FreshKernel() {
       new sc_core::sc_simcontext();  // the old one is abandoned: modules of an earlier test live in it
   sc_core::sc_default_global_context = sc_core::sc_curr_simcontext;
 }
-
-namespace {
-// One file per node, for tools/contract_coverage.py, if somebody wants to know (make test does).
-void write_coverage(const sim::ContractCoverage& coverage) {
-  const char* folder = std::getenv("POSTERN_COVERAGE_DIR");
-  if (folder == nullptr) return;
-  static int count = 0;
-  std::ofstream(std::string(folder) + "/" + std::to_string(::getpid()) + "_" + std::to_string(count++) + ".json")
-      << coverage.json();
-}
-}  // namespace
 
 void run_ns(uint64_t duration_ns) {
   if (duration_ns == 0) return;
@@ -47,19 +32,8 @@ Node::Node(const sc_core::sc_module_name& module_name, const std::array<uint8_t,
     device_ = decorator.get();
   }
   if (options.monitored) {
-    sim::MonitorOptions monitor_options;
-    monitor_options.name = name();
-    std::memcpy(&monitor_options.port_address, mac.data(), mac.size());
-    monitor = std::make_unique<sim::BoundaryMonitor>(monitor_options);
-    tap = std::make_unique<sim::BoundaryTap>("tap", *device_);
-    tap->add_observer(*monitor);
-    device_ = tap.get();
-    monitor->set_memory_reader(tap.get());
-    monitor->set_counter_reader([this] {
-      std::vector<std::pair<std::string, uint64_t>> counters;
-      for (const sim::Counter& counter : tap->counters()) counters.emplace_back(counter.name, counter.value);
-      return counters;
-    });
+    monitored = std::make_unique<sim::MonitoredNic>("tap", *device_, mac, name());
+    device_ = &monitored->tap();
   }
   device_->dma_socket.bind(memory_socket);
   cpu_socket.bind(device_->bar_socket);
@@ -71,10 +45,10 @@ Node::Node(const sc_core::sc_module_name& module_name, const std::array<uint8_t,
 Node::~Node() { finish_monitor(); }
 
 void Node::finish_monitor() {
-  if (!monitor || finished_) return;
+  if (!monitored || finished_) return;
   finished_ = true;
-  tap->finish();
-  write_coverage(monitor->coverage());
+  monitored->finish();
+  const sim::BoundaryMonitor* monitor = &monitored->monitor();
   bool unexpected = false;
   for (size_t i = 0; i < sim::kRuleCount; ++i) {
     const auto rule = static_cast<sim::Rule>(i);

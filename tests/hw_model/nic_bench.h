@@ -16,8 +16,7 @@
 
 #include "contract/gen/pst_contract.h"
 #include "hw_model/nic_model.h"
-#include "sim/boundary_tap.h"
-#include "sim/monitor/boundary_monitor.h"
+#include "sim/monitor/monitored_nic.h"
 
 namespace postern::hw_model::test {
 
@@ -119,8 +118,7 @@ class Node : public sc_core::sc_module,
 
   NicModel nic;
   std::unique_ptr<sim::NicDevice> decorator;
-  std::unique_ptr<sim::BoundaryTap> tap;  // null without monitor
-  std::unique_ptr<sim::BoundaryMonitor> monitor;
+  std::unique_ptr<sim::MonitoredNic> monitored;  // null without monitor
   tlm::tlm_target_socket<64> memory_socket;
   tlm::tlm_initiator_socket<64> cpu_socket;
   std::vector<uint8_t> memory;

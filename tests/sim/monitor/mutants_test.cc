@@ -95,7 +95,7 @@ TEST_F(MutantTest, FaultlessNicIsClean) {
   vi->events();
   vi->prime();
   run_ns(10000);
-  EXPECT_EQ(vi->node.monitor->violation_count(), 0u);
+  EXPECT_EQ(vi->node.monitored->monitor().violation_count(), 0u);
 }
 
 TEST_F(MutantTest, R1WindowReadsAsSomethingElse) {
@@ -461,7 +461,7 @@ TEST_F(MutantTest, R12DriverRingsABadDoorbellAndTheNicAnswers) {
   const auto event = vi->next_event();
   ASSERT_TRUE(event);
   EXPECT_EQ(pst_event_get_type(&*event), PST_EVENT_TYPE_ERROR);
-  EXPECT_TRUE(node->monitor->coverage().seen("situation R12: a malformed doorbell"));
+  EXPECT_TRUE(node->monitored->monitor().coverage().seen("situation R12: a malformed doorbell"));
 }
 
 TEST_F(MutantTest, R12ErrorWithoutACause) {
