@@ -136,6 +136,9 @@ void add_sim(CLI::App& app, CommandLine& line) {
   verb->add_option("--seed", line.sim.seed, "Seed of losses, reordering and payloads (default: the scenario's)");
   verb->add_option("--duration-ms", line.sim.duration_ms, "Simulated time after which streams end");
   verb->add_flag("--quiet", line.sim.quiet, "No report and no progress");
+  verb->add_flag("--monitor", line.sim.monitor, "Check the contract at each NIC; a violation makes the exit status 1");
+  verb->add_option("--coverage", line.sim.coverage_path,
+                   "Write what the run exercised of the contract to this file, as JSON; implies --monitor");
   verb->add_flag("--list", line.list_scenarios, "List the built-in scenarios");
   verb->add_flag("--list-properties", line.list_properties, "List what --set can change");
   verb->footer(

@@ -141,6 +141,10 @@ class ScenarioRun {
     outcome.report = report_text(report);
     outcome.simulated_ns = report.simulated_ns;
     outcome.results = results_;
+    outcome.violation_count = simulation_->violation_count();
+    outcome.violations = simulation_->monitor_text();
+    outcome.coverage_json = simulation_->coverage_json();
+    outcome.coverage_table = simulation_->coverage_table();
     return outcome;
   }
 
@@ -259,6 +263,7 @@ Result<ScenarioOutcome> execute_scenario(const Scenario& scenario, const std::st
   options.costs = scenario.costs;
   options.trace_stages = trace_stages;
   options.observers = watchers.observers;
+  options.monitor = watchers.monitor;
   Result<std::unique_ptr<Simulation>> simulation = Simulation::create(options);
   if (!simulation) {
     return simulation.error();
@@ -278,6 +283,7 @@ int run_scenario(const ScenarioOptions& options) {
     return fail(scenario.error(), 2);
   }
   RunWatchers watchers;
+  watchers.monitor = options.monitor || !options.coverage_path.empty();
   RunFiles files;
   if (Status status = files.open(options, watchers); !status) {
     return fail(status.error(), 2);
@@ -301,13 +307,20 @@ int run_scenario(const ScenarioOptions& options) {
       return fail(status.error(), 2);
     }
   }
+  if (!options.coverage_path.empty()) {
+    if (Status status = write_file(options.coverage_path, outcome.value().coverage_json); !status) {
+      return fail(status.error(), 2);
+    }
+    if (!options.quiet && !json_to_stdout) fmt::print("\n{}", outcome.value().coverage_table);
+  }
+  if (outcome.value().violation_count != 0) fmt::print(stderr, "{}", outcome.value().violations);
   for (const WorkloadResult& result : outcome.value().results) {
     if (!result.finished || !result.error.empty()) {
       fmt::print(stderr, "postern: workload {} failed: {}\n", result.name,
                  result.error.empty() ? "it did not finish in time" : result.error);
     }
   }
-  return outcome.value().ok ? 0 : 1;
+  return outcome.value().ok && outcome.value().violation_count == 0 ? 0 : 1;
 }
 
 }  // namespace postern::sim

@@ -42,6 +42,8 @@ struct ScenarioOptions {
   std::optional<uint64_t> seed;
   std::optional<uint64_t> duration_ms;  // simulated; ends streams, and is the limit for everything else
   bool quiet = false;                   // no report, no progress line
+  bool monitor = false;                 // boundary monitors; a violation makes the exit status 1
+  std::string coverage_path;            // contract coverage as JSON; implies monitor
 };
 
 struct BuiltinScenario {
@@ -65,18 +67,24 @@ struct ScenarioOutcome {
   std::string report;  // tables for a person
   uint64_t simulated_ns = 0;
   std::vector<WorkloadResult> results;
+  // Of the boundary monitors, if asked for: violations of the contract, and what was exercised of it.
+  uint64_t violation_count = 0;
+  std::string violations;  // as text; empty: none
+  std::string coverage_json, coverage_table;
 };
 // Who looks on while a scenario runs; must outlive the run.
 struct RunWatchers {
   std::vector<ObserverFactory> observers;
   PacketListener* packets = nullptr;  // needs trace_stages
+  bool monitor = false;               // a boundary monitor around each NIC
 };
 // Runs a scenario. Once per process (a SystemC kernel elaborates once).
 [[nodiscard]] Result<ScenarioOutcome> execute_scenario(const Scenario& scenario, const std::string& pcap_directory,
                                                        bool show_progress, bool trace_stages = true,
                                                        const RunWatchers& watchers = {});
 
-// The whole verb: load, run, print, write JSON. Returns the exit status: 0, 1 if a workload failed, 2 for bad input.
+// The whole verb: load, run, print, write JSON. Returns the exit status: 0, 1 if a workload failed or a
+// monitor reports, 2 for bad input.
 [[nodiscard]] int run_scenario(const ScenarioOptions& options);
 
 }  // namespace postern::sim

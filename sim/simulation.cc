@@ -11,6 +11,7 @@
 #include "hw_model/nic_model.h"
 #include "sim/boundary_tap.h"
 #include "sim/in_process_function.h"
+#include "sim/monitor/monitored_nic.h"
 #include "sim/network.h"
 
 namespace postern::sim {
@@ -38,7 +39,9 @@ struct Simulation::Impl {
   struct Host {
     std::unique_ptr<NicDevice> nic;
     std::vector<std::shared_ptr<BoundaryObserver>> observers;
-    std::unique_ptr<BoundaryTap> tap;  // null: nobody observes
+    std::unique_ptr<MonitoredNic> monitored;  // null without monitor
+    std::unique_ptr<BoundaryTap> own_tap;     // for observers without monitor
+    BoundaryTap* tap = nullptr;               // one of these two; null: nobody observes
     std::unique_ptr<HostStageTrace> stages;
     std::unique_ptr<InProcessFunction> function;
   };
@@ -46,6 +49,7 @@ struct Simulation::Impl {
   // What the host and its wire bind to: the NIC, or a tap around it.
   NicDevice& seam(const HostSpec& spec, Host& host);
   void add_observers(const HostSpec& spec, Host& host);
+  [[nodiscard]] ContractCoverage coverage() const;  // of all NICs together
 
   Options options;
   StageTrace stages;
@@ -55,11 +59,15 @@ struct Simulation::Impl {
 };
 
 NicDevice& Simulation::Impl::seam(const HostSpec& spec, Host& host) {
-  if (options.observers.empty()) {
-    return *host.nic;
+  const std::string tap_name = "tap_" + spec.name;
+  if (options.monitor) {
+    host.monitored = std::make_unique<MonitoredNic>(tap_name.c_str(), *host.nic, spec.mac, spec.name);
+    host.tap = &host.monitored->tap();
+  } else if (!options.observers.empty()) {
+    host.own_tap = std::make_unique<BoundaryTap>(tap_name.c_str(), *host.nic);
+    host.tap = host.own_tap.get();
   }
-  host.tap = std::make_unique<BoundaryTap>(("tap_" + spec.name).c_str(), *host.nic);
-  return *host.tap;
+  return host.tap == nullptr ? *host.nic : *host.tap;
 }
 
 void Simulation::Impl::add_observers(const HostSpec& spec, Host& host) {
@@ -149,7 +157,9 @@ void Simulation::set_packet_listener(PacketListener* listener) { impl_->stages.s
 
 void Simulation::finish_observers() {
   for (Impl::Host& host : impl_->hosts) {
-    if (host.tap) {
+    if (host.monitored != nullptr) {
+      host.monitored->finish();  // and all observers beside it
+    } else if (host.tap != nullptr) {
       host.tap->finish();
     }
   }
@@ -176,5 +186,37 @@ uint64_t Simulation::wire_fingerprint() const { return impl_->network->fingerpri
 std::vector<Property> Simulation::nic_properties(size_t host_idx) const {
   return by_name(impl_->hosts.at(host_idx).nic->properties());
 }
+
+uint64_t Simulation::violation_count() const {
+  uint64_t count = 0;
+  for (const Impl::Host& host : impl_->hosts) count += host.monitored ? host.monitored->monitor().violation_count() : 0;
+  return count;
+}
+
+std::string Simulation::monitor_text() const {
+  std::string text;
+  for (const Impl::Host& host : impl_->hosts) text += host.monitored ? host.monitored->monitor().text() : "";
+  return text;
+}
+
+std::string Simulation::monitor_json() const {
+  std::string text = "[";
+  for (const Impl::Host& host : impl_->hosts) {
+    if (host.monitored) text += (text.size() == 1 ? "" : ",\n") + host.monitored->monitor().json();
+  }
+  return text + "]";
+}
+
+ContractCoverage Simulation::Impl::coverage() const {
+  ContractCoverage all;
+  for (const Host& host : hosts) {
+    if (host.monitored) all.merge(host.monitored->monitor().coverage());
+  }
+  return all;
+}
+
+std::string Simulation::coverage_json() const { return impl_->options.monitor ? impl_->coverage().json() : ""; }
+
+std::string Simulation::coverage_table() const { return impl_->options.monitor ? impl_->coverage().table() : ""; }
 
 }  // namespace postern::sim

@@ -45,6 +45,7 @@ class Simulation {
     CpuCosts costs;
     bool trace_stages = true;                // latency by stage; costs host time
     std::vector<ObserverFactory> observers;  // each is asked once per host; observers are told in this order
+    bool monitor = false;                    // a boundary monitor around each NIC
   };
 
   // Builds everything. Errors: unknown NIC property, a TAP port (virtual time has no kernel), capture files.
@@ -83,6 +84,13 @@ class Simulation {
   // A hash over all frames that entered a wire, with their times: equal runs have equal fingerprints.
   [[nodiscard]] uint64_t wire_fingerprint() const;
   [[nodiscard]] std::vector<Property> nic_properties(size_t host_idx) const;  // sorted by name
+  // The boundary monitors' findings after the run (sim/monitor/boundary_monitor.h). Call finish_observers() first.
+  [[nodiscard]] uint64_t violation_count() const;
+  [[nodiscard]] std::string monitor_text() const;  // empty: nothing to report
+  [[nodiscard]] std::string monitor_json() const;  // a list, one entry per NIC
+  // What all NICs have exercised of the contract together; "" without monitors.
+  [[nodiscard]] std::string coverage_json() const;
+  [[nodiscard]] std::string coverage_table() const;
 
  private:
   struct Impl;

@@ -23,7 +23,9 @@ struct OwedError {
 
 class AccessRules : public RuleGroup {
  public:
-  explicit AccessRules(MonitorCore& core) : RuleGroup(core), vis_(PST_LIMIT_VI_COUNT_MAX) {}
+  explicit AccessRules(MonitorCore& core)
+      : RuleGroup(core, ContractShadow::kWantsEvents | ContractShadow::kWantsDescriptors),
+        vis_(PST_LIMIT_VI_COUNT_MAX) {}
 
   void doorbell(uint64_t issue_ps, const ShadowVi& vi, uint32_t offset, uint64_t value, bool repeated) override;
   void bar_read(uint64_t issue_ps, uint64_t done_ps, unsigned bar, uint64_t offset, uint64_t value,
@@ -84,6 +86,8 @@ int AccessRules::judge_index(const ShadowVi& vi, uint32_t offset, uint64_t value
       if (ahead <= 0) return static_cast<uint32_t>(-ahead) <= vi.evq_entries ? -1 : 0;
       return index - vi.evq_consumer_idx <= vi.events_written - vi.evq_consumer_idx ? -1 : 1;
     }
+    case PST_VI_TIMER_OFFSET:
+      return value >> PST_VI_TIMER_SEQUENCE_SHIFT == 0 ? 0 : -1;
     case PST_VI_PIO_DOORBELL_OFFSET:
     case PST_VI_TX_PUSH_DOORBELL_OFFSET:
       // Whether every earlier packet was completed only the device knows; a completed error event is right either way.

@@ -7,9 +7,9 @@
 #include <cstring>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "contract/gen/pst_contract_tables.h"
-#include "sim/monitor/frame_headers.h"
 #include "sim/monitor/monitor_core.h"
 
 namespace postern::sim {
@@ -17,11 +17,14 @@ namespace postern::sim {
 namespace {
 
 constexpr size_t kReasons = PST_PORT_STATISTICS_DROPS_COUNT;
+bool is_pause(const std::vector<uint8_t>& frame) {
+  return frame.size() > 15 && frame[12] == 0x88 && frame[13] == 0x08 && frame[14] == 0 && frame[15] == 1;
+}
 constexpr bool is_rx_reason(size_t reason) { return reason <= PST_DROP_REASON_RX_BUFFER_FULL; }
 
 class AccountRules : public RuleGroup {
  public:
-  explicit AccountRules(MonitorCore& core) : RuleGroup(core) {}
+  explicit AccountRules(MonitorCore& core) : RuleGroup(core, ContractShadow::kWantsAll) {}
 
   void dma(const DmaAccess& access) override;
   void event_written(uint64_t now_ps, const ShadowVi& vi, uint32_t event_idx, bool in_order,
@@ -58,7 +61,7 @@ void AccountRules::frame_received(uint64_t now_ps, const FramePtr& frame) {
   last_traffic_ps_ = now_ps;
   if (down_) return;  // nothing arrives over a link that is down
   const auto bytes = static_cast<uint32_t>(frame->bytes.size());
-  if (!frame->bad_fcs && bytes >= 14 && read_headers(frame->bytes.data(), bytes).pause && shadow().port().pause) {
+  if (!frame->bad_fcs && shadow().port().pause && is_pause(frame->bytes)) {
     ++pauses_received_;
     return;
   }
@@ -72,7 +75,7 @@ void AccountRules::frame_received(uint64_t now_ps, const FramePtr& frame) {
 
 void AccountRules::frame_sent(uint64_t now_ps, const FramePtr& frame) {
   last_traffic_ps_ = now_ps;
-  if (!read_headers(frame->bytes.data(), static_cast<uint32_t>(frame->bytes.size())).pause) ++sent_;
+  if (!is_pause(frame->bytes)) ++sent_;
 }
 
 void AccountRules::link_changed(uint64_t, bool up) {
@@ -87,9 +90,11 @@ void AccountRules::fault_injected(uint64_t now_ps, const InjectedFault& fault) {
   if (fault.kind == FaultKind::kLinkUp) down_ = false;
 }
 
-void AccountRules::event_written(uint64_t now_ps, const ShadowVi&, uint32_t, bool, const pst_event& event) {
+void AccountRules::event_written(uint64_t now_ps, const ShadowVi& vi, uint32_t event_idx, bool,
+                                 const pst_event& event) {
   last_traffic_ps_ = now_ps;
-  if (pst_event_get_type(&event) != PST_EVENT_TYPE_RX) return;
+  const bool again = static_cast<int32_t>(event_idx - vi.events_written) < 0;  // event_rules.cc reports it
+  if (again || pst_event_get_type(&event) != PST_EVENT_TYPE_RX) return;
   const pst_rx_event rx{{event.word[0], event.word[1]}};
   delivered_ += pst_rx_event_get_merged(&rx) ? pst_rx_event_get_desc_count(&rx) : 1;
 }

@@ -54,14 +54,6 @@ class DmaLogger : public ShadowListener {
   MonitorCore& core_;
 };
 
-class LoggerGroup : public RuleGroup {
- public:
-  explicit LoggerGroup(MonitorCore& core) : RuleGroup(core), logger_(core) { core.shadow.add_listener(logger_); }
-
- private:
-  DmaLogger logger_;
-};
-
 }  // namespace
 
 const char* rule_name(Rule rule) { return contract::kRuleNames[static_cast<size_t>(rule)]; }
@@ -85,16 +77,16 @@ void MonitorCore::report(Rule rule, uint32_t vi_id, std::string expected, std::s
       {now_ps, vi_id, rule, std::move(expected), std::move(seen), log.last(options.report_accesses, vi_id)});
 }
 
-BoundaryMonitor::BoundaryMonitor(MonitorOptions options) : core_(std::make_unique<MonitorCore>(std::move(options))) {
-  groups_.push_back(std::make_unique<LoggerGroup>(*core_));
+BoundaryMonitor::BoundaryMonitor(MonitorOptions options)
+    : core_(std::make_unique<MonitorCore>(std::move(options))), dma_logger_(std::make_unique<DmaLogger>(*core_)) {
+  core_->shadow.add_listener(*dma_logger_, ContractShadow::kWantsDma);
+  core_->shadow.add_listener(core_->coverage, ContractShadow::kWantsEvents | ContractShadow::kWantsDescriptors);
   groups_.push_back(make_access_rules(*core_));
   groups_.push_back(make_dma_rules(*core_));
   groups_.push_back(make_event_rules(*core_));
   groups_.push_back(make_steering_rules(*core_));
   groups_.push_back(make_wakeup_rules(*core_));
   groups_.push_back(make_account_rules(*core_));
-  core_->shadow.add_listener(core_->coverage);
-  for (const auto& group : groups_) core_->shadow.add_listener(*group);
 }
 
 BoundaryMonitor::~BoundaryMonitor() = default;

@@ -93,6 +93,7 @@ class BoundaryMonitor : public BoundaryObserver {
   void advance(uint64_t now_ps);
 
   std::unique_ptr<MonitorCore> core_;
+  std::unique_ptr<ShadowListener> dma_logger_;
   std::vector<std::unique_ptr<RuleGroup>> groups_;
 };
 

@@ -61,6 +61,8 @@ constexpr const char* kSituationNames[] = {
 };
 static_assert(sizeof kSituationNames / sizeof kSituationNames[0] == static_cast<size_t>(Situation::kCount));
 
+constexpr unsigned kNumberBits = 16;  // from here on a field is a number: addresses, lengths, indices
+
 bool must_be_zero(const char* field) { return std::strncmp(field, "RESERVED", 8) == 0; }
 }  // namespace
 
@@ -95,10 +97,12 @@ ContractCoverage::StructItems ContractCoverage::add_struct(const char* kind, con
     }
     items.fields.push_back(std::move(field));
   }
+  items.open.fill(~uint64_t{0});
+  items.last.fill(0x5555555555555555);  // unlike anything real: the first one is looked at
   return items;
 }
 
-ContractCoverage::ContractCoverage(const ContractShadow*) {
+ContractCoverage::ContractCoverage() {
   const auto structure = [&](const char* name) {
     const contract::StructDescription* found = contract::find_struct(name);
     return add_struct("field", name, found->fields, found->field_count);
@@ -118,10 +122,16 @@ ContractCoverage::ContractCoverage(const ContractShadow*) {
         const auto item = static_cast<uint32_t>(add(fmt::format("feature {}", field.name)));
         items.fields.push_back({field.word, field.shift, field.width, true, item, {1}});
       }
+      items.open.fill(~uint64_t{0});
     } else if (info.field_count != 0) {
       items = add_struct("register field", info.name, info.fields, info.field_count);
     }
     register_fields_.push_back(std::move(items));
+  }
+  window_registers_.fill(-1);
+  for (size_t i = 0; i < register_fields_.size(); ++i) {
+    const contract::RegisterDescription& info = contract::kRegisters[i];
+    if (info.bar == PST_BAR_VI) window_registers_[info.offset / 8] = static_cast<int>(i);
   }
   rx_desc_ = structure("RX_DESC");
   tx_desc_ = structure("TX_DESC");
@@ -146,24 +156,46 @@ ContractCoverage::ContractCoverage(const ContractShadow*) {
   seen_.assign(names_.size(), 0);
 }
 
-void ContractCoverage::mark(const StructItems& items, const uint64_t* words, size_t word_count) {
+void ContractCoverage::mark(StructItems& items, const uint64_t* words, size_t word_count) {
+  constexpr uint32_t kSampled = 64;
+  uint64_t news = items.calls++ < kSampled || items.calls % kSampled == 0 ? 1 : 0;
+  for (size_t word = 0; word < word_count; ++word) news |= (words[word] ^ items.last[word]) & items.open[word];
+  if (news != 0) mark_fields(items, words, word_count);
+}
+
+void ContractCoverage::mark_fields(StructItems& items, const uint64_t* words, size_t word_count) {
+  items.open = {};
   for (const FieldItems& field : items.fields) {
     if (field.word >= word_count) continue;
-    uint64_t value = words[field.word] >> field.shift;
-    if (field.width < 64) value &= (uint64_t{1} << field.width) - 1;
+    const uint64_t mask = field.width == 64 ? ~uint64_t{0} : (uint64_t{1} << field.width) - 1;
+    const uint64_t value = words[field.word] >> field.shift & mask;
+    bool complete = true;
     if (!field.enumerated) {
       seen_[field.first + (value != 0 ? 1 : 0)] = 1;
-      continue;
+      complete = seen_[field.first] != 0 && seen_[field.first + 1] != 0;
     }
     for (size_t i = 0; i < field.values.size(); ++i) {
       if (field.values[i] == value) seen_[field.first + i] = 1;
+      complete = complete && seen_[field.first + i] != 0;
     }
+    if (!complete && field.width < kNumberBits) items.open[field.word] |= mask << field.shift;
   }
+  std::copy(words, words + word_count, items.last.begin());
 }
 
 void ContractCoverage::register_accessed(unsigned bar, uint64_t offset, const uint8_t* data, uint32_t bytes,
                                          bool write) {
   if (bar == PST_BAR_MSIX || bytes > 8) return;
+  const uint64_t in_window = offset & (PST_VI_WINDOW_STRIDE - 1);
+  if (bar == PST_BAR_VI && in_window < 8 * window_registers_.size() && in_window % 8 == 0 &&
+      window_registers_[in_window / 8] >= 0) {
+    const auto found = static_cast<size_t>(window_registers_[in_window / 8]);
+    seen_[first_register_ + 2 * found + (write ? 1 : 0)] = 1;
+    uint64_t value = 0;
+    std::memcpy(&value, data, bytes);
+    if (bytes * 8 >= contract::kRegisters[found].width) mark(register_fields_[found], &value, 1);
+    return;
+  }
   size_t index = 0;
   for (const contract::RegisterDescription& info : contract::kRegisters) {
     if (info.bar == bar && offset >= info.base) {
@@ -226,6 +258,10 @@ void ContractCoverage::descriptors_read(uint64_t, const ShadowVi& vi, bool tx, u
     const pst_tx_desc& desc = vi.tx_desc(first_idx + i);
     mark(pst_tx_desc_get_type(&desc) == PST_TX_DESC_TYPE_OPTION ? tx_option_ : tx_desc_, desc.word, 2);
   }
+}
+
+void ContractCoverage::merge(const ContractCoverage& other) {
+  for (size_t i = 0; i < seen_.size(); ++i) seen_[i] = seen_[i] | other.seen_[i];
 }
 
 size_t ContractCoverage::seen_count() const {

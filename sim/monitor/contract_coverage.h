@@ -65,7 +65,10 @@ enum class Situation : uint8_t {
 
 class ContractCoverage : public ShadowListener {
  public:
-  explicit ContractCoverage(const ContractShadow* shadow);
+  ContractCoverage();
+
+  // What either has seen.
+  void merge(const ContractCoverage& other);
 
   void count(Situation situation) { seen_[first_situation_ + static_cast<size_t>(situation)] = 1; }
   void register_accessed(unsigned bar, uint64_t offset, const uint8_t* data, uint32_t bytes, bool write);
@@ -98,11 +101,16 @@ class ContractCoverage : public ShadowListener {
   };
   struct StructItems {
     std::vector<FieldItems> fields;
+    // Bits of flags and enumerations that have items left to see, and what they were last time: a structure that is
+    // like the one before it there needs no look at its fields, but for a sample because of its numbers.
+    std::array<uint64_t, 8> open{}, last{};
+    uint32_t calls = 0;
   };
 
   size_t add(std::string name);
   StructItems add_struct(const char* kind, const char* name, const void* fields, size_t count);
-  void mark(const StructItems& items, const uint64_t* words, size_t word_count);
+  void mark(StructItems& items, const uint64_t* words, size_t word_count);
+  void mark_fields(StructItems& items, const uint64_t* words, size_t word_count);
 
   std::vector<std::string> names_;
   std::vector<uint8_t> seen_;
@@ -111,7 +119,7 @@ class ContractCoverage : public ShadowListener {
   StructItems rx_desc_, tx_desc_, tx_option_, completion_, prefix_;
   std::array<StructItems, 256> commands_;
   std::array<uint32_t, 256> command_first_{};  // item "OK"; "refused" is the next; 0: no such command
-  size_t register_fields_first_ = 0;
+  std::array<int, 11> window_registers_{};     // by offset / 8: index in kRegisters, or -1
   std::vector<StructItems> register_fields_;
 };
 

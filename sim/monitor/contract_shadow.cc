@@ -163,16 +163,18 @@ void ContractShadow::window_written(uint64_t issue_ps, uint64_t offset, uint64_t
 
 void ContractShadow::ring(uint64_t issue_ps, ShadowVi& vi, uint32_t offset, uint64_t value) {
   const auto index = static_cast<uint32_t>(value);
+  // The device may have consumed up to a ring more than its events have told yet, and accepts an index accordingly.
+  const auto post = [index](uint32_t& producer_idx, uint32_t consumer_idx, uint32_t entries) {
+    if (index - consumer_idx <= 2 * entries && static_cast<int32_t>(index - producer_idx) > 0) producer_idx = index;
+  };
   switch (offset) {
     case PST_VI_RX_DOORBELL_OFFSET:
-      if (index - vi.rx_consumer_idx <= vi.rx_entries) vi.rx_producer_idx = index;
+      post(vi.rx_producer_idx, vi.rx_consumer_idx, vi.rx_entries);
       return;
     case PST_VI_TX_DOORBELL_OFFSET:
     case PST_VI_TX_PUSH_DOORBELL_OFFSET:
-      if (index - vi.tx_consumer_idx <= vi.tx_entries) vi.tx_producer_idx = index;
-      break;
     case PST_VI_PIO_DOORBELL_OFFSET:
-      if (index - vi.tx_consumer_idx <= vi.tx_entries) vi.tx_producer_idx = index;
+      post(vi.tx_producer_idx, vi.tx_consumer_idx, vi.tx_entries);
       break;
     case PST_VI_EVQ_CONSUMER_OFFSET:
       return consume(vi, index);
@@ -224,7 +226,7 @@ void ContractShadow::vectors_written(uint64_t issue_ps, uint64_t offset, const u
 
 void ContractShadow::dma_read(uint64_t now_ps, uint64_t address, const uint8_t* data, uint32_t bytes, bool reached) {
   DmaAccess access{now_ps, false, address, data, bytes, reached, owner_of(address, bytes, false)};
-  for (ShadowListener* listener : listeners_) listener->dma(access);
+  for (ShadowListener* listener : dma_listeners_) listener->dma(access);
   if (!reached) return;
   switch (access.owner.target) {
     case DmaTarget::kAdminSubmission:
@@ -234,9 +236,13 @@ void ContractShadow::dma_read(uint64_t now_ps, uint64_t address, const uint8_t* 
       return take_descriptors(access);
     case DmaTarget::kRssConfiguration:
       return take_rss_configuration(access);
-    case DmaTarget::kTxBuffer:
+    case DmaTarget::kTxBuffer: {
       tx_hint_vi_ = access.owner.vi_id;
+      ShadowVi& vi = *vis_[tx_hint_vi_];
+      vi.tx_read_idx = access.owner.index;
+      vi.tx_read_bytes = access.owner.offset_bytes + bytes;
       return;
+    }
     default:
       return;
   }
@@ -244,7 +250,7 @@ void ContractShadow::dma_read(uint64_t now_ps, uint64_t address, const uint8_t* 
 
 void ContractShadow::dma_written(uint64_t now_ps, uint64_t address, const uint8_t* data, uint32_t bytes, bool reached) {
   DmaAccess access{now_ps, true, address, data, bytes, reached, owner_of(address, bytes, true)};
-  for (ShadowListener* listener : listeners_) listener->dma(access);
+  for (ShadowListener* listener : dma_listeners_) listener->dma(access);
   if (!reached) return;
   switch (access.owner.target) {
     case DmaTarget::kAdminCompletion:
@@ -327,10 +333,13 @@ void ContractShadow::take_descriptors(const DmaAccess& access) {
   std::memcpy(ring_bytes + offset, access.data, bytes);
   const uint32_t consumed_idx = tx ? vi.tx_consumer_idx : vi.rx_consumer_idx;
   uint32_t& fetched_idx = tx ? vi.tx_fetched_idx : vi.rx_fetched_idx;
-  const uint32_t first_idx = consumed_idx + ((access.owner.index - consumed_idx) & (entries - 1));
+  // Descriptors are read in order; one that is not the next is taken as one of those that are not consumed.
+  const bool next = (fetched_idx & (entries - 1)) == access.owner.index;
+  const uint32_t first_idx = next ? fetched_idx : consumed_idx + ((access.owner.index - consumed_idx) & (entries - 1));
   const uint32_t count = (access.owner.offset_bytes + bytes) / kDescBytes;
   if (static_cast<int32_t>(first_idx + count - fetched_idx) > 0) fetched_idx = first_idx + count;
-  for (ShadowListener* listener : listeners_) listener->descriptors_read(access.now_ps, vi, tx, first_idx, count);
+  for (ShadowListener* listener : descriptor_listeners_)
+    listener->descriptors_read(access.now_ps, vi, tx, first_idx, count);
 }
 
 void ContractShadow::take_events(const DmaAccess& access) {
@@ -350,7 +359,7 @@ void ContractShadow::take_event(uint64_t now_ps, ShadowVi& vi, uint32_t slot, co
   // A slot that lies behind is one that is written again.
   const uint32_t event_idx =
       ahead <= vi.evq_entries / 2 ? vi.events_written + ahead : vi.events_written + ahead - vi.evq_entries;
-  for (ShadowListener* listener : listeners_) listener->event_written(now_ps, vi, event_idx, in_order, event);
+  for (ShadowListener* listener : event_listeners_) listener->event_written(now_ps, vi, event_idx, in_order, event);
   if (static_cast<int32_t>(event_idx + 1 - vi.events_written) > 0) vi.events_written = event_idx + 1;
   vi.last_event_ps = now_ps;
   switch (pst_event_get_type(&event)) {

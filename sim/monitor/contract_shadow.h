@@ -110,8 +110,9 @@ struct ShadowVi {
   uint32_t rx_consumer_idx = 0, tx_consumer_idx = 0;  // as events said
   uint32_t events_written = 0;                        // absolute index of the next event
   uint64_t last_event_ps = 0;
-  uint32_t rx_write_idx = 0;          // descriptor whose buffer was written last
-  std::vector<pst_rx_desc> rx_descs;  // by slot, as the device read them; empty before the first read
+  uint32_t tx_read_idx = 0, tx_read_bytes = 0;  // fragment read last, and how far
+  uint32_t rx_write_idx = 0;                    // descriptor whose buffer was written last
+  std::vector<pst_rx_desc> rx_descs;            // by slot, as the device read them; empty before the first read
   std::vector<pst_tx_desc> tx_descs;
 
   [[nodiscard]] bool exists() const { return state != ShadowViState::kFree; }
@@ -206,8 +207,15 @@ class ContractShadow : public BoundaryObserver {
  public:
   ContractShadow();
 
+  // The calls that come with every packet: a listener that does not want them costs nothing then.
+  static constexpr unsigned kWantsDma = 1, kWantsEvents = 2, kWantsDescriptors = 4, kWantsAll = 7;
   // Told in order of addition; must outlive this object.
-  void add_listener(ShadowListener& listener) { listeners_.push_back(&listener); }
+  void add_listener(ShadowListener& listener, unsigned wants = kWantsAll) {
+    listeners_.push_back(&listener);
+    if (wants & kWantsDma) dma_listeners_.push_back(&listener);
+    if (wants & kWantsEvents) event_listeners_.push_back(&listener);
+    if (wants & kWantsDescriptors) descriptor_listeners_.push_back(&listener);
+  }
 
   // Null if there never was such a VI; look at state.
   [[nodiscard]] const ShadowVi* vi(uint32_t id) const { return id < vis_.size() ? vis_[id].get() : nullptr; }
@@ -297,7 +305,7 @@ class ContractShadow : public BoundaryObserver {
   void apply_vi(uint64_t now_ps, const pst_command& command, uint32_t result);
   void apply_steering(const pst_command& command, uint32_t result);
   void rejected(const pst_command& command);
-  void start_vi(uint64_t now_ps, const pst_command& command, uint32_t id);
+  void start_vi(const pst_command& command, uint32_t id);
   void restart_vi(ShadowVi& vi);
   void free_vi(ShadowVi& vi);
   void start_reset(uint64_t now_ps);
@@ -310,12 +318,13 @@ class ContractShadow : public BoundaryObserver {
   void add_ring_pieces(const ShadowVi& vi, Ring ring, uint64_t address, uint64_t bytes);
   [[nodiscard]] DmaOwner ring_owner(uint64_t host_address, bool write) const;
   [[nodiscard]] bool admin_owner(uint64_t host_address, DmaOwner& owner) const;
-  [[nodiscard]] bool buffer_owner(uint64_t host_address, bool write, DmaOwner& owner) const;
-  [[nodiscard]] bool buffer_of_vi(const ShadowVi& vi, uint64_t host_address, bool write, DmaOwner& owner) const;
+  [[nodiscard]] bool buffer_owner(uint64_t host_address, uint32_t bytes, bool write, DmaOwner& owner) const;
+  [[nodiscard]] bool rx_buffer_of(const ShadowVi& vi, uint64_t host_address, DmaOwner& owner) const;
+  [[nodiscard]] bool tx_buffer_of(const ShadowVi& vi, uint64_t host_address, uint32_t bytes, DmaOwner& owner) const;
   [[nodiscard]] bool within(const ShadowVi& vi, uint64_t domain_address, uint32_t length_bytes, uint64_t host_address,
                             DmaOwner& owner) const;
 
-  std::vector<ShadowListener*> listeners_;
+  std::vector<ShadowListener*> listeners_, dma_listeners_, event_listeners_, descriptor_listeners_;
   std::vector<std::unique_ptr<ShadowVi>> vis_;
   std::vector<ShadowDomain> domains_;
   std::vector<ShadowFilter> filters_;

@@ -25,7 +25,7 @@ struct DeadRange {
 
 class DmaRules : public RuleGroup {
  public:
-  explicit DmaRules(MonitorCore& core) : RuleGroup(core), vis_(PST_LIMIT_VI_COUNT_MAX) {}
+  explicit DmaRules(MonitorCore& core) : RuleGroup(core, ContractShadow::kWantsAll), vis_(PST_LIMIT_VI_COUNT_MAX) {}
 
   void dma(const DmaAccess& access) override;
   void descriptors_read(uint64_t now_ps, const ShadowVi& vi, bool tx, uint32_t first_idx, uint32_t count) override;
@@ -45,7 +45,8 @@ class DmaRules : public RuleGroup {
     bool used = false;   // some doorbell was written since the VI started
     bool cause = false;  // for a DMA_FAULT: an address was bad, nothing answered, or a range went away
     uint64_t halted_ps = 0;
-    uint32_t tx_fragments = 0;  // of the packet that the last descriptors belong to
+    // Of the packet that the last descriptors belong to:
+    uint32_t tx_fragments = 0, tx_bytes = 0, tx_first_idx = 0;
   };
 
   ViState& state_of(const ShadowVi& vi) {
@@ -60,6 +61,7 @@ class DmaRules : public RuleGroup {
   void check_known(const DmaAccess& access);
   void check_tx_descriptor(const ShadowVi& vi, ViState& state, uint32_t idx);
   void check_rx_descriptor(const ShadowVi& vi, ViState& state, uint32_t idx);
+  void forgive_bad_length(const ShadowVi& vi, const ViState& state, uint32_t last_idx);
   void bad(const ShadowVi& vi, bool tx, uint32_t idx, bool address, bool at_once);
   [[nodiscard]] bool excused(const DmaAccess& access);
   void settle_used(const ShadowVi& vi, bool tx, uint32_t from_idx, uint32_t to_idx);
@@ -173,9 +175,14 @@ void DmaRules::check_tx_descriptor(const ShadowVi& vi, ViState& state, uint32_t 
       bad(vi, true, idx, false, true);
     return;
   }
-  ++state.tx_fragments;
+  if (state.tx_fragments++ == 0) {
+    state.tx_first_idx = idx;
+    state.tx_bytes = 0;
+  }
+  state.tx_bytes += static_cast<uint32_t>(pst_tx_desc_get_length_bytes(&desc));
   const bool too_many = state.tx_fragments > PST_LIMIT_TX_FRAGMENTS_MAX;
-  if (pst_tx_desc_get_end_of_packet(&desc)) state.tx_fragments = 0;
+  const bool ends = pst_tx_desc_get_end_of_packet(&desc) != 0;
+  if (ends) state.tx_fragments = 0;
   if (type > PST_TX_DESC_TYPE_OPTION || pst_tx_desc_get_reserved(&desc) != 0 ||
       pst_tx_desc_get_length_bytes(&desc) == 0 || too_many)
     return bad(vi, true, idx, false, true);
@@ -184,6 +191,21 @@ void DmaRules::check_tx_descriptor(const ShadowVi& vi, ViState& state, uint32_t 
     state.cause = true;
     bad(vi, true, idx, true, true);
   }
+  if (ends) forgive_bad_length(vi, state, idx);
+}
+
+// A packet of impossible length may be dropped as TX_BAD_LENGTH before any of its addresses is used.
+void DmaRules::forgive_bad_length(const ShadowVi& vi, const ViState& state, uint32_t last_idx) {
+  constexpr uint32_t kMtuDefaultBytes = 1500, kHeaderBytes = 14, kTagBytes = 4;
+  const uint32_t mtu_bytes = shadow().port().mtu_bytes != 0 ? shadow().port().mtu_bytes : kMtuDefaultBytes;
+  const bool possible = state.tx_bytes >= kHeaderBytes && state.tx_bytes <= mtu_bytes + kHeaderBytes + 2 * kTagBytes;
+  if (bad_.empty() || possible) return;
+  bad_.erase(std::remove_if(bad_.begin(), bad_.end(),
+                            [&](const BadDescriptor& entry) {
+                              return entry.vi_id == vi.id && entry.tx && entry.address &&
+                                     entry.index - state.tx_first_idx <= last_idx - state.tx_first_idx;
+                            }),
+             bad_.end());
 }
 
 void DmaRules::check_rx_descriptor(const ShadowVi& vi, ViState& state, uint32_t idx) {

@@ -13,13 +13,13 @@ namespace {
 
 class EventRules : public RuleGroup {
  public:
-  explicit EventRules(MonitorCore& core) : RuleGroup(core), vis_(PST_LIMIT_VI_COUNT_MAX) {}
+  explicit EventRules(MonitorCore& core)
+      : RuleGroup(core, ContractShadow::kWantsDma | ContractShadow::kWantsEvents), vis_(PST_LIMIT_VI_COUNT_MAX) {}
 
   void dma(const DmaAccess& access) override;
   void doorbell(uint64_t issue_ps, const ShadowVi& vi, uint32_t offset, uint64_t value, bool repeated) override;
   void event_written(uint64_t now_ps, const ShadowVi& vi, uint32_t event_idx, bool in_order,
                      const pst_event& event) override;
-  void frame_received(uint64_t now_ps, const FramePtr& frame) override { (void)now_ps, (void)frame; }
 
  private:
   struct ViState {
@@ -50,6 +50,7 @@ class EventRules : public RuleGroup {
   void check_ring_untouched(const ShadowVi& vi, const ViState& state, uint32_t consumer_idx);
 
   std::vector<ViState> vis_;
+  std::vector<ShadowSegment> segments_;
 };
 
 void EventRules::dma(const DmaAccess& access) {
@@ -80,12 +81,12 @@ void EventRules::check_ring_untouched(const ShadowVi& vi, const ViState& state, 
   if (core_.memory == nullptr || state.events.empty() || vi.state != ShadowViState::kRunning) return;
   const uint32_t last_idx = consumer_idx - 1;
   if (vi.events_written - consumer_idx >= vi.evq_entries || consumer_idx == vi.evq_consumer_idx) return;
-  std::vector<ShadowSegment> segments;
+  segments_.clear();
   const uint32_t slot = last_idx & (vi.evq_entries - 1);
-  if (!shadow().translate(vi.domain, vi.evq_address + uint64_t{slot} * PST_EVENT_BYTES, PST_EVENT_BYTES, segments))
+  if (!shadow().translate(vi.domain, vi.evq_address + uint64_t{slot} * PST_EVENT_BYTES, PST_EVENT_BYTES, segments_))
     return;
   pst_event found{};
-  if (!core_.memory->read_host_memory(segments[0].host_address, &found, sizeof found)) return;
+  if (!core_.memory->read_host_memory(segments_[0].host_address, &found, sizeof found)) return;
   if (std::memcmp(&found, &state.events[slot], sizeof found) == 0) return;
   report(Rule::kR4, vi.id, fmt::format("slot {} as the device wrote it: {}", slot, describe_event(state.events[slot])),
          fmt::format("software has changed it: {}", describe_event(found)));
@@ -205,6 +206,7 @@ void EventRules::event_written(uint64_t, const ShadowVi& vi, uint32_t event_idx,
                                const pst_event& event) {
   ViState& state = state_of(vi);
   check_place(vi, state, event_idx, in_order, event);
+  if (!in_order) return;
   check_mark(vi, state, event);
   if (state.events.empty()) state.events.resize(vi.evq_entries);
   state.events[event_idx & (vi.evq_entries - 1)] = event;

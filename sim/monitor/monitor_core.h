@@ -12,7 +12,7 @@ namespace postern::sim {
 
 class MonitorCore {
  public:
-  explicit MonitorCore(MonitorOptions options_in) : options(std::move(options_in)), coverage(&shadow) {}
+  explicit MonitorCore(MonitorOptions options_in) : options(std::move(options_in)) {}
 
   // accesses: those of the VI; kNoVi: all.
   void report(Rule rule, uint32_t vi_id, std::string expected, std::string seen);
@@ -40,7 +40,8 @@ class MonitorCore {
 // frames, reads and faults.
 class RuleGroup : public ShadowListener {
  public:
-  explicit RuleGroup(MonitorCore& core) : core_(core) {}
+  // wants: of the shadow's calls with every packet, see ContractShadow::add_listener().
+  RuleGroup(MonitorCore& core, unsigned wants) : core_(core) { core.shadow.add_listener(*this, wants); }
 
   virtual void bar_read(uint64_t issue_ps, uint64_t done_ps, unsigned bar, uint64_t offset, uint64_t value,
                         uint32_t bytes) {

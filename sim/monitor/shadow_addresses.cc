@@ -162,45 +162,67 @@ bool ContractShadow::within(const ShadowVi& vi, uint64_t domain_address, uint32_
   return false;
 }
 
-bool ContractShadow::buffer_of_vi(const ShadowVi& vi, uint64_t host_address, bool write, DmaOwner& owner) const {
+bool ContractShadow::rx_buffer_of(const ShadowVi& vi, uint64_t host_address, DmaOwner& owner) const {
   owner.vi_id = vi.id;
-  if (write) {
-    if (vi.rx_descs.empty()) return false;
-    const auto look = [&](uint32_t idx) {
-      const pst_rx_desc& desc = vi.rx_desc(idx);
-      owner.index = idx;
-      return within(vi, pst_rx_desc_get_address(&desc), static_cast<uint32_t>(pst_rx_desc_get_length_bytes(&desc)),
-                    host_address, owner);
-    };
-    owner.target = DmaTarget::kRxBuffer;
-    // The buffer written last, or the one behind it: nearly always.
-    const uint32_t hint = vi.rx_write_idx;
-    if (vi.rx_fetched_idx - hint - 1 < vi.rx_entries && hint - vi.rx_consumer_idx < vi.rx_entries && look(hint))
-      return true;
-    if (vi.rx_fetched_idx - hint - 2 < vi.rx_entries && hint + 1 - vi.rx_consumer_idx < vi.rx_entries && look(hint + 1))
-      return true;
-    for (uint32_t idx = vi.rx_consumer_idx; idx != vi.rx_fetched_idx; ++idx) {
-      if (look(idx)) return true;
-    }
-    return false;
-  }
-  if (vi.tx_descs.empty()) return false;
-  owner.target = DmaTarget::kTxBuffer;
-  for (uint32_t idx = vi.tx_consumer_idx; idx != vi.tx_fetched_idx; ++idx) {
-    const pst_tx_desc& desc = vi.tx_desc(idx);
-    if (pst_tx_desc_get_type(&desc) != PST_TX_DESC_TYPE_DATA) continue;
+  owner.target = DmaTarget::kRxBuffer;
+  if (vi.rx_descs.empty()) return false;
+  const auto look = [&](uint32_t idx) {
+    const pst_rx_desc& desc = vi.rx_desc(idx);
     owner.index = idx;
-    if (within(vi, pst_tx_desc_get_address(&desc), static_cast<uint32_t>(pst_tx_desc_get_length_bytes(&desc)),
-               host_address, owner))
-      return true;
+    return within(vi, pst_rx_desc_get_address(&desc), static_cast<uint32_t>(pst_rx_desc_get_length_bytes(&desc)),
+                  host_address, owner);
+  };
+  // The buffer written last, or the one behind it: nearly always.
+  const uint32_t hint = vi.rx_write_idx;
+  const uint32_t open = vi.rx_fetched_idx - vi.rx_consumer_idx;
+  if (hint - vi.rx_consumer_idx < open && look(hint)) return true;
+  if (hint + 1 - vi.rx_consumer_idx < open && look(hint + 1)) return true;
+  for (uint32_t idx = vi.rx_consumer_idx; idx != vi.rx_fetched_idx; ++idx) {
+    if (look(idx)) return true;
   }
   return false;
 }
 
-bool ContractShadow::buffer_owner(uint64_t host_address, bool write, DmaOwner& owner) const {
+// Several descriptors may name one buffer or parts of it. In this order: the rest of the fragment read last; the first
+// fragment behind it that begins here and has all of the bytes; any such; any that has all of the bytes; any at all.
+bool ContractShadow::tx_buffer_of(const ShadowVi& vi, uint64_t host_address, uint32_t bytes, DmaOwner& owner) const {
+  owner.vi_id = vi.id;
+  owner.target = DmaTarget::kTxBuffer;
+  if (vi.tx_descs.empty()) return false;
+  const auto look = [&](uint32_t idx) {
+    const pst_tx_desc& desc = vi.tx_desc(idx);
+    if (pst_tx_desc_get_type(&desc) != PST_TX_DESC_TYPE_DATA) return false;
+    owner.index = idx;
+    return within(vi, pst_tx_desc_get_address(&desc), static_cast<uint32_t>(pst_tx_desc_get_length_bytes(&desc)),
+                  host_address, owner);
+  };
+  const uint32_t open = vi.tx_fetched_idx - vi.tx_consumer_idx;
+  const uint32_t last = vi.tx_read_idx;
+  const bool last_open = last - vi.tx_consumer_idx < open;
+  if (last_open && vi.tx_read_bytes != 0 && look(last) && owner.offset_bytes == vi.tx_read_bytes) return true;
+  const uint32_t from = last_open && vi.tx_read_bytes != 0 ? last + 1 : vi.tx_consumer_idx;
+  for (uint32_t idx = from; idx != vi.tx_fetched_idx; ++idx) {
+    if (look(idx) && owner.offset_bytes == 0 && owner.limit_bytes >= bytes) return true;
+  }
+  bool found = false;
+  DmaOwner best;
+  for (uint32_t idx = vi.tx_consumer_idx; idx != vi.tx_fetched_idx; ++idx) {
+    if (!look(idx)) continue;
+    if (owner.offset_bytes == 0 && owner.limit_bytes >= bytes) return true;
+    if (!found || (best.limit_bytes < bytes && owner.limit_bytes >= bytes)) best = owner;
+    found = true;
+  }
+  if (found) owner = best;
+  return found;
+}
+
+bool ContractShadow::buffer_owner(uint64_t host_address, uint32_t bytes, bool write, DmaOwner& owner) const {
+  const auto of_vi = [&](const ShadowVi& candidate) {
+    return write ? rx_buffer_of(candidate, host_address, owner) : tx_buffer_of(candidate, host_address, bytes, owner);
+  };
   const uint32_t hint = write ? rx_hint_vi_ : tx_hint_vi_;
   const ShadowVi* hinted = vi(hint);
-  if (hinted != nullptr && hinted->exists() && buffer_of_vi(*hinted, host_address, write, owner)) return true;
+  if (hinted != nullptr && hinted->exists() && of_vi(*hinted)) return true;
   for (const ShadowDomain& candidate : domains_) {
     if (!candidate.exists || candidate.vi_ids.empty()) continue;
     const bool maps = std::any_of(candidate.ranges.begin(), candidate.ranges.end(), [&](const ShadowRange& range) {
@@ -208,20 +230,19 @@ bool ContractShadow::buffer_owner(uint64_t host_address, bool write, DmaOwner& o
     });
     if (!maps) continue;
     for (const uint32_t id : candidate.vi_ids) {
-      if (id != hint && buffer_of_vi(*vis_[id], host_address, write, owner)) return true;
+      if (id != hint && of_vi(*vis_[id])) return true;
     }
   }
   return false;
 }
 
 DmaOwner ContractShadow::owner_of(uint64_t host_address, uint32_t bytes, bool write) const {
-  (void)bytes;
   DmaOwner owner;
   if (admin_owner(host_address, owner)) return owner;
   owner = ring_owner(host_address, write);
   if (owner.target != DmaTarget::kUnknown && write == (owner.target == DmaTarget::kEventQueue)) return owner;
   DmaOwner buffer;
-  if (buffer_owner(host_address, write, buffer)) return buffer;
+  if (buffer_owner(host_address, bytes, write, buffer)) return buffer;
   return owner;
 }
 
@@ -237,7 +258,9 @@ DmaOwner ContractShadow::former_owner_of(uint64_t host_address, bool write) cons
   }
   for (const auto& candidate : vis_) {
     DmaOwner owner;
-    if (candidate && !candidate->exists() && buffer_of_vi(*candidate, host_address, write, owner)) return owner;
+    if (!candidate || candidate->exists()) continue;
+    if (write ? rx_buffer_of(*candidate, host_address, owner) : tx_buffer_of(*candidate, host_address, 1, owner))
+      return owner;
   }
   return {};
 }

@@ -110,7 +110,7 @@ void ContractShadow::apply_domain(const pst_command& c, uint32_t result) {
 }
 
 void ContractShadow::apply_vi(uint64_t now_ps, const pst_command& c, uint32_t result) {
-  if (pst_command_get_opcode(&c) == PST_COMMAND_VI_ALLOC) return start_vi(now_ps, c, result);
+  if (pst_command_get_opcode(&c) == PST_COMMAND_VI_ALLOC) return start_vi(c, result);
   ShadowVi* vi = known(target_of(c));
   if (vi == nullptr || !vi->exists()) return;
   switch (pst_command_get_opcode(&c)) {
@@ -175,7 +175,7 @@ void ContractShadow::apply_steering(const pst_command& c, uint32_t result) {
   ++steering_version_;
 }
 
-void ContractShadow::start_vi(uint64_t now_ps, const pst_command& c, uint32_t id) {
+void ContractShadow::start_vi(const pst_command& c, uint32_t id) {
   const uint32_t domain = target_of(c);
   if (id >= vis_.size() || domain >= domains_.size()) return;
   if (!vis_[id]) vis_[id] = std::make_unique<ShadowVi>();
@@ -202,7 +202,6 @@ void ContractShadow::start_vi(uint64_t now_ps, const pst_command& c, uint32_t id
   vi.holdoff_ns = pst_vi_alloc_get_holdoff_ns(&c);
   vi.holdoff_events = static_cast<uint32_t>(pst_vi_alloc_get_holdoff_events(&c));
   vi.rate_limit_mbps = static_cast<uint32_t>(pst_vi_alloc_get_rate_limit_mbps(&c));
-  vi.moderation_changed_ps = now_ps;
   domains_[domain].vi_ids.push_back(id);
   index_rings();
   ++steering_version_;
@@ -215,7 +214,7 @@ void ContractShadow::restart_vi(ShadowVi& vi) {
   vi.rx_producer_idx = vi.tx_producer_idx = vi.evq_consumer_idx = 0;
   vi.prime_count = vi.prime_issue_ps = vi.prime_idx = vi.prime_sequence = 0;
   vi.rx_fetched_idx = vi.tx_fetched_idx = vi.rx_consumer_idx = vi.tx_consumer_idx = 0;
-  vi.events_written = vi.rx_write_idx = 0;
+  vi.events_written = vi.rx_write_idx = vi.tx_read_idx = vi.tx_read_bytes = 0;
   vi.last_event_ps = 0;
   ++steering_version_;
 }

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <deque>
 #include <vector>
 
 #include "sim/monitor/frame_headers.h"
@@ -15,21 +14,54 @@ namespace postern::sim {
 
 namespace {
 
-constexpr size_t kExpectedMax = 1024;  // frames that may wait for one VI before the oldest is forgotten
+constexpr uint64_t kFramesMax = 1024;  // frames that arrived last; a VI's older ones are forgotten
 constexpr size_t kSentMax = 512;       // packets of one VI between payload read and wire
-constexpr size_t kRecentMax = 256;     // frames that arrived last, for the report
+constexpr size_t kPacketsAtOnce = 4;   // of one VI whose payload reads may be mixed
 constexpr uint32_t kHeaderBytes = 64;
 
 struct TxPacket {
   uint32_t first_idx = 0;
   uint32_t bytes = 0;  // read so far, at most kHeaderBytes
   bool segmented = false;
+  bool former = false;  // of the VI that had this id before: what it was granted is no longer known
   std::array<uint8_t, kHeaderBytes> header{};
+};
+
+// A queue that allocates only while it grows, oldest first.
+template <class T>
+class Fifo {
+ public:
+  [[nodiscard]] size_t size() const { return end_ - begin_; }
+  [[nodiscard]] bool empty() const { return begin_ == end_; }
+  [[nodiscard]] T& operator[](size_t i) { return slots_[(begin_ + i) & (slots_.size() - 1)]; }
+  [[nodiscard]] const T& operator[](size_t i) const { return slots_[(begin_ + i) & (slots_.size() - 1)]; }
+  T& push() {
+    if (size() == slots_.size()) grow();
+    return slots_[end_++ & (slots_.size() - 1)];
+  }
+  void drop(size_t count) { begin_ += count; }
+  void clear() { begin_ = end_; }
+
+ private:
+  void grow() {
+    std::vector<T> larger(slots_.empty() ? 16 : 2 * slots_.size());
+    for (size_t i = 0; i < size(); ++i) larger[i] = (*this)[i];
+    end_ = size();
+    begin_ = 0;
+    slots_.swap(larger);
+  }
+
+  std::vector<T> slots_;
+  size_t begin_ = 0, end_ = 0;
 };
 
 class SteeringRules : public RuleGroup {
  public:
-  explicit SteeringRules(MonitorCore& core) : RuleGroup(core), vis_(PST_LIMIT_VI_COUNT_MAX), flows_(256) {}
+  explicit SteeringRules(MonitorCore& core)
+      : RuleGroup(core, ContractShadow::kWantsDma | ContractShadow::kWantsEvents),
+        vis_(PST_LIMIT_VI_COUNT_MAX),
+        flows_(256),
+        frames_(kFramesMax) {}
 
   void dma(const DmaAccess& access) override;
   void doorbell(uint64_t issue_ps, const ShadowVi& vi, uint32_t offset, uint64_t value, bool repeated) override;
@@ -44,16 +76,21 @@ class SteeringRules : public RuleGroup {
   void reset_started(uint64_t now_ps) override;
 
  private:
+  struct Arrival {
+    uint64_t time_ps = 0;
+    FramePtr frame;        // null once it was delivered to everybody
+    uint32_t targets = 0;  // VIs that have not got it yet
+  };
   struct Piece {
     uint32_t index = 0, start = 0, bytes = 0;
   };
   struct ViState {
     uint32_t generation = 0;
-    std::deque<FramePtr> expected;  // steered here and not delivered yet, oldest first
-    bool forgot = false;            // some were left out
-    std::vector<uint8_t> payload;   // written since the last RX event
+    Fifo<uint64_t> expected;       // numbers of frames steered here and not delivered yet
+    bool forgot = false;           // some were left out
+    std::vector<uint8_t> payload;  // written since the last RX event
     std::vector<Piece> pieces;
-    std::deque<TxPacket> sent;  // packets read, oldest first
+    Fifo<TxPacket> sent;  // packets read, oldest first
     bool sent_forgot = false;
     bool tx_active = false;
   };
@@ -91,8 +128,8 @@ class SteeringRules : public RuleGroup {
   std::vector<ViState> vis_;
   std::vector<Flow> flows_;
   std::vector<uint32_t> tx_active_;
-  std::vector<std::pair<uint64_t, FramePtr>> recent_;
-  size_t recent_next_ = 0;
+  std::vector<Arrival> frames_;  // by number % kFramesMax
+  uint64_t frame_count_ = 0;
   uint64_t changed_ps_ = 0;
 };
 
@@ -100,7 +137,8 @@ SteeringRules::ViState& SteeringRules::state_of(const ShadowVi& vi) {
   ViState& state = vis_[vi.id];
   if (state.generation != vi.generation) {
     ViState fresh;  // what was on its way to the wire still leaves
-    fresh.sent.swap(state.sent);
+    std::swap(fresh.sent, state.sent);
+    for (size_t i = 0; i < fresh.sent.size(); ++i) fresh.sent[i].former = true;
     fresh.sent_forgot = state.sent_forgot;
     fresh.tx_active = state.tx_active;
     fresh.generation = vi.generation;
@@ -248,18 +286,21 @@ const std::vector<uint32_t>& SteeringRules::steer(const FrameHeaders& h) {
 void SteeringRules::frame_received(uint64_t now_ps, const FramePtr& frame) {
   if (frame->bytes.size() < 14 || frame->bad_fcs) return;
   const FrameHeaders h = read_headers(frame->bytes.data(), static_cast<uint32_t>(frame->bytes.size()));
-  if (recent_.size() < kRecentMax) recent_.resize(kRecentMax);
-  recent_[recent_next_++ % kRecentMax] = {now_ps, frame};
+  const uint64_t number = frame_count_++;
+  Arrival& arrival = frames_[number % kFramesMax];
+  arrival = {now_ps, frame, 0};
   const std::vector<uint32_t>& targets = steer(h);
   situation(targets.empty() ? Situation::kR9NoFilter : Situation::kR9Filtered);
   for (const uint32_t id : targets) {
     const ShadowVi* vi = shadow().vi(id);
     if (vi == nullptr || !vi->exists()) continue;
     ViState& state = state_of(*vi);
-    state.expected.push_back(frame);
-    if (state.expected.size() <= kExpectedMax) continue;
-    state.expected.pop_front();
-    state.forgot = true;
+    while (!state.expected.empty() && number - state.expected[0] >= kFramesMax) {
+      state.expected.drop(1);
+      state.forgot = true;
+    }
+    state.expected.push() = number;
+    ++arrival.targets;
   }
 }
 
@@ -293,10 +334,17 @@ bool SteeringRules::same(const EthernetFrame& frame, const uint8_t* data, uint32
 void SteeringRules::check_delivered(uint64_t now_ps, const ShadowVi& vi, ViState& state, const uint8_t* data,
                                     uint32_t bytes, bool truncated) {
   for (size_t i = 0; i < state.expected.size(); ++i) {
-    const EthernetFrame& frame = *state.expected[i];
+    const uint64_t number = state.expected[i];
+    if (frame_count_ - number > kFramesMax) {
+      state.forgot = true;
+      continue;
+    }
+    Arrival& arrival = frames_[number % kFramesMax];
+    const EthernetFrame& frame = *arrival.frame;
     if (!same(frame, data, bytes, false, truncated) && !(vi.vlan_strip && same(frame, data, bytes, true, truncated)))
       continue;
-    state.expected.erase(state.expected.begin(), state.expected.begin() + static_cast<long>(i) + 1);
+    state.expected.drop(i + 1);
+    if (--arrival.targets == 0) arrival.frame.reset();
     return;
   }
   not_expected(now_ps, vi, state, data, bytes, truncated);
@@ -306,7 +354,7 @@ void SteeringRules::not_expected(uint64_t now_ps, const ShadowVi& vi, const ViSt
                                  uint32_t bytes, bool truncated) {
   if (bytes < 14) return;
   const FrameHeaders h = read_headers(data, bytes);
-  for (const auto& [arrived_ps, frame] : recent_) {
+  for (const auto& [arrived_ps, frame, targets] : frames_) {
     if (!frame ||
         !(same(*frame, data, bytes, false, truncated) || (vi.vlan_strip && same(*frame, data, bytes, true, truncated))))
       continue;
@@ -391,12 +439,14 @@ TxPacket& SteeringRules::new_packet(const ShadowVi& vi, ViState& state, uint32_t
     tx_active_.push_back(vi.id);
   }
   if (state.sent.size() >= kSentMax) {
-    state.sent.pop_front();
+    state.sent.drop(1);
     state.sent_forgot = true;
   }
-  state.sent.emplace_back();
-  state.sent.back().first_idx = first_idx;
-  return state.sent.back();
+  TxPacket& packet = state.sent.push();
+  packet.first_idx = first_idx;
+  packet.bytes = 0;
+  packet.segmented = packet.former = false;
+  return packet;
 }
 
 void SteeringRules::take_header(const ShadowVi& vi, ViState& state, const DmaAccess& access) {
@@ -412,8 +462,10 @@ void SteeringRules::take_header(const ShadowVi& vi, ViState& state, const DmaAcc
   }
   if (offset >= kHeaderBytes) return;
   TxPacket* packet = nullptr;
-  for (auto candidate = state.sent.rbegin(); candidate != state.sent.rend() && packet == nullptr; ++candidate) {
-    if (candidate->first_idx == first_idx) packet = &*candidate;
+  // Reads of one packet come together: it is among the last ones.
+  for (size_t back = 1; back <= std::min<size_t>(state.sent.size(), kPacketsAtOnce) && packet == nullptr; ++back) {
+    TxPacket& candidate = state.sent[state.sent.size() - back];
+    if (candidate.first_idx == first_idx && !candidate.former) packet = &candidate;
   }
   if (packet == nullptr) packet = &new_packet(vi, state, first_idx);
   packet->segmented = pst_tx_desc_get_segment(&vi.tx_desc(first_idx)) != 0;
@@ -457,31 +509,34 @@ bool SteeringRules::source_allowed(const ShadowVi& vi, const FrameHeaders& h) co
 }
 
 void SteeringRules::frame_sent(uint64_t, const FramePtr& frame) {
-  const FrameHeaders h = read_headers(frame->bytes.data(), static_cast<uint32_t>(frame->bytes.size()));
-  if (h.pause) return;  // the port's own
+  const uint8_t* sent = frame->bytes.data();
+  if (sent[12] == 0x88 && sent[13] == 0x08) return;  // a pause frame of the port's own
+  const bool ipv4 = sent[12] == 0x08 && sent[13] == 0x00;
+  FrameHeaders h;
+  bool parsed = false;
   bool found = false;
   uint32_t owner = 0;
   for (const uint32_t id : tx_active_) {
-    ViState& state = vis_[id];
+    ViState& state = state_of(*shadow().vi(id));
     for (size_t i = 0; i < state.sent.size(); ++i) {
       const TxPacket& packet = state.sent[i];
       if (packet.bytes != 0) {
         if (std::memcmp(packet.header.data(), frame->bytes.data(), 12) != 0) continue;
-        // The read may not reach the addresses, and an inserted tag moves them: compare what both have.
-        const uint32_t plain = std::min<uint32_t>(packet.bytes, 34);
-        const bool tagged = std::memcmp(packet.header.data() + 12, frame->bytes.data() + 12, 2) != 0;
-        const uint32_t shift = tagged ? 4 : 0;
-        if (plain == 34 && frame->bytes.size() >= 34 + shift && h.l3 != PST_L3_CLASS_OTHER &&
-            std::memcmp(packet.header.data() + 26, frame->bytes.data() + 26 + shift, 8) != 0)
+        // The read may not reach the addresses, and an inserted tag moves them.
+        if (ipv4 && packet.bytes >= 34 && packet.header[12] == 0x08 && packet.header[13] == 0x00 &&
+            std::memcmp(packet.header.data() + 26, sent + 26, 8) != 0)
           continue;
       }
       const ShadowVi& vi = *shadow().vi(id);
-      const bool allowed = source_allowed(vi, h);
+      const bool trusted = packet.former || vi.any_source;
+      if (!trusted && !parsed) h = read_headers(sent, static_cast<uint32_t>(frame->bytes.size()));
+      parsed |= !trusted;
+      const bool allowed = trusted || source_allowed(vi, h);
       if (found && !allowed) break;
       found = true;
       owner = id;
       if (!allowed) break;  // perhaps another VI has the right
-      state.sent.erase(state.sent.begin(), state.sent.begin() + static_cast<long>(packet.segmented ? i : i + 1));
+      state.sent.drop(packet.segmented ? i : i + 1);
       if (!vi.any_source && h.l3 != PST_L3_CLASS_OTHER) situation(Situation::kR9SourceGranted);
       return;
     }
@@ -491,7 +546,8 @@ void SteeringRules::frame_sent(uint64_t, const FramePtr& frame) {
       std::any_of(tx_active_.begin(), tx_active_.end(), [&](uint32_t id) { return vis_[id].sent_forgot; });
   if (forgot || shadow().reset_under_way()) return;
   report(Rule::kR9, Violation::kNoVi, "frames that a VI has posted",
-         fmt::format("a frame of {} bytes from {:012x}, ethertype {:#x}", frame->bytes.size(), h.source, h.ethertype));
+         fmt::format("a frame of {} bytes from {:012x}, ethertype {:02x}{:02x}", frame->bytes.size(),
+                     read_headers(sent, static_cast<uint32_t>(frame->bytes.size())).source, sent[12], sent[13]));
 }
 
 void SteeringRules::check_source(uint32_t vi_id, const FrameHeaders& h) {

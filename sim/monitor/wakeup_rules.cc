@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include "sim/monitor/monitor_core.h"
@@ -12,7 +13,8 @@ namespace {
 
 class WakeupRules : public RuleGroup {
  public:
-  explicit WakeupRules(MonitorCore& core) : RuleGroup(core), vis_(PST_LIMIT_VI_COUNT_MAX) {}
+  explicit WakeupRules(MonitorCore& core)
+      : RuleGroup(core, ContractShadow::kWantsEvents), vis_(PST_LIMIT_VI_COUNT_MAX) {}
 
   void doorbell(uint64_t issue_ps, const ShadowVi& vi, uint32_t offset, uint64_t value, bool repeated) override;
   void event_written(uint64_t now_ps, const ShadowVi& vi, uint32_t event_idx, bool in_order,
@@ -26,10 +28,17 @@ class WakeupRules : public RuleGroup {
   void expire(uint64_t now_ps) override;
 
  private:
+  struct Prime {
+    uint32_t index = 0;
+    uint64_t issue_ps = 0;
+  };
   struct ViState {
     uint32_t generation = 0;
-    uint32_t credits = 0;  // wakeups that primes allow
-    uint64_t prime_issue_ps = 0, prime_before_ps = 0;
+    // Primes that may still lead to a wakeup, oldest first: a wakeup for an earlier one may be under way when the host
+    // primes again.
+    std::array<Prime, 16> primes{};
+    uint32_t credits = 0;  // how many of them
+    uint64_t prime_issue_ps = 0;
     bool armed = false;        // primed, with an event beyond the prime's index
     uint64_t armed_ps = 0;     // since when
     uint64_t deadline_ps = 0;  // 0: nothing is due
@@ -55,6 +64,17 @@ class WakeupRules : public RuleGroup {
   void check_moderation(uint64_t now_ps, const ShadowVi& vi, const ViState& state, const char* what);
   [[nodiscard]] bool uses_vector(const ShadowVi& vi, ViState& state, uint64_t now_ps, uint32_t vector) const;
   void no_reason(uint64_t now_ps, uint32_t vector);
+  static bool satisfied(const ShadowVi& vi, const Prime& prime) {
+    return static_cast<int32_t>(vi.events_written - prime.index) > 0;
+  }
+  static bool any_satisfied(const ShadowVi& vi, const ViState& state) {
+    return std::any_of(state.primes.begin(), state.primes.begin() + state.credits,
+                       [&](const Prime& prime) { return satisfied(vi, prime); });
+  }
+  static void drop_primes(ViState& state, uint32_t count) {
+    std::copy(state.primes.begin() + count, state.primes.begin() + state.credits, state.primes.begin());
+    state.credits -= count;
+  }
   void list_users(uint32_t vector);
   void add_user(uint32_t vector, uint32_t vi_id) {
     auto& users = vector_users_[vector];
@@ -91,8 +111,8 @@ void WakeupRules::doorbell(uint64_t issue_ps, const ShadowVi& vi, uint32_t offse
   if ((value & PST_VI_EVQ_PRIME_SEQUENCE_MASK) == 0) return;
   const auto index = static_cast<uint32_t>(value);
   if (state.credits != 0) situation(Situation::kR7Reprimed);
-  ++state.credits;
-  state.prime_before_ps = state.prime_issue_ps;
+  if (state.credits == state.primes.size()) drop_primes(state, 1);
+  state.primes[state.credits++] = {index, issue_ps};
   state.prime_issue_ps = issue_ps;
   if (static_cast<int32_t>(index - vi.evq_consumer_idx) < 0) situation(Situation::kR6StalePrime);
   const auto beyond = static_cast<int32_t>(vi.events_written - index);
@@ -140,9 +160,11 @@ void WakeupRules::wakeup_event(uint64_t now_ps, const ShadowVi& target, const ps
 // A wakeup is spent. Primes that the device has seen before it count no more.
 void WakeupRules::woke(uint64_t now_ps, const ShadowVi& vi, ViState& state) {
   check_moderation(now_ps, vi, state, "wakeup");
-  const uint64_t recent_ps = now_ps > core_.ps(bounds().in_flight_ns) ? now_ps - core_.ps(bounds().in_flight_ns) : 0;
-  const uint32_t recent = (state.prime_issue_ps > recent_ps ? 1u : 0u) + (state.prime_before_ps > recent_ps ? 1u : 0u);
-  state.credits = std::min(state.credits - 1, recent);
+  uint32_t spent = 0;
+  while (spent < state.credits && !satisfied(vi, state.primes[spent])) ++spent;
+  spent = std::min(spent + 1, state.credits);
+  while (spent < state.credits && state.primes[spent].issue_ps + core_.ps(bounds().in_flight_ns) < now_ps) ++spent;
+  drop_primes(state, spent);
   state.woke_before = true;
   state.woke_ps = now_ps;
   // A prime that the host issues only after this wakeup (host software runs ahead) is due one of its own.
@@ -159,7 +181,7 @@ void WakeupRules::check_moderation(uint64_t now_ps, const ShadowVi& vi, const Vi
   if (vi.adaptive) situation(Situation::kR7Adaptive);
   if (holdoff_ps == 0 || vi.adaptive || vi.state != ShadowViState::kRunning) return;
   const uint64_t slack_ps = core_.ps(bounds().moderation_slack_ns);
-  if (now_ps < vi.moderation_changed_ps + holdoff_ps + slack_ps) return;
+  if (vi.moderation_changed_ps != 0 && now_ps < vi.moderation_changed_ps + holdoff_ps + slack_ps) return;
   if (vi.holdoff_events > 1) {
     const uint32_t pending = vi.events_written - vi.prime_idx;
     if (pending >= vi.holdoff_events) {
@@ -204,7 +226,7 @@ void WakeupRules::interrupt(uint64_t now_ps, uint32_t vector) {
   for (const uint32_t id : users_) {
     const ShadowVi& vi = *shadow().vi(id);
     ViState& state = vis_[id];
-    if (state.credits == 0 || static_cast<int32_t>(vi.events_written - vi.prime_idx) <= 0) continue;
+    if (!any_satisfied(vi, state)) continue;
     if (best == nullptr ||
         (state.deadline_ps != 0 && (vis_[best->id].deadline_ps == 0 || state.deadline_ps < vis_[best->id].deadline_ps)))
       best = &vi;

@@ -146,7 +146,7 @@ TEST(FaultsPortTest, RemovedCardAnswersNothingAndDoesNothing) {
   rig.vi->send(udp_frame());
   arrive(rig.a, Rig::frame_for_a());
   rig.a.write32(PST_FUNCTION_RESET_OFFSET, PST_RESET_KEY);
-  rig.a.nic.function_reset();
+  rig.a.device().function_reset();
   run_ns(1000000);
   EXPECT_EQ(rig.a.dma.size(), dma);
   EXPECT_EQ(rig.a.wire.size(), frames);

@@ -26,10 +26,16 @@ struct FaultLog : sim::FaultObserver {
   std::vector<Entry> entries;
 };
 
+inline NodeOptions small_node() {
+  NodeOptions options;
+  options.memory_bytes = 4096;
+  return options;
+}
+
 // One NIC with a VI that is hit and one beside it.
 struct FaultRig {
-  FaultRig() : a("a", kMacA), b("b", kMacB, 4096) {
-    a.nic.set_fault_observer(&log);
+  FaultRig() : a("a", kMacA), b("b", kMacB, small_node()) {
+    a.device().set_fault_observer(&log);
     a.enable_admin();
     ViOptions options;
     options.vector = 3;

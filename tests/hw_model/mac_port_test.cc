@@ -73,7 +73,7 @@ TEST(MacPortTest, FrameArrivesWhenItsLastBitHasLeft) {
 
 TEST(MacPortTest, LinkDownDropsOnBothSides) {
   Rig rig;
-  rig.a.nic.wire_export->set_link(false);
+  rig.a.device().wire_export->set_link(false);
   rig.vi->send(udp_frame());
   arrive(rig.a, udp_frame());
   run_ns(5000);
@@ -82,7 +82,7 @@ TEST(MacPortTest, LinkDownDropsOnBothSides) {
   EXPECT_EQ(rig.a.counter("rx.frames"), 0u);
   EXPECT_EQ(rig.a.read32(PST_FUNCTION_STATUS_OFFSET) & PST_FUNCTION_STATUS_LINK_UP_MASK, 0u);
   EXPECT_EQ(rig.vi->events().size(), 1u);  // the packet completes all the same
-  rig.a.nic.wire_export->set_link(true);
+  rig.a.device().wire_export->set_link(true);
   rig.vi->send(udp_frame());
   run_ns(5000);
   EXPECT_EQ(rig.a.wire.size(), 1u);

@@ -18,15 +18,46 @@ void run_ns(uint64_t duration_ns) {
 }
 uint64_t now_ps() { return sc_core::sc_time_stamp().value(); }
 
-Node::Node(const sc_core::sc_module_name& module_name, const std::array<uint8_t, 6>& mac, size_t memory_bytes)
-    : sc_module(module_name), nic("nic", mac), memory_socket("memory"), cpu_socket("cpu"), memory(memory_bytes) {
+Node::Node(const sc_core::sc_module_name& module_name, const std::array<uint8_t, 6>& mac, const NodeOptions& options)
+    : sc_module(module_name),
+      nic("nic", mac),
+      memory_socket("memory"),
+      cpu_socket("cpu"),
+      memory(options.memory_bytes) {
   memory_socket.bind(static_cast<tlm::tlm_fw_transport_if<>&>(*this));
   cpu_socket.bind(static_cast<tlm::tlm_bw_transport_if<>&>(*this));
-  nic.dma_socket.bind(memory_socket);
-  cpu_socket.bind(nic.bar_socket);
-  nic.msix_port.bind(*this);
-  nic.lifecycle_port.bind(*this);
-  nic.wire_port.bind(*this);
+  device_ = &nic;
+  if (options.decorate) {
+    decorator = options.decorate(*device_);
+    device_ = decorator.get();
+  }
+  if (options.monitored) {
+    monitored = std::make_unique<sim::MonitoredNic>("tap", *device_, mac, name());
+    device_ = &monitored->tap();
+  }
+  device_->dma_socket.bind(memory_socket);
+  cpu_socket.bind(device_->bar_socket);
+  device_->msix_port.bind(*this);
+  device_->lifecycle_port.bind(*this);
+  device_->wire_port.bind(*this);
+}
+
+Node::~Node() { finish_monitor(); }
+
+void Node::finish_monitor() {
+  if (!monitored || finished_) return;
+  finished_ = true;
+  monitored->finish();
+  const sim::BoundaryMonitor* monitor = &monitored->monitor();
+  bool unexpected = false;
+  for (size_t i = 0; i < sim::kRuleCount; ++i) {
+    const auto rule = static_cast<sim::Rule>(i);
+    const bool expected = expected_rules_.count(rule) != 0;
+    unexpected |= !expected && monitor->violation_count(rule) != 0;
+    if (expected && monitor->violation_count(rule) == 0)
+      ADD_FAILURE() << "the monitor has not seen the violation of " << sim::rule_name(rule) << "\n" << monitor->text();
+  }
+  if (unexpected) ADD_FAILURE() << monitor->text();
 }
 
 void Node::bar_write(unsigned bar, uint64_t offset, uint64_t value, unsigned width_bytes) {
@@ -126,7 +157,7 @@ void Node::deliver(const sim::FramePtr& frame) {
   last_frame_ps = now_ps();
   ++frame_count;
   if (record_wire) wire.push_back({now_ps(), frame});
-  if (peer != nullptr) peer->nic.wire_export->deliver(frame);
+  if (peer != nullptr) peer->device().wire_export->deliver(frame);
 }
 
 void Node::b_transport(tlm::tlm_generic_payload& payload, sc_core::sc_time&) {
@@ -143,6 +174,14 @@ void Node::b_transport(tlm::tlm_generic_payload& payload, sc_core::sc_time&) {
     std::memcpy(payload.get_data_ptr(), memory.data() + address, bytes);
   }
   payload.set_response_status(tlm::TLM_OK_RESPONSE);
+}
+
+unsigned int Node::transport_dbg(tlm::tlm_generic_payload& payload) {
+  const uint64_t address = payload.get_address();
+  const uint32_t bytes = payload.get_data_length();
+  if (!payload.is_read() || address >= memory.size() || bytes > memory.size() - address) return 0;
+  std::memcpy(payload.get_data_ptr(), memory.data() + address, bytes);
+  return bytes;
 }
 
 pst_command make_command(unsigned opcode, uint32_t target) {
@@ -317,7 +356,7 @@ sim::FramePtr arrive(Node& node, const std::vector<uint8_t>& bytes, bool bad_fcs
   auto frame = std::make_shared<sim::EthernetFrame>();
   frame->bytes = bytes;
   frame->bad_fcs = bad_fcs;
-  node.nic.wire_export->deliver(frame);
+  node.device().wire_export->deliver(frame);
   return frame;
 }
 

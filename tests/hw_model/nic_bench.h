@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #define SC_INCLUDE_DYNAMIC_PROCESSES  // sc_spawn
 #include <systemc>
@@ -14,6 +16,7 @@
 
 #include "contract/gen/pst_contract.h"
 #include "hw_model/nic_model.h"
+#include "sim/monitor/monitored_nic.h"
 
 namespace postern::hw_model::test {
 
@@ -45,7 +48,15 @@ struct DmaAccess {
   uint32_t bytes;
 };
 
-// One NIC with its host.
+struct NodeOptions {
+  size_t memory_bytes = 32u << 20;
+  bool monitored = true;  // false: no tap and no monitor, for measurements
+  // Puts a device of the test's own between the NIC and the tap, e.g. one that breaks a rule.
+  std::function<std::unique_ptr<sim::NicDevice>(sim::NicDevice& inner)> decorate;
+};
+
+// One NIC with its host, and a monitor around it. Each violation of the contract fails the test when the node goes, but
+// for those of rules that the test expects to be broken.
 class Node : public sc_core::sc_module,
              public sim::MsixIf,
              public sim::ViLifecycleIf,
@@ -53,7 +64,15 @@ class Node : public sc_core::sc_module,
              public tlm::tlm_fw_transport_if<>,
              public tlm::tlm_bw_transport_if<> {
  public:
-  Node(const sc_core::sc_module_name& module_name, const std::array<uint8_t, 6>& mac, size_t memory_bytes = 32u << 20);
+  Node(const sc_core::sc_module_name& module_name, const std::array<uint8_t, 6>& mac, const NodeOptions& options = {});
+  ~Node() override;
+
+  // What the host sees: the tap around the NIC, or the NIC.
+  [[nodiscard]] sim::NicDevice& device() { return *device_; }
+  // The test breaks this rule, or has a device that does; it fails if the monitor does not see it.
+  void expect_violation(sim::Rule rule) { expected_rules_.insert(rule); }
+  // Tells the monitor that the run is over, and fails the test for what it has found. The destructor does it otherwise.
+  void finish_monitor();
 
   // --- BARs. Writes are posted; reads run the simulation until the answer is there.
   void bar_write(unsigned bar, uint64_t offset, uint64_t value, unsigned width_bytes);
@@ -86,20 +105,22 @@ class Node : public sc_core::sc_module,
   void vi_stopped(uint32_t vi_id) override { stopped.push_back(vi_id); }
   void deliver(const sim::FramePtr& frame) override;
   void set_link(bool up) override {
-    if (peer != nullptr) peer->nic.wire_export->set_link(up);
+    if (peer != nullptr) peer->device().wire_export->set_link(up);
   }
   void b_transport(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) override;
   tlm::tlm_sync_enum nb_transport_fw(tlm::tlm_generic_payload&, tlm::tlm_phase&, sc_core::sc_time&) override {
     return tlm::TLM_COMPLETED;
   }
   bool get_direct_mem_ptr(tlm::tlm_generic_payload&, tlm::tlm_dmi&) override { return false; }
-  unsigned int transport_dbg(tlm::tlm_generic_payload&) override { return 0; }
+  unsigned int transport_dbg(tlm::tlm_generic_payload& payload) override;
   tlm::tlm_sync_enum nb_transport_bw(tlm::tlm_generic_payload&, tlm::tlm_phase&, sc_core::sc_time&) override {
     return tlm::TLM_COMPLETED;
   }
   void invalidate_direct_mem_ptr(sc_dt::uint64, sc_dt::uint64) override {}
 
   NicModel nic;
+  std::unique_ptr<sim::NicDevice> decorator;
+  std::unique_ptr<sim::MonitoredNic> monitored;  // null without monitor
   tlm::tlm_target_socket<64> memory_socket;
   tlm::tlm_initiator_socket<64> cpu_socket;
   std::vector<uint8_t> memory;
@@ -116,6 +137,9 @@ class Node : public sc_core::sc_module,
  private:
   pst_admin_completion* completion_of(const pst_command& c);
 
+  sim::NicDevice* device_ = nullptr;
+  std::set<sim::Rule> expected_rules_;
+  bool finished_ = false;
   uint32_t admin_entries_ = 0;
   uint32_t admin_producer_idx_ = 0;
   pst_admin_completion last_{};

@@ -114,6 +114,8 @@ struct Published {
   double gbps;
 };
 
+void PrintTo(const Published& point, std::ostream* out) { *out << point.bytes << " bytes, " << point.gbps << " Gb/s"; }
+
 class PcieBenchPoint : public ::testing::TestWithParam<Published> {};
 
 TEST_P(PcieBenchPoint, ThroughputThroughTheModelIsWithinTwoPercent) {
@@ -241,7 +243,7 @@ TEST(PcieLinkTest, AResetForgetsABurstInFlight) {
   run_ns(10);
   uint64_t bases[] = {0x4000, 0x8000};
   burst(a, sim::bar_address(PST_BAR_FUNCTION, PST_FUNCTION_ADMIN_SQ_BASE_OFFSET), bases, sizeof bases);
-  a.nic.function_reset();
+  a.device().function_reset();
   run_ns(20'000);
   EXPECT_EQ(a.bar_read(PST_BAR_FUNCTION, PST_FUNCTION_ADMIN_SQ_BASE_OFFSET, 8), 0u);
   burst(a, sim::bar_address(PST_BAR_FUNCTION, PST_FUNCTION_ADMIN_SQ_BASE_OFFSET), bases, sizeof bases);

@@ -84,7 +84,7 @@ TEST(PtpClockTest, RegisterFollowsTheCommandAndAResetUndoesIt) {
   EXPECT_EQ(adjust(a, 1, 100'000'001), PST_ERROR_CODE_BAD_PARAMETER);
   ASSERT_EQ(adjust(a, -20'000'000, -1000), PST_ERROR_CODE_OK);
   EXPECT_NEAR(static_cast<double>(offset_ns(a)), -10'000'000.0, 2000);
-  a.nic.function_reset();
+  a.device().function_reset();
   run_ns(20000);
   EXPECT_LE(std::abs(offset_ns(a)), 2000);
 }

@@ -218,7 +218,7 @@ class Soak {
         vi.doorbell(PST_VI_TIMER_OFFSET, pick(5000) | 7ull << 32, 8);
         break;
       case 3:
-        a_.nic.wire_export->set_link(pick(3) != 0);
+        a_.device().wire_export->set_link(pick(3) != 0);
         break;
       case 4:
       case 5:

@@ -307,7 +307,7 @@ TEST(RssTest, ContextsRunOutAtTheContractsLimitAndAResetFreesThem) {
   const pst_command allocate = make_command(PST_COMMAND_RSS_ALLOC, rig.first->pd);
   for (uint32_t i = 1; i < PST_LIMIT_RSS_CONTEXT_COUNT_MAX; ++i) ASSERT_EQ(rig.a.status(allocate), PST_ERROR_CODE_OK);
   EXPECT_EQ(rig.a.status(allocate), PST_ERROR_CODE_NO_RESOURCE);
-  rig.a.nic.function_reset();
+  rig.a.device().function_reset();
   run_ns(20000);
   rig.a.enable_admin();
   EXPECT_EQ(rig.a.status(make_command(PST_COMMAND_RSS_FREE, rig.context)), PST_ERROR_CODE_NOT_FOUND);

@@ -52,6 +52,11 @@ struct TcpSpec {
   }
 };
 
+void PrintTo(const TcpSpec& spec, std::ostream* out) {
+  *out << (spec.ipv6 ? "IPv6" : "IPv4") << ", " << spec.tags << " tags, options " << spec.ip_option_bytes << " + "
+       << spec.tcp_option_bytes << ", payload " << spec.payload_bytes << ", flags " << int{spec.flags};
+}
+
 uint32_t be32(const uint8_t* p) { return static_cast<uint32_t>(load_be16(p)) << 16 | load_be16(p + 2); }
 
 // A TCP packet with all length fields 0: the device is to fill them in.

@@ -138,9 +138,9 @@ TEST(TxSegmentationTest, LinkThatGoesDownInBetweenDropsThePacketOnce) {
   const size_t before = rig.a.wire.size();
   ASSERT_GT(before, 0u);
   ASSERT_LT(before, 8u);
-  rig.a.nic.wire_export->set_link(false);
+  rig.a.device().wire_export->set_link(false);
   run_ns(3000);
-  rig.a.nic.wire_export->set_link(true);
+  rig.a.device().wire_export->set_link(true);
   run_ns(40000);
   EXPECT_GT(rig.a.wire.size(), before);
   EXPECT_LT(rig.a.wire.size(), 10u);

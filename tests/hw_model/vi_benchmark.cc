@@ -1,6 +1,6 @@
 // Micro-benchmark of the model alone: two NICs back to back, a VI each, no stack. Prints packets per second of wall
 // time.
-//   vi_benchmark [packets] [frame bytes] [idle VIs] [name=value ...]   properties of both NICs
+//   vi_benchmark [--monitor] [packets] [frame bytes] [idle VIs] [name=value ...]   properties of both NICs
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -21,11 +21,17 @@ ViOptions options() {
 }
 
 int run(int argc, char** argv) {
+  NodeOptions node_options;
+  node_options.monitored = argc > 1 && std::strcmp(argv[1], "--monitor") == 0;
+  if (node_options.monitored) {
+    --argc;
+    ++argv;
+  }
   const uint64_t packets = (argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 1000000) / kBatch * kBatch;
   const size_t frame_bytes = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 60;
   const uint32_t idle_vis = argc > 3 ? static_cast<uint32_t>(std::strtoul(argv[3], nullptr, 10)) : 0;
-  Node a("a", kMacA);
-  Node b("b", kMacB);
+  Node a("a", kMacA, node_options);
+  Node b("b", kMacB, node_options);
   a.peer = &b;
   b.peer = &a;
   a.record_wire = b.record_wire = false;

@@ -21,14 +21,21 @@ inline Scenario scenario_of(const std::string& text) {
   return scenario.ok() ? std::move(scenario).value() : Scenario{};
 }
 
+inline RunWatchers monitored() {
+  RunWatchers watchers;
+  watchers.monitor = true;
+  return watchers;
+}
+
 // Runs a scenario in this process.
 inline Json run_here(const Scenario& scenario) {
-  const Result<ScenarioOutcome> outcome = execute_scenario(scenario, "", false);
+  const Result<ScenarioOutcome> outcome = execute_scenario(scenario, "", false, true, monitored());
   EXPECT_TRUE(outcome.ok()) << (outcome.ok() ? "" : outcome.error().message);
   if (!outcome.ok()) {
     return {};
   }
   EXPECT_TRUE(outcome.value().ok) << outcome.value().report;
+  EXPECT_EQ(outcome.value().violation_count, 0u) << outcome.value().violations;
   return Json::parse(outcome.value().json);
 }
 
@@ -39,8 +46,11 @@ inline std::string run_apart(const Scenario& scenario) {
   const pid_t child = fork();
   if (child == 0) {
     close(ends[0]);
-    const Result<ScenarioOutcome> outcome = execute_scenario(scenario, "", false);
-    const std::string text = outcome.ok() ? outcome.value().json : outcome.error().message;
+    const Result<ScenarioOutcome> outcome = execute_scenario(scenario, "", false, true, monitored());
+    const bool clean = outcome.ok() && outcome.value().violation_count == 0;
+    const std::string text = !outcome.ok() ? outcome.error().message
+                             : clean       ? outcome.value().json
+                                           : outcome.value().violations;
     for (size_t done = 0; done < text.size();) {
       const ssize_t written = write(ends[1], text.data() + done, text.size() - done);
       if (written <= 0) {

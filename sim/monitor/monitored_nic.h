@@ -1,0 +1,33 @@
+// A NIC with a boundary monitor around it: the tap, the monitor and what the monitor asks the host and the device for.
+// Include only from C++17 translation units.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+
+#include "sim/boundary_tap.h"
+#include "sim/monitor/boundary_monitor.h"
+
+namespace postern::sim {
+
+class MonitoredNic {
+ public:
+  // tap_name: of the SystemC module. inner is bound to the tap and must outlive this object.
+  MonitoredNic(const sc_core::sc_module_name& tap_name, NicDevice& inner, const std::array<uint8_t, 6>& mac,
+               const std::string& report_name);
+
+  // What the host binds to.
+  [[nodiscard]] BoundaryTap& tap() { return tap_; }
+  [[nodiscard]] const BoundaryMonitor& monitor() const { return monitor_; }
+  // The run is over: what was due and is missing is reported. Where the environment names a folder in
+  // POSTERN_COVERAGE_DIR, the coverage is written there as a file of its own, for tools/contract_coverage.py.
+  void finish();
+
+ private:
+  BoundaryMonitor monitor_;
+  BoundaryTap tap_;
+  bool finished_ = false;
+};
+
+}  // namespace postern::sim
