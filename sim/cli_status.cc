@@ -84,6 +84,10 @@ void print_simulator(const Json& simulator) {
   fmt::print("simulator  {}\n", running_text(simulator));
   const Json status = simulator.value("status", Json::object());
   if (status.contains("error")) fmt::print("           {}\n", status["error"].get<std::string>());
+  if (status.contains("violations")) {
+    fmt::print("           {} violations of the contract\n{}", status.value("violations", uint64_t{0}),
+               status.value("violation_reports", ""));
+  }
   if (!status.contains("time")) return;
   const Json& time = status["time"];
   fmt::print("           simulated {:.3f} s in {:.3f} s of wall time (ratio {:.3f})\n", time.value("simulated_s", 0.0),

@@ -17,6 +17,7 @@
 #include "hw_model/nic_model.h"
 #include "sim/live_loop.h"
 #include "sim/live_nic.h"
+#include "sim/monitor/monitored_nic.h"
 #include "sim/network.h"
 #include "sim/stage_trace.h"
 #include "sim/tap_port.h"
@@ -97,6 +98,17 @@ class LiveSimulation {
     network_->flush_captures();
   }
 
+  // After run(). Error: the monitors have found violations, which go to standard error (the log).
+  Status finish_monitors() {
+    for (auto& nic : monitored_) {
+      nic->finish();
+      fmt::print(stderr, "{}", nic->monitor().text());
+    }
+    const uint64_t count = violation_count();
+    if (count == 0) return {};
+    return Error{EPROTO, fmt::format("{} violation(s) of the hardware/software contract: see above", count)};
+  }
+
   void announce(const std::string& line) const {
     if (options_.ready_fd < 0) return;
     const std::string text = line + "\n";
@@ -107,9 +119,21 @@ class LiveSimulation {
  private:
   Status build_nic(const HostSpec& host) {
     devices_.push_back(std::make_unique<hw_model::NicModel>(("nic_" + host.name).c_str(), host.mac));
-    nics_.push_back(std::make_unique<LiveNic>(("live_" + host.name).c_str(), host.name, *devices_.back(), trace_));
-    if (Status status = network_->attach_nic(host, *devices_.back()); !status) return status;
+    NicDevice* device = devices_.back().get();
+    if (options_.monitor) {
+      monitored_.push_back(
+          std::make_unique<MonitoredNic>(("tap_" + host.name).c_str(), *device, host.mac, "host " + host.name));
+      device = &monitored_.back()->tap();
+    }
+    nics_.push_back(std::make_unique<LiveNic>(("live_" + host.name).c_str(), host.name, *device, trace_));
+    if (Status status = network_->attach_nic(host, *device); !status) return status;
     return nics_.back()->listen(options_.run_dir + "/nic-" + host.name + ".sock");
+  }
+
+  [[nodiscard]] uint64_t violation_count() const {
+    uint64_t count = 0;
+    for (const auto& nic : monitored_) count += nic->monitor().violation_count();
+    return count;
   }
 
   Status build_tap(const TapSpec& tap) {
@@ -194,6 +218,12 @@ class LiveSimulation {
     json["loop"] = {{"turns", loop_->counters().turns},
                     {"sleeps", loop_->counters().sleeps},
                     {"socket_looks", loop_->counters().socket_looks}};
+    if (options_.monitor) {
+      json["violations"] = violation_count();
+      std::string text;
+      for (const auto& nic : monitored_) text += nic->monitor().text();
+      json["violation_reports"] = text;
+    }
     json["nics"] = Json::array();
     for (size_t i = 0; i < nics_.size(); ++i) json["nics"].push_back(nic_status(i));
     json["taps"] = Json::array();
@@ -219,6 +249,7 @@ class LiveSimulation {
   StageTrace trace_;
   std::unique_ptr<Network> network_;
   std::vector<std::unique_ptr<NicDevice>> devices_;
+  std::vector<std::unique_ptr<MonitoredNic>> monitored_;  // by host, if monitors are asked for
   std::vector<std::unique_ptr<LiveNic>> nics_;
   std::vector<std::unique_ptr<TapPort>> taps_;
   LiveControlServer control_;
@@ -237,7 +268,7 @@ Status run_live_simulator(const LiveOptions& options) {
   }
   simulation.announce("ready");
   simulation.run();
-  return {};
+  return simulation.finish_monitors();
 }
 
 }  // namespace postern::sim

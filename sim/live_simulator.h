@@ -17,6 +17,7 @@ struct LiveOptions {
   std::string source_name;            // how messages call the topology; empty: its path
   std::vector<std::string> settings;  // "property=value" or "host:property=value"
   std::string pcap_dir;               // capture at every port; empty: where the topology says, into run_dir
+  bool monitor = false;               // a boundary monitor around each NIC
   int ready_fd = -1;                  // gets the line "ready" or an error message, and is closed
 };
 

@@ -77,6 +77,7 @@ void add_up(CLI::App& app, CommandLine& line) {
                    "NIC property of every host, or of one: PROPERTY=VALUE, HOST:PROPERTY=VALUE or nicN.PROPERTY=VALUE")
       ->allow_extra_args(false);
   verb->add_option("--pcap", line.up.pcap_dir, "Capture the frames of every port into this directory");
+  verb->add_flag("--monitor", line.up.monitor, "Check the contract at each NIC; `postern status` shows violations");
   verb->add_flag("--foreground", line.up.foreground, "Stay until Ctrl-C, then end the testbed");
   verb->footer(
       "Example:\n  postern up\n  postern exec b -- python3 -m http.server 8000 &\n"
@@ -113,6 +114,7 @@ void add_sessions(CLI::App& app, CommandLine& line) {
   live->add_option("--source-name", line.live.source_name);
   live->add_option("--set", line.live.settings)->allow_extra_args(false);
   live->add_option("--pcap", line.live.pcap_dir);
+  live->add_flag("--monitor", line.live.monitor);
   live->add_option("--ready-fd", line.live.ready_fd);
   app.add_subcommand("version", "Show the versions of Postern and of its hardware/software contract");
 }

@@ -166,6 +166,7 @@ class Startup {
       spec.arguments.push_back("--set");
       spec.arguments.push_back(setting);
     }
+    if (options_.monitor) spec.arguments.emplace_back("--monitor");
     if (!options_.pcap_dir.empty()) {
       std::error_code ignored;
       spec.arguments.push_back("--pcap");

@@ -32,6 +32,7 @@ cleanup() {
   local pid
   for pid in "${STARTED[@]}"; do kill -9 "$pid" 2>/dev/null; done
   wait 2>/dev/null
+  if [ "$status" = 0 ] && ! violations_none; then status=1; fi
   "$POSTERN" down >/dev/null 2>&1
   if [ "$status" = 0 ] && pgrep -f "$WORK" >/dev/null; then
     echo "FAIL: these processes are left:" >&2
@@ -43,6 +44,17 @@ cleanup() {
   exit "$status"
 }
 trap cleanup EXIT INT TERM
+
+# The boundary monitors of the simulator, if it still runs, have nothing to report.
+violations_none() {
+  local count
+  count=$(status 's["simulator"]["status"]["violations"]' 2>/dev/null)
+  [[ $count =~ ^[0-9]+$ ]] || return 0
+  [ "$count" = 0 ] && return 0
+  echo "FAIL: $count violations of the contract" >&2
+  status 's["simulator"]["status"]["violation_reports"]' >&2
+  return 1
+}
 
 # Only processes that carry this test's own directory in their command line.
 pkill_own() { pgrep -f "$WORK" | while read -r pid; do kill -9 "$pid" 2>/dev/null; done; }
@@ -74,7 +86,7 @@ on() {
   timeout -k 1 60 "$POSTERN" exec "$host" -- "$@"
 }
 
-up() { "$POSTERN" up "$@" >"$WORK/up.log" 2>&1 || fail "postern up $*: $(cat "$WORK/up.log")"; }
+up() { "$POSTERN" up --monitor "$@" >"$WORK/up.log" 2>&1 || fail "postern up $*: $(cat "$WORK/up.log")"; }
 
 # status FILTER: part of `postern status --json`, by a Python expression over `s`.
 status() { "$POSTERN" status --json 2>/dev/null | python3 -c "import json,sys; s=json.load(sys.stdin); print($1)"; }
