@@ -48,7 +48,7 @@ enum class Situation : uint8_t {
   kR9Rss,
   kR9Sniffed,
   kR9SourceGranted,
-  kR9SourceRefused,
+  kR9SourceChecked,
   kR10Freed,
   kR10Reset,
   kR10FunctionReset,

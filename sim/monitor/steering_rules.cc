@@ -469,6 +469,7 @@ void SteeringRules::take_header(const ShadowVi& vi, ViState& state, const DmaAcc
   }
   if (packet == nullptr) packet = &new_packet(vi, state, first_idx);
   packet->segmented = pst_tx_desc_get_segment(&vi.tx_desc(first_idx)) != 0;
+  if (!vi.any_source) situation(Situation::kR9SourceChecked);
   const uint32_t bytes = std::min(access.bytes, kHeaderBytes - offset);
   std::memcpy(packet->header.data() + offset, access.data, bytes);
   packet->bytes = std::max(packet->bytes, offset + bytes);

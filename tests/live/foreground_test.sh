@@ -4,7 +4,8 @@
 
 # Starts it; its process id is in $LAST, that of host a's hostd in $PID.
 up_in_foreground() {
-  background foreground "$POSTERN" up --foreground
+  rm -f "$WORK/foreground.log"  # what an earlier one said
+  background foreground "$POSTERN" up --monitor --foreground
   wait_for 30 "up says that the testbed is ready" grep -q "Ctrl-C ends it" "$WORK/foreground.log"
   "$POSTERN" status >"$WORK/status.txt" 2>&1 || fail "status while the testbed is up: $(cat "$WORK/status.txt")"
   pid_of "s['hosts'][0]['hostd']['pid']"
