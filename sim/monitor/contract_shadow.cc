@@ -51,7 +51,11 @@ ContractShadow::ContractShadow()
 void ContractShadow::bar_written(uint64_t issue_ps, unsigned bar, uint64_t offset, const uint8_t* data,
                                  uint32_t bytes) {
   if (bar == PST_BAR_VI) {
-    if (offset < PST_BAR_VI_SIZE && bytes <= 8) window_written(issue_ps, offset, load(data, bytes), bytes);
+    if (offset % PST_VI_WINDOW_STRIDE >= PST_VI_PIO_PAGE_OFFSET) {
+      pio_written(offset, data, bytes);
+    } else if (offset < PST_BAR_VI_SIZE && bytes <= 8) {
+      window_written(issue_ps, offset, load(data, bytes), bytes);
+    }
   } else if (bar == PST_BAR_FUNCTION) {
     if (offset < PST_CLOCK_PAGE_OFFSET && bytes <= 8) {
       function_written(issue_ps, static_cast<uint32_t>(offset), load(data, bytes), bytes);
@@ -127,6 +131,14 @@ void ContractShadow::admin_enable(bool on) {
                    admin_.entries <= PST_LIMIT_ADMIN_ENTRIES_MAX &&
                    (admin_.sq_base | admin_.cq_base) % PST_LIMIT_PAGE_BYTES == 0;
   submissions_.assign(admin_.enabled ? admin_.entries : 0, pst_command{});
+}
+
+void ContractShadow::pio_written(uint64_t offset, const uint8_t* data, uint32_t bytes) {
+  const uint64_t in_page = offset % PST_VI_WINDOW_STRIDE - PST_VI_PIO_PAGE_OFFSET;
+  ShadowVi* vi = offset < PST_BAR_VI_SIZE ? known(static_cast<uint32_t>(offset / PST_VI_WINDOW_STRIDE)) : nullptr;
+  if (vi == nullptr || !vi->exists() || in_page + bytes > PST_LIMIT_PIO_BYTES) return;
+  if (vi->pio_page.empty()) vi->pio_page.resize(PST_LIMIT_PIO_BYTES);
+  std::memcpy(vi->pio_page.data() + in_page, data, bytes);
 }
 
 void ContractShadow::window_written(uint64_t issue_ps, uint64_t offset, uint64_t value, uint32_t bytes) {
@@ -205,7 +217,10 @@ void ContractShadow::ring(uint64_t issue_ps, ShadowVi& vi, uint32_t offset, uint
   }
   if (vi.tx_descs.empty()) vi.tx_descs.resize(vi.tx_entries);
   vi.tx_descs[(index - 1) & (vi.tx_entries - 1)] = desc;
-  if (vi.tx_fetched_idx == index - 1) vi.tx_fetched_idx = index;
+  if (vi.tx_fetched_idx != index - 1) return;
+  vi.tx_fetched_idx = index;
+  if (offset != PST_VI_TX_PUSH_DOORBELL_OFFSET) return;
+  for (ShadowListener* listener : descriptor_listeners_) listener->descriptors_read(issue_ps, vi, true, index - 1, 1);
 }
 
 void ContractShadow::consume(ShadowVi& vi, uint32_t consumer_idx) {

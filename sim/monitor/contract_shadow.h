@@ -114,6 +114,7 @@ struct ShadowVi {
   uint32_t rx_write_idx = 0;                    // descriptor whose buffer was written last
   std::vector<pst_rx_desc> rx_descs;            // by slot, as the device read them; empty before the first read
   std::vector<pst_tx_desc> tx_descs;
+  std::vector<uint8_t> pio_page;  // as the host has written it; empty before its first write
 
   [[nodiscard]] bool exists() const { return state != ShadowViState::kFree; }
   [[nodiscard]] const pst_rx_desc& rx_desc(uint32_t idx) const { return rx_descs[idx & (rx_entries - 1)]; }
@@ -288,6 +289,7 @@ class ContractShadow : public BoundaryObserver {
 
   void function_written(uint64_t issue_ps, uint32_t offset, uint64_t value, uint32_t bytes);
   void admin_enable(bool on);
+  void pio_written(uint64_t offset, const uint8_t* data, uint32_t bytes);
   void window_written(uint64_t issue_ps, uint64_t offset, uint64_t value, uint32_t bytes);
   void ring(uint64_t issue_ps, ShadowVi& vi, uint32_t offset, uint64_t value);
   void consume(ShadowVi& vi, uint32_t consumer_idx);

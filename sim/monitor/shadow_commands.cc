@@ -211,6 +211,7 @@ void ContractShadow::restart_vi(ShadowVi& vi) {
   ++vi.generation;
   vi.state = ShadowViState::kRunning;
   vi.page = {};
+  vi.pio_page.clear();
   vi.rx_producer_idx = vi.tx_producer_idx = vi.evq_consumer_idx = 0;
   vi.prime_count = vi.prime_issue_ps = vi.prime_idx = vi.prime_sequence = 0;
   vi.rx_fetched_idx = vi.tx_fetched_idx = vi.rx_consumer_idx = vi.tx_consumer_idx = 0;

@@ -475,13 +475,19 @@ void SteeringRules::take_header(const ShadowVi& vi, ViState& state, const DmaAcc
   packet->bytes = std::max(packet->bytes, offset + bytes);
 }
 
-// A frame in the PIO page: its header is what the host wrote there, which the host memory reader cannot show; such
-// packets are taken as they come.
+// A frame in the PIO page: its header is what the host wrote there.
 void SteeringRules::doorbell(uint64_t, const ShadowVi& vi, uint32_t offset, uint64_t value, bool repeated) {
   if (offset != PST_VI_PIO_DOORBELL_OFFSET || repeated) return;
   ViState& state = state_of(vi);
+  const auto at =
+      static_cast<uint32_t>((value & PST_VI_PIO_DOORBELL_OFFSET_BYTES_MASK) >> PST_VI_PIO_DOORBELL_OFFSET_BYTES_SHIFT);
+  const auto length =
+      static_cast<uint32_t>((value & PST_VI_PIO_DOORBELL_LENGTH_BYTES_MASK) >> PST_VI_PIO_DOORBELL_LENGTH_BYTES_SHIFT);
+  if (length == 0 || at + length > PST_LIMIT_PIO_BYTES) return;
   TxPacket& packet = new_packet(vi, state, static_cast<uint32_t>(value) - 1);
-  packet.bytes = 0;
+  packet.bytes = std::min(length, kHeaderBytes);
+  packet.header.fill(0);  // what was never written reads as 0
+  if (!vi.pio_page.empty()) std::memcpy(packet.header.data(), vi.pio_page.data() + at, packet.bytes);
 }
 
 bool SteeringRules::granted(const ShadowVi& vi, uint32_t family, uint64_t low, uint64_t high) const {

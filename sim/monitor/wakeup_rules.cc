@@ -63,6 +63,7 @@ class WakeupRules : public RuleGroup {
   void woke(uint64_t now_ps, const ShadowVi& vi, ViState& state);
   void check_moderation(uint64_t now_ps, const ShadowVi& vi, const ViState& state, const char* what);
   [[nodiscard]] bool uses_vector(const ShadowVi& vi, ViState& state, uint64_t now_ps, uint32_t vector) const;
+  [[nodiscard]] bool was_delayed(uint64_t now_ps);
   void no_reason(uint64_t now_ps, uint32_t vector);
   static bool satisfied(const ShadowVi& vi, const Prime& prime) {
     return static_cast<int32_t>(vi.events_written - prime.index) > 0;
@@ -88,6 +89,7 @@ class WakeupRules : public RuleGroup {
   std::vector<uint32_t> users_;  // scratch: VIs of a vector
   std::vector<std::vector<uint32_t>> vector_users_ = std::vector<std::vector<uint32_t>>(PST_LIMIT_MSIX_VECTOR_COUNT);
   uint32_t admin_interrupts_allowed_ = 0;
+  std::vector<uint64_t> delayed_until_ps_;  // messages that were held up: when they are due at the latest
   uint64_t admin_excess_until_ps_ = 0;
 };
 
@@ -243,8 +245,18 @@ void WakeupRules::interrupt(uint64_t now_ps, uint32_t vector) {
   no_reason(now_ps, vector);
 }
 
+// A message that was held up may come when its reason is gone.
+bool WakeupRules::was_delayed(uint64_t now_ps) {
+  while (!delayed_until_ps_.empty()) {
+    const uint64_t until_ps = delayed_until_ps_.front();
+    delayed_until_ps_.erase(delayed_until_ps_.begin());
+    if (now_ps <= until_ps) return true;
+  }
+  return false;
+}
+
 void WakeupRules::no_reason(uint64_t now_ps, uint32_t vector) {
-  if (shadow().reset_under_way() || now_ps < admin_excess_until_ps_) return;
+  if (shadow().reset_under_way() || now_ps < admin_excess_until_ps_ || was_delayed(now_ps)) return;
   for (const uint32_t id : users_) {
     ViState& state = vis_[id];
     const ShadowVi& vi = *shadow().vi(id);
@@ -315,6 +327,9 @@ void WakeupRules::fault_injected(uint64_t now_ps, const InjectedFault& fault) {
   if (fault.kind == FaultKind::kSurpriseRemoval || fault.kind == FaultKind::kFunctionReset)
     return reset_started(now_ps);
   if (fault.kind != FaultKind::kMsixLost && fault.kind != FaultKind::kMsixDelayed) return;
+  if (fault.kind == FaultKind::kMsixDelayed) {
+    delayed_until_ps_.push_back(now_ps + fault.detail * 1000 + core_.ps(bounds().wakeup_ns));
+  }
   // The message has been sent: one wakeup that was due comes later or not at all.
   for (const uint32_t id : due_) {
     ViState& state = vis_[id];
