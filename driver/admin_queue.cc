@@ -18,6 +18,8 @@ constexpr uint64_t page_round_up(uint64_t bytes) {
   return (bytes + PST_LIMIT_PAGE_BYTES - 1) & ~static_cast<uint64_t>(PST_LIMIT_PAGE_BYTES - 1);
 }
 
+constexpr uint64_t kAllOnes = 0xffffffff;  // what a 32-bit read returns when nothing answers
+
 int errno_of(uint64_t error_code) {
   switch (error_code) {
     case PST_ERROR_CODE_NO_RESOURCE:
@@ -80,6 +82,7 @@ Status AdminQueue::start() {
     }
   }
   running_ = true;
+  failure_.clear();
   if (Status status = check_running(); !status) {  // the read also flushes the posted writes
     stop();
     return status;
@@ -92,11 +95,43 @@ Status AdminQueue::check_running() {
   if (!status) {
     return status.error();
   }
+  if (*status == kAllOnes) {
+    return Error{ENODEV, "the device is gone: its registers read as all ones; put it back and restart the driver"};
+  }
   if (*status != PST_ERROR_CODE_OK) {
     return Error{
         EIO, fmt::format("the device stopped the admin queue: {}; reset the function", pst_error_code_name(*status))};
   }
   return {};
+}
+
+Status AdminQueue::check_device() {
+  if (!running_) {
+    return Error{ENODEV, not_running()};
+  }
+  if (Status status = check_running(); !status) {
+    return status;
+  }
+  Result<uint64_t> enabled = function_.bar_read(PST_BAR_FUNCTION, PST_FUNCTION_ADMIN_ENABLE_OFFSET, 4);
+  if (!enabled) {
+    return enabled.error();
+  }
+  if (*enabled == 0) {
+    return Error{EIO, "the function has been reset behind the driver's back: its VIs are gone; restart the driver"};
+  }
+  return {};
+}
+
+std::string AdminQueue::not_running() const {
+  return fmt::format("the admin queue does not run: {}",
+                     failure_.empty() ? "start the resource manager first" : failure_);
+}
+
+// After an error nothing more is sent: a late answer would be taken for another command's.
+Error AdminQueue::give_up(Error error) {
+  running_ = false;
+  failure_ = error.message;
+  return error;
 }
 
 void AdminQueue::stop() {
@@ -119,7 +154,7 @@ void AdminQueue::abandon() {
 
 Result<uint64_t> AdminQueue::execute(pst_command command) {
   if (!running_) {
-    return Error{ENODEV, "the admin queue does not run: start the resource manager first"};
+    return Error{ENODEV, not_running()};
   }
   const uint16_t command_id = next_command_id_++;
   pst_command_set_command_id(&command, command_id);
@@ -130,15 +165,13 @@ Result<uint64_t> AdminQueue::execute(pst_command command) {
   std::atomic_thread_fence(std::memory_order_release);  // the command before the doorbell
   if (Status status = function_.bar_write(PST_BAR_FUNCTION, PST_FUNCTION_ADMIN_DOORBELL_OFFSET, 4, producer_idx_);
       !status) {
-    running_ = false;
-    return status.error();
+    return give_up(status.error());
   }
   Result<pst_admin_completion> completion = wait_completion();
   if (!completion) {
-    running_ = false;  // the answer could still come and would be taken for another command's
     Error error = completion.error();
     error.message = fmt::format("admin command {}: {}", opcode, error.message);
-    return error;
+    return give_up(std::move(error));
   }
   ++consumer_idx_;
   if (Status status = function_.bar_write(PST_BAR_FUNCTION, PST_FUNCTION_ADMIN_CONSUMER_OFFSET, 4, consumer_idx_);
@@ -146,10 +179,9 @@ Result<uint64_t> AdminQueue::execute(pst_command command) {
     return status.error();
   }
   if (pst_admin_completion_get_command_id(&*completion) != command_id) {
-    running_ = false;
-    return Error{EIO,
-                 fmt::format("admin command {} got the completion of command id {}, expected {}: reset the function",
-                             opcode, pst_admin_completion_get_command_id(&*completion), command_id)};
+    return give_up(
+        {EIO, fmt::format("admin command {} got the completion of command id {}, expected {}: reset the function",
+                          opcode, pst_admin_completion_get_command_id(&*completion), command_id)});
   }
   const uint64_t status = pst_admin_completion_get_status(&*completion);
   if (status != PST_ERROR_CODE_OK) {
@@ -175,7 +207,7 @@ Result<pst_admin_completion> AdminQueue::wait_completion() {
                                           config_.timeout_ns / 1'000'000)};
     }
     if (poll % config_.polls_per_status_read == 0) {
-      if (Status status = check_running(); !status) {
+      if (Status status = check_device(); !status) {
         return status.error();
       }
     }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "contract/gen/pst_contract.h"
 #include "driver/dma_allocator.h"
@@ -38,6 +39,9 @@ class AdminQueue {
   // device's error code: ENOSPC, ENOENT, EEXIST, EBUSY, EINVAL, EOPNOTSUPP, EFAULT; ETIMEDOUT; EIO if the queue
   // stopped.
   [[nodiscard]] Result<uint64_t> execute(pst_command command);
+  // Asks the device whether it is still there (ENODEV: its registers read as all ones) and still runs this queue (EIO:
+  // it has stopped it, or the function has been reset by somebody else). Blocks for two round trips.
+  [[nodiscard]] Status check_device();
 
   // Reads port statistics by STATISTICS_READ into the queue's own page.
   [[nodiscard]] Result<pst_port_statistics> read_statistics();
@@ -45,6 +49,8 @@ class AdminQueue {
  private:
   [[nodiscard]] Result<pst_admin_completion> wait_completion();
   [[nodiscard]] Status check_running();
+  [[nodiscard]] std::string not_running() const;
+  [[nodiscard]] Error give_up(Error error);
 
   PciFunction& function_;
   DmaAllocator& allocator_;
@@ -55,6 +61,7 @@ class AdminQueue {
   uint64_t statistics_offset_ = 0;
   bool mapped_ = false;
   bool running_ = false;
+  std::string failure_;  // why it stopped
   uint32_t producer_idx_ = 0;
   uint32_t consumer_idx_ = 0;
   uint16_t next_command_id_ = 0;

@@ -214,6 +214,7 @@ Status Hostd::open_device() {
     return status;
   }
   reconnect_at_.reset();
+  device_check_at_ = Clock::now() + kDevicePollInterval;
   watch_device();
   log(fmt::format("device ready, {} VIs, {} Mb/s", device_.manager().device().vi_count,
                   device_.manager().device().link_speed_mbps));
@@ -231,6 +232,23 @@ void Hostd::watch_device() {
     }
   });
   device_watch_ = watch ? *watch : 0;
+}
+
+// A card that is gone or has been reset still has a transport that looks well. Only while the device's clock runs: one
+// that stands still does not answer, and asking it would hold up everybody.
+void Hostd::check_device(SteadyTime now) {
+  if (!device_.is_open() || now < device_check_at_) {
+    return;
+  }
+  device_check_at_ = now + kDevicePollInterval;
+  const uint64_t device_ns = device_.function().clock().now_ns();
+  if (std::exchange(device_checked_ns_, device_ns) == device_ns) {
+    return;
+  }
+  if (Status status = device_.manager().check_device(); !status) {
+    log(status.error().message);
+    device_suspect_ = true;
+  }
 }
 
 // Everything that hangs on the device dies with it; hostd itself stays and tries to get it back.
@@ -281,6 +299,7 @@ void Hostd::stop_everything() {
 void Hostd::housekeeping() {
   const SteadyTime now = Clock::now();
   check_orphans(now);
+  check_device(now);
   retry_connections(now);
   resume_listening();
   while (!closing_.empty() || !doomed_.empty() || device_suspect_) {

@@ -122,6 +122,7 @@ class Hostd {
   void serve_status(Answer& answer);
   void grant_to(StackRecord& record, bool must_format, Answer& answer);
   void suspect_device(const Error& error);
+  void check_device(SteadyTime now);
 
   // hostd_status.cc
   [[nodiscard]] std::string status_text();
@@ -149,6 +150,8 @@ class Hostd {
   std::optional<SteadyTime> retry_at_;  // when to try the connections of which must_wait() is true
   EventLoop::WatchId device_watch_ = 0;
   bool device_suspect_ = false;
+  SteadyTime device_check_at_{};
+  uint64_t device_checked_ns_ = 0;  // device time of the last check
   std::optional<SteadyTime> reconnect_at_;
   std::optional<SteadyTime> host_stack_at_;  // when stack 0 may be started again
   std::chrono::milliseconds host_stack_pause_{100};

@@ -36,6 +36,11 @@ MappedViWindow::~MappedViWindow() { munmap(base_, PST_VI_WINDOW_STRIDE); }
 void MappedViWindow::write_doorbell(uint32_t offset, uint64_t value) {
   assert(offset % 8 == 0 && offset < PST_LIMIT_PAGE_BYTES);
   uint8_t* at = base_ + PST_VI_DOORBELL_PAGE_OFFSET + offset;
+  if (offset == PST_VI_TX_PUSH_DESCRIPTOR_LO_OFFSET || offset == PST_VI_TX_PUSH_DESCRIPTOR_HI_OFFSET) {
+    // Asks for nothing by itself: the exchange of the doorbell that follows makes it visible and kicks.
+    __atomic_store_n(reinterpret_cast<uint64_t*>(at), value, __ATOMIC_RELEASE);
+    return;
+  }
   // An exchange in the sequentially consistent order, for two reasons. Whoever sees the doorbell sees the descriptors
   // and buffers that were stored before it. And it is a full fence before the look at SLEEPING: a plain store could
   // still be in the store buffer then, and both sides would miss each other.

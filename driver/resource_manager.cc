@@ -80,7 +80,11 @@ void ResourceManager::abandon() {
 }
 
 Result<uint64_t> ResourceManager::read_register(uint32_t offset, unsigned width_bytes) {
-  return function_.bar_read(PST_BAR_FUNCTION, offset, width_bytes);
+  Result<uint64_t> value = function_.bar_read(PST_BAR_FUNCTION, offset, width_bytes);
+  if (value && *value == ~uint64_t{0} >> (64 - 8 * width_bytes)) {  // no register of BAR0 reads like that
+    return Error{ENODEV, fmt::format("the device is gone: its register at {:#x} reads as all ones", offset)};
+  }
+  return value;
 }
 
 // Lets the function decode memory accesses and send DMA and MSI-X.
@@ -293,6 +297,7 @@ Status ResourceManager::allocate_vi(ViRecord& record, const ViLayout& layout, co
   pst_vi_alloc_set_evq_entries(&command, layout.geometry.evq_entries);
   pst_vi_alloc_set_evq_policy(&command, static_cast<uint64_t>(options.evq_policy));
   pst_vi_alloc_set_rx_prefix(&command, options.rx_prefix);
+  pst_vi_alloc_set_merge_count(&command, options.merge_count);
   pst_vi_alloc_set_vector(&command, record.grant.vector);
   pst_vi_alloc_set_holdoff_ns(&command, options.holdoff_ns);
   pst_vi_alloc_set_holdoff_events(&command, options.holdoff_events);

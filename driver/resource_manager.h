@@ -41,6 +41,7 @@ struct ViOptions {
   bool interrupt = true;    // a vector of its own; false: the event queue is only polled
   EvqPolicy evq_policy = EvqPolicy::kStall;
   bool rx_prefix = false;
+  uint8_t merge_count = 0;  // frames that one RX event may complete; more than one needs rx_prefix
   uint32_t holdoff_ns = 0;
   uint16_t holdoff_events = 0;
 };
@@ -103,6 +104,8 @@ class ResourceManager {
 
   [[nodiscard]] Result<PortStatistics> read_statistics();
   [[nodiscard]] Result<bool> link_up();
+  // Is the device still there and in the state that this object left it in? See AdminQueue::check_device.
+  [[nodiscard]] Status check_device() { return admin_.check_device(); }
 
  private:
   struct ViRecord {

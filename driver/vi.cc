@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cassert>
+#include <cstring>
 #include <type_traits>
 
 #include "contract/gen/pst_contract.h"
@@ -62,10 +63,32 @@ ViEvent decode_rx(ViState& state, const pst_event& event) {
   out.checksum_l4 = static_cast<ChecksumResult>(pst_rx_event_get_checksum_l4(&rx));
   out.truncated = pst_rx_event_get_error_class(&rx) == PST_RX_ERROR_CLASS_TRUNCATED;
   out.length_bytes = static_cast<uint16_t>(pst_rx_event_get_length_bytes(&rx));
+  out.payload_offset_bytes = pst_rx_event_get_prefix_present(&rx) != 0 ? PST_LIMIT_RX_PREFIX_BYTES : 0;
   out.desc_count = static_cast<uint16_t>(pst_rx_event_get_desc_count(&rx));
   out.consumer_idx = static_cast<uint32_t>(pst_rx_event_get_rx_consumer_idx(&rx));
   out.first_idx = out.consumer_idx - out.desc_count;
   state.rx_consumer_idx = out.consumer_idx;
+  return out;
+}
+
+bool is_merged(const pst_event& event) {
+  const pst_rx_event rx{{event.word[0], event.word[1]}};
+  return pst_event_get_type(&event) == PST_EVENT_TYPE_RX && pst_rx_event_get_merged(&rx) != 0;
+}
+
+// The frame of a merged event that is next to be given out. Its length is in the prefix, in front of the buffer that
+// the ring still names: the slot is not posted anew before rx_consumer_idx has passed it.
+ViEvent decode_merged_frame(ViState& state, uint8_t* base, const pst_event& event) {
+  ViEvent out = decode_rx(state, event);
+  out.first_idx += state.merge_position++;
+  out.consumer_idx = out.first_idx + 1;
+  out.desc_count = 1;
+  state.rx_consumer_idx = out.consumer_idx;
+  const ViLayout& layout = state.layout;
+  const auto* desc = ring_slot<pst_rx_desc>(base, layout.rx_ring_offset, out.first_idx, layout.geometry.rx_entries);
+  pst_rx_prefix prefix;
+  std::memcpy(&prefix, base + pst_rx_desc_get_address(desc), sizeof prefix);
+  out.length_bytes = static_cast<uint16_t>(pst_rx_prefix_get_length_bytes(&prefix));
   return out;
 }
 
@@ -140,10 +163,11 @@ size_t vi_layout_place(ViLayout& layout, uint64_t first_offset) {
   return rx_bytes + tx_bytes + evq_bytes;
 }
 
-void vi_state_initialise(ViState& state, const ViLayout& layout, uint32_t vi_id) {
+void vi_state_initialise(ViState& state, const ViLayout& layout, uint32_t vi_id, uint32_t features) {
   state = ViState{};
   state.layout = layout;
   state.vi_id = vi_id;
+  state.features = features;
 }
 
 // --- receive -----------------------------------------------------------------------------------------------------
@@ -184,17 +208,20 @@ uint32_t Vi::tx_space() const {
 // Ring slots belong to the software from the TX event that passed them until the next TX doorbell.
 bool Vi::queue_tx(const TxFragment* fragments, size_t fragment_count, const TxOptions& options) {
   const bool segment = options.segment_mss_bytes != 0;
-  const size_t desc_count = fragment_count + (segment ? 1 : 0);
-  assert(fragment_count > 0 && desc_count <= PST_LIMIT_TX_FRAGMENTS_MAX);
+  const bool has_option = segment || options.vlan_insert;
+  const size_t desc_count = fragment_count + (has_option ? 1 : 0);
+  assert(fragment_count > 0 && fragment_count <= PST_LIMIT_TX_FRAGMENTS_MAX);
   if (tx_space() < desc_count) {
     return false;
   }
   const ViLayout& layout = state_->layout;
   uint32_t idx = state_->tx_producer_idx;
-  if (segment) {
+  if (has_option) {
     pst_tx_option_desc option{};
     pst_tx_option_desc_set_type(&option, PST_TX_DESC_TYPE_OPTION);
     pst_tx_option_desc_set_mss_bytes(&option, options.segment_mss_bytes);
+    pst_tx_option_desc_set_vlan_insert(&option, options.vlan_insert);
+    pst_tx_option_desc_set_vlan_tci(&option, options.vlan_insert ? options.vlan_tci : 0);
     *ring_slot<pst_tx_option_desc>(base_, layout.tx_ring_offset, idx++, layout.geometry.tx_entries) = option;
   }
   for (size_t i = 0; i < fragment_count; ++i) {
@@ -215,13 +242,55 @@ bool Vi::queue_tx(const TxFragment* fragments, size_t fragment_count, const TxOp
   return true;
 }
 
+bool Vi::tx_idle() const { return state_->tx_consumer_idx == state_->tx_doorbell_idx; }
+
+// The device takes a pushed descriptor only while all packets before it are completed (contract: TX_PUSH_DOORBELL).
+// That it has seen the last push follows too, so that a device which polls the page never finds the words of the next
+// one.
+bool Vi::push_tx() {
+  const ViLayout& layout = state_->layout;
+  const uint32_t idx = state_->tx_doorbell_idx;
+  if ((state_->features & PST_FUNCTION_FEATURES_TX_PUSH_MASK) == 0 || state_->tx_producer_idx != idx + 1 ||
+      !tx_idle()) {
+    return false;
+  }
+  const pst_tx_desc desc = *ring_slot<pst_tx_desc>(base_, layout.tx_ring_offset, idx, layout.geometry.tx_entries);
+  if (pst_tx_desc_get_end_of_packet(&desc) == 0) {
+    return false;
+  }
+  window_->write_doorbell(PST_VI_TX_PUSH_DESCRIPTOR_LO_OFFSET, desc.word[0]);
+  window_->write_doorbell(PST_VI_TX_PUSH_DESCRIPTOR_HI_OFFSET, desc.word[1]);
+  window_->write_doorbell(PST_VI_TX_PUSH_DOORBELL_OFFSET, state_->tx_producer_idx);
+  return true;
+}
+
 void Vi::ring_tx_doorbell() {
   if (state_->tx_doorbell_idx == state_->tx_producer_idx) {
     return;
   }
-  state_->tx_doorbell_idx = state_->tx_producer_idx;
   std::atomic_thread_fence(std::memory_order_release);  // descriptors and packet bytes before the doorbell
-  window_->write_doorbell(PST_VI_TX_DOORBELL_OFFSET, state_->tx_doorbell_idx);
+  if (!push_tx()) {
+    window_->write_doorbell(PST_VI_TX_DOORBELL_OFFSET, state_->tx_producer_idx);
+  }
+  state_->tx_doorbell_idx = state_->tx_producer_idx;
+}
+
+// The packet takes an index like any other, but its ring slot stays as it is.
+bool Vi::send_pio(const void* frame, size_t size_bytes, const TxOptions& options) {
+  assert(size_bytes > 0);
+  if ((state_->features & PST_FUNCTION_FEATURES_PIO_MASK) == 0 || state_->tx_producer_idx != state_->tx_doorbell_idx ||
+      !tx_idle() || size_bytes > PST_LIMIT_PIO_BYTES || options.segment_mss_bytes != 0 || options.vlan_insert) {
+    return false;
+  }
+  window_->write_pio(0, frame, size_bytes);
+  state_->tx_doorbell_idx = ++state_->tx_producer_idx;
+  const uint64_t value = (uint64_t{state_->tx_producer_idx} << PST_VI_PIO_DOORBELL_TX_IDX_SHIFT) |
+                         (uint64_t{size_bytes} << PST_VI_PIO_DOORBELL_LENGTH_BYTES_SHIFT) |
+                         (uint64_t{options.checksum_l3} << PST_VI_PIO_DOORBELL_CHECKSUM_L3_SHIFT) |
+                         (uint64_t{options.checksum_l4} << PST_VI_PIO_DOORBELL_CHECKSUM_L4_SHIFT) |
+                         (uint64_t{options.complete} << PST_VI_PIO_DOORBELL_COMPLETE_SHIFT);
+  window_->write_doorbell(PST_VI_PIO_DOORBELL_OFFSET, value);
+  return true;
 }
 
 // --- events ------------------------------------------------------------------------------------------------------
@@ -239,6 +308,18 @@ size_t Vi::poll(ViEvent* events, size_t max_count) {
   uint32_t idx = state_->evq_consumer_idx;
   pst_event event;
   while (count < max_count && load_event(*state_, base_, idx, event)) {
+    if (is_merged(event)) {
+      const pst_rx_event rx{{event.word[0], event.word[1]}};
+      const uint64_t frame_count = pst_rx_event_get_desc_count(&rx);
+      while (count < max_count && state_->merge_position < frame_count) {
+        events[count++] = decode_merged_frame(*state_, base_, event);
+      }
+      if (state_->merge_position < frame_count) break;
+      state_->merge_position = 0;
+      ++idx;
+      if (pst_event_get_overflow_mark(&event) != 0) ++state_->overflow_marks_count;
+      continue;
+    }
     ++idx;
     if (pst_event_get_overflow_mark(&event) != 0) {
       ++state_->overflow_marks_count;

@@ -40,24 +40,26 @@ struct ViLayout {
 struct ViState {
   ViLayout layout;
   uint32_t vi_id = 0;
+  uint32_t features = 0;          // PST_FUNCTION_FEATURES_*_MASK that the device is known to have; 0 is always right
   uint32_t rx_producer_idx = 0;   // next RX descriptor to write
   uint32_t rx_doorbell_idx = 0;   // last value given to the RX doorbell
   uint32_t rx_consumer_idx = 0;   // from RX events
   uint32_t tx_producer_idx = 0;   // next TX descriptor to write
-  uint32_t tx_doorbell_idx = 0;   // last value given to the TX doorbell
+  uint32_t tx_doorbell_idx = 0;   // last value given to a TX doorbell, plain, with a descriptor or for the PIO page
   uint32_t tx_consumer_idx = 0;   // from TX events
   uint32_t evq_consumer_idx = 0;  // first event not consumed
   uint32_t evq_doorbell_idx = 0;  // last consumer index that was returned to the device
   uint16_t prime_sequence = 0;    // last sequence used in a prime
   uint16_t halted_code = 0;       // PST_ERROR_CODE_* of the error event, 0 while the VI runs
+  uint16_t merge_position = 0;    // frames of the first event not consumed, a merged one, that poll() has given out
   uint64_t events_count = 0;      // events consumed
   uint64_t polls_count = 0;       // calls of poll()
   uint64_t primes_count = 0;      // primes written
   uint64_t overflow_marks_count = 0;
 };
 
-// Sets the state of a VI that has just been allocated, before anybody drives it.
-void vi_state_initialise(ViState& state, const ViLayout& layout, uint32_t vi_id);
+// Sets the state of a VI that has just been allocated, before anybody drives it. features: what FUNCTION.FEATURES said.
+void vi_state_initialise(ViState& state, const ViLayout& layout, uint32_t vi_id, uint32_t features = 0);
 
 enum class ViEventType : uint8_t { kRx, kTx, kTimer, kError, kWakeup };
 enum class ChecksumResult : uint8_t { kNone = 0, kGood = 1, kBad = 2 };
@@ -68,11 +70,12 @@ struct ViEvent {
   ChecksumResult checksum_l3 = ChecksumResult::kNone;
   ChecksumResult checksum_l4 = ChecksumResult::kNone;
   bool truncated = false;
-  uint16_t length_bytes = 0;  // RX: frame length
-  uint16_t desc_count = 0;    // RX: descriptors that this event completes
-  uint32_t first_idx = 0;     // RX: ring index of the first descriptor completed; TX: old consumer index
-  uint32_t consumer_idx = 0;  // RX and TX: ring index after the last one completed
-  uint16_t code = 0;          // error: PST_ERROR_CODE_*; timer: sequence; wakeup: VI id
+  uint16_t length_bytes = 0;          // RX: frame length
+  uint16_t payload_offset_bytes = 0;  // RX: where in the first buffer the frame starts, behind the RX prefix if any
+  uint16_t desc_count = 0;            // RX: descriptors that this event completes
+  uint32_t first_idx = 0;             // RX: ring index of the first descriptor completed; TX: old consumer index
+  uint32_t consumer_idx = 0;          // RX and TX: ring index after the last one completed
+  uint16_t code = 0;                  // error: PST_ERROR_CODE_*; timer: sequence; wakeup: VI id
 };
 
 // One fragment of a packet; address_offset is relative to the shared region.
@@ -86,6 +89,8 @@ struct TxOptions {
   bool checksum_l4 = false;
   bool complete = false;           // ask for a TX event at once
   uint16_t segment_mss_bytes = 0;  // 0: no segmentation
+  bool vlan_insert = false;        // put a tag with vlan_tci behind the addresses
+  uint16_t vlan_tci = 0;
 };
 
 class Vi {
@@ -104,15 +109,22 @@ class Vi {
 
   // --- send ----------------------------------------------------------------------------------------------------
   [[nodiscard]] uint32_t tx_space() const;  // descriptors that can be queued
-  // Queues a packet of 1 to PST_LIMIT_TX_FRAGMENTS_MAX descriptors (segmentation takes one more), none of them empty.
-  // Fragments belong to the device until a TX event's consumer_idx passes them. False if no space.
+  // Queues a packet of 1 to PST_LIMIT_TX_FRAGMENTS_MAX descriptors (segmentation or a tag takes one more), none of them
+  // empty. Fragments belong to the device until a TX event's consumer_idx passes them. False if no space.
   bool queue_tx(const TxFragment* fragments, size_t fragment_count, const TxOptions& options);
-  void ring_tx_doorbell();  // no-op if nothing new; batch several packets per call
+  // No-op if nothing new; batch several packets per call. A packet of one descriptor on an otherwise empty ring takes
+  // its descriptor with the doorbell (push), if the device can, which saves it the read.
+  void ring_tx_doorbell();
+  // Sends a short frame through the PIO page: the device reads nothing from memory, the frame belongs to the caller
+  // again on return. False, and nothing done, if that cannot be now: no such feature, packets queued or not completed,
+  // longer than PST_LIMIT_PIO_BYTES, or options beyond checksums and complete. size_bytes > 0.
+  [[nodiscard]] bool send_pio(const void* frame, size_t size_bytes, const TxOptions& options);
 
   // --- events --------------------------------------------------------------------------------------------------
   [[nodiscard]] bool has_event() const;  // reads one phase bit; needs no lock (then it is a hint)
   // Decodes up to max_count events, advances consumer indices. Returns their number. Buffers named by the events
-  // belong to the caller again.
+  // belong to the caller again. An RX event that completes several frames becomes one ViEvent for each; if max_count
+  // ends among them, the next call goes on there.
   size_t poll(ViEvent* events, size_t max_count);
   void ring_evq_doorbell();  // returns space to the device; no-op if nothing new
   // Asks for one interrupt when an event beyond those consumed exists (R6). Returns space as well. Needs the stack's
@@ -125,6 +137,9 @@ class Vi {
   [[nodiscard]] uint8_t* region_base() const { return base_; }
 
  private:
+  [[nodiscard]] bool tx_idle() const;  // all that the device was told of is completed
+  bool push_tx();
+
   uint8_t* base_ = nullptr;
   ViState* state_ = nullptr;
   ViWindow* window_ = nullptr;

@@ -97,18 +97,19 @@ void Admin::fetch() {
   const uint32_t slot = sq_fetch_idx_ & (entries_ - 1);
   const uint32_t count = std::min({available, kFetchMax, entries_ - slot});
   fetching_ = true;
-  const uint64_t landing = nic_.pcie_link->post_read(
+  const ReadPlan read = nic_.pcie_link->post_read(
       Agenda::now_ps(), sq_base_ + static_cast<uint64_t>(slot) * PST_COMMAND_BYTES, count * PST_COMMAND_BYTES);
-  nic_.agenda->at<&Admin::commands_arrived>(landing, this, sq_fetch_idx_, count, run_);
+  nic_.agenda->at<&Admin::commands_arrived>(read.landing_ps, this, sq_fetch_idx_, count, run_,
+                                            static_cast<uint64_t>(read.fate));
 }
 
-void Admin::commands_arrived(uint64_t first_idx, uint64_t count, uint64_t run, uint64_t) {
+void Admin::commands_arrived(uint64_t first_idx, uint64_t count, uint64_t run, uint64_t fate) {
   if (run != run_) return;
   std::array<pst_command, kFetchMax> batch;
   const uint64_t address = sq_base_ + (first_idx & (entries_ - 1)) * PST_COMMAND_BYTES;
-  if (!nic_.pcie_link->memory_read(address, batch.data(), static_cast<uint32_t>(count * PST_COMMAND_BYTES))) {
-    return stop(PST_ERROR_CODE_DMA_FAULT);
-  }
+  const DmaResult result = nic_.pcie_link->memory_read(
+      address, batch.data(), static_cast<uint32_t>(count * PST_COMMAND_BYTES), static_cast<DmaResult>(fate));
+  if (result != DmaResult::kOk) return stop(dma_error_code(result));
   commands_.insert(commands_.end(), batch.begin(), batch.begin() + static_cast<long>(count));
   sq_fetch_idx_ += static_cast<uint32_t>(count);
   fetching_ = false;
@@ -154,7 +155,8 @@ void Admin::completion_landed(uint64_t word0, uint64_t word1, uint64_t completio
   if (run != run_) return;
   const pst_admin_completion completion{{word0, word1}};
   const uint64_t address = cq_base_ + (completion_idx & (entries_ - 1)) * PST_ADMIN_COMPLETION_BYTES;
-  if (!nic_.pcie_link->memory_write(address, &completion, PST_ADMIN_COMPLETION_BYTES)) stop(PST_ERROR_CODE_DMA_FAULT);
+  const DmaResult result = nic_.pcie_link->memory_write(address, &completion, PST_ADMIN_COMPLETION_BYTES);
+  if (result != DmaResult::kOk) stop(dma_error_code(result));
 }
 
 }  // namespace postern::hw_model

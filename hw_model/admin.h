@@ -8,6 +8,7 @@
 #include <systemc>
 
 #include "contract/gen/pst_contract.h"
+#include "hw_model/dma_result.h"
 #include "hw_model/nic_blocks.h"
 #include "sim/nic_device.h"
 
@@ -36,7 +37,7 @@ class Admin {
   void doorbell(uint32_t producer_idx);
   void consumer(uint32_t consumer_idx);
   void fetch();
-  void commands_arrived(uint64_t first_idx, uint64_t count, uint64_t run, uint64_t);
+  void commands_arrived(uint64_t first_idx, uint64_t count, uint64_t run, uint64_t fate);
   void step();
   void run_next(uint64_t run, uint64_t, uint64_t, uint64_t);
   void complete(uint32_t status, uint32_t result);
@@ -51,9 +52,14 @@ class Admin {
   Outcome msix_bind(const pst_command& command);
   Outcome moderation_set(const pst_command& command);
   Outcome port_config(const pst_command& command);
+  Outcome ptp_adjust(const pst_command& command);
+  Outcome rss_alloc(const pst_command& command);
+  Outcome rss_configure(const pst_command& command);
+  uint32_t take_rss_configuration(const pst_command& command, DmaResult key_fate, DmaResult table_fate);
   Outcome statistics_read(const pst_command& command);
   void vi_quiet(uint64_t vi_id, uint64_t opcode, uint64_t run, uint64_t);
   void unmap_quiet(uint64_t run, uint64_t, uint64_t, uint64_t);
+  void rss_configuration_landed(uint64_t run, uint64_t key_fate, uint64_t table_fate, uint64_t);
   void statistics_landed(uint64_t host_address, uint64_t run, uint64_t, uint64_t);
 
   NicBlocks& nic_;

@@ -1,4 +1,5 @@
 // What each admin command checks and does. See admin.h.
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <vector>
@@ -10,6 +11,8 @@
 #include "hw_model/mac_port.h"
 #include "hw_model/pcie_link.h"
 #include "hw_model/port_statistics.h"
+#include "hw_model/ptp_clock.h"
+#include "hw_model/rss.h"
 #include "hw_model/rx_filter.h"
 #include "hw_model/translation.h"
 #include "hw_model/vi_table.h"
@@ -71,6 +74,9 @@ constexpr Words kPortFields =
     mask_of({POSTERN_FIELD(PST_PORT_CONFIG_MTU_BYTES), POSTERN_FIELD(PST_PORT_CONFIG_PROMISCUOUS),
              POSTERN_FIELD(PST_PORT_CONFIG_PAUSE), POSTERN_FIELD(PST_PORT_CONFIG_LOOPBACK)});
 constexpr Words kStatisticsFields = mask_of({POSTERN_FIELD(PST_STATISTICS_READ_ADDRESS)});
+constexpr Words kRssFields =
+    mask_of({POSTERN_FIELD(PST_RSS_CONFIGURE_KEY_ADDRESS), POSTERN_FIELD(PST_RSS_CONFIGURE_TABLE_ADDRESS)});
+constexpr Words kPtpFields = mask_of({POSTERN_FIELD(PST_PTP_ADJUST_STEP_NS), POSTERN_FIELD(PST_PTP_ADJUST_RATE_PPB)});
 #undef POSTERN_FIELD
 
 // False: no such opcode in this device.
@@ -86,6 +92,8 @@ bool command_fields(uint64_t opcode, Words& fields, bool& has_target) {
     case PST_COMMAND_VI_FREE:
     case PST_COMMAND_VI_RESET:
     case PST_COMMAND_FILTER_REMOVE:
+    case PST_COMMAND_RSS_ALLOC:
+    case PST_COMMAND_RSS_FREE:
       fields = kNoFields;
       return true;
     case PST_COMMAND_TRANSLATION_MAP:
@@ -109,6 +117,13 @@ bool command_fields(uint64_t opcode, Words& fields, bool& has_target) {
     case PST_COMMAND_MODERATION_SET:
       fields = kModerationFields;
       return true;
+    case PST_COMMAND_RSS_CONFIGURE:
+      fields = kRssFields;
+      return true;
+    case PST_COMMAND_PTP_ADJUST:
+      has_target = false;
+      fields = kPtpFields;
+      return true;
     case PST_COMMAND_PORT_CONFIG:
       has_target = false;
       fields = kPortFields;
@@ -120,10 +135,6 @@ bool command_fields(uint64_t opcode, Words& fields, bool& has_target) {
     default:
       return false;
   }
-}
-
-bool is_rss(uint64_t opcode) {
-  return opcode == PST_COMMAND_RSS_ALLOC || opcode == PST_COMMAND_RSS_FREE || opcode == PST_COMMAND_RSS_CONFIGURE;
 }
 
 bool power_of_two_within(uint64_t value, uint64_t minimum, uint64_t maximum) {
@@ -139,7 +150,6 @@ uint32_t target(const pst_command& command) { return static_cast<uint32_t>(pst_c
 // Opcode, flags, target and reserved bits.
 uint32_t Admin::check(const pst_command& command) {
   const uint64_t opcode = pst_command_get_opcode(&command);
-  if (is_rss(opcode)) return PST_ERROR_CODE_UNSUPPORTED;
   Words fields;
   bool has_target = false;
   if (!command_fields(opcode, fields, has_target)) return PST_ERROR_CODE_BAD_OPCODE;
@@ -186,6 +196,15 @@ Admin::Outcome Admin::execute(const pst_command& command) {
     case PST_COMMAND_FILTER_REMOVE:
       outcome.status = nic_.rx_filter->remove(target(command));
       return outcome;
+    case PST_COMMAND_RSS_ALLOC:
+      return rss_alloc(command);
+    case PST_COMMAND_RSS_FREE:
+      outcome.status = nic_.rss->free(target(command));
+      return outcome;
+    case PST_COMMAND_RSS_CONFIGURE:
+      return rss_configure(command);
+    case PST_COMMAND_PTP_ADJUST:
+      return ptp_adjust(command);
     case PST_COMMAND_MSIX_BIND:
       return msix_bind(command);
     case PST_COMMAND_MODERATION_SET:
@@ -212,7 +231,8 @@ Admin::Outcome Admin::vi_alloc(const pst_command& c) {
       !power_of_two_within(tx_entries, PST_LIMIT_RING_ENTRIES_MIN, PST_LIMIT_RING_ENTRIES_MAX) ||
       !power_of_two_within(evq_entries, PST_LIMIT_EVQ_ENTRIES_MIN, PST_LIMIT_EVQ_ENTRIES_MAX) ||
       (rx_ring | tx_ring | evq) % PST_LIMIT_PAGE_BYTES != 0 || pst_vi_alloc_get_evq_policy(&c) > PST_EVQ_POLICY_HALT ||
-      !valid_vector(pst_vi_alloc_get_vector(&c))) {
+      !valid_vector(pst_vi_alloc_get_vector(&c)) ||
+      (pst_vi_alloc_get_merge_count(&c) > 1 && !pst_vi_alloc_get_rx_prefix(&c))) {
     return {PST_ERROR_CODE_BAD_PARAMETER};
   }
   std::vector<DmaSegment> segments;
@@ -234,9 +254,11 @@ Admin::Outcome Admin::vi_alloc(const pst_command& c) {
   vi->rx_prefix = pst_vi_alloc_get_rx_prefix(&c) != 0;
   vi->any_source = pst_vi_alloc_get_mac_any_source(&c) != 0;
   vi->vlan_strip = pst_vi_alloc_get_vlan_strip(&c) != 0;
+  vi->merge_count = static_cast<uint8_t>(pst_vi_alloc_get_merge_count(&c));
   vi->vector = static_cast<uint32_t>(pst_vi_alloc_get_vector(&c));
   vi->weight = pst_vi_alloc_get_weight(&c) == 0 ? 1 : static_cast<uint32_t>(pst_vi_alloc_get_weight(&c));
   vi->holdoff_ps = pst_vi_alloc_get_holdoff_ns(&c) * 1000;
+  if (vi->holdoff_ps == 0) vi->holdoff_ps = nic_.event_queue->default_holdoff_ps();
   vi->holdoff_events = static_cast<uint32_t>(pst_vi_alloc_get_holdoff_events(&c));
   vi->rate_limit_mbps = static_cast<uint32_t>(pst_vi_alloc_get_rate_limit_mbps(&c));
   nic_.doorbell->clear_window(vi->id);
@@ -250,7 +272,10 @@ Admin::Outcome Admin::vi_quiesce(const pst_command& c) {
   Vi* vi = nic_.vi_table->find(target(c));
   if (vi == nullptr) return {PST_ERROR_CODE_NOT_FOUND};
   const uint64_t opcode = pst_command_get_opcode(&c);
-  if (opcode == PST_COMMAND_VI_FREE) nic_.rx_filter->remove_vi(vi->id);
+  if (opcode == PST_COMMAND_VI_FREE) {
+    nic_.rx_filter->remove_vi(vi->id);
+    nic_.rss->remove_vi(vi->id);
+  }
   nic_.vi_table->stop(*vi);
   nic_.agenda->at<&Admin::vi_quiet>(nic_.pcie_link->quiesce_ps(), this, vi->id, opcode, run_);
   return {PST_ERROR_CODE_OK, 0, true};
@@ -320,9 +345,9 @@ Admin::Outcome Admin::msix_bind(const pst_command& c) {
 Admin::Outcome Admin::moderation_set(const pst_command& c) {
   Vi* vi = nic_.vi_table->find(target(c));
   if (vi == nullptr) return {PST_ERROR_CODE_NOT_FOUND};
-  if (pst_moderation_set_get_adaptive(&c)) return {PST_ERROR_CODE_UNSUPPORTED};
   nic_.event_queue->set_moderation(*vi, pst_moderation_set_get_holdoff_ns(&c) * 1000,
-                                   static_cast<uint32_t>(pst_moderation_set_get_holdoff_events(&c)));
+                                   static_cast<uint32_t>(pst_moderation_set_get_holdoff_events(&c)),
+                                   pst_moderation_set_get_adaptive(&c) != 0);
   return {};
 }
 
@@ -330,11 +355,66 @@ Admin::Outcome Admin::port_config(const pst_command& c) {
   constexpr uint64_t kMtuMin = 68;  // RFC 791: every link carries 68 bytes
   const uint64_t mtu_bytes = pst_port_config_get_mtu_bytes(&c);
   if (mtu_bytes < kMtuMin || mtu_bytes > nic_.mac_port->mtu_max_bytes()) return {PST_ERROR_CODE_BAD_PARAMETER};
-  if (pst_port_config_get_pause(&c)) return {PST_ERROR_CODE_UNSUPPORTED};
   nic_.mac_port->set_mtu(static_cast<uint32_t>(mtu_bytes));
+  nic_.mac_port->set_pause(pst_port_config_get_pause(&c) != 0);
   nic_.mac_port->set_loopback(pst_port_config_get_loopback(&c) != 0);
   nic_.rx_filter->set_promiscuous(pst_port_config_get_promiscuous(&c) != 0);
   return {};
+}
+
+Admin::Outcome Admin::ptp_adjust(const pst_command& c) {
+  const auto step_ns = static_cast<int64_t>(pst_ptp_adjust_get_step_ns(&c));
+  const auto rate_ppb = static_cast<int32_t>(pst_ptp_adjust_get_rate_ppb(&c));
+  if (!nic_.ptp_clock->adjust(Agenda::now_ps(), step_ns, rate_ppb)) return {PST_ERROR_CODE_BAD_PARAMETER};
+  return {};
+}
+
+Admin::Outcome Admin::rss_alloc(const pst_command& c) {
+  if (!nic_.translation->exists(target(c))) return {PST_ERROR_CODE_NOT_FOUND};
+  Outcome outcome;
+  outcome.status = nic_.rss->allocate(target(c), outcome.result);
+  return outcome;
+}
+
+// The command stays the first of the queue until it completes, so it is looked at again when key and table are here.
+Admin::Outcome Admin::rss_configure(const pst_command& c) {
+  if (!nic_.rss->exists(target(c))) return {PST_ERROR_CODE_NOT_FOUND};
+  const uint64_t key_address = pst_rss_configure_get_key_address(&c);
+  const uint64_t table_address = pst_rss_configure_get_table_address(&c);
+  if ((key_address | table_address) % 8 != 0) return {PST_ERROR_CODE_BAD_PARAMETER};
+  const uint64_t now = Agenda::now_ps();
+  const ReadPlan key = nic_.pcie_link->post_read(now, key_address, PST_LIMIT_RSS_KEY_BYTES);
+  const ReadPlan table = nic_.pcie_link->post_read(now, table_address, sizeof(RssTable));
+  nic_.agenda->at<&Admin::rss_configuration_landed>(std::max(key.landing_ps, table.landing_ps), this, run_,
+                                                    static_cast<uint64_t>(key.fate), static_cast<uint64_t>(table.fate));
+  return {PST_ERROR_CODE_OK, 0, true};
+}
+
+void Admin::rss_configuration_landed(uint64_t run, uint64_t key_fate, uint64_t table_fate, uint64_t) {
+  if (run != run_) return;
+  complete(
+      take_rss_configuration(commands_.front(), static_cast<DmaResult>(key_fate), static_cast<DmaResult>(table_fate)),
+      0);
+}
+
+uint32_t Admin::take_rss_configuration(const pst_command& c, DmaResult key_fate, DmaResult table_fate) {
+  RssKey key;
+  RssTable table;
+  DmaResult result =
+      nic_.pcie_link->memory_read(pst_rss_configure_get_key_address(&c), key.data(), sizeof key, key_fate);
+  if (result == DmaResult::kOk) {
+    result =
+        nic_.pcie_link->memory_read(pst_rss_configure_get_table_address(&c), table.data(), sizeof table, table_fate);
+  }
+  if (result != DmaResult::kOk) return dma_error_code(result);
+  const uint32_t pd = nic_.rss->domain(target(c));
+  for (const uint16_t vi_id : table) {
+    const Vi* vi = nic_.vi_table->find(vi_id);
+    if (vi == nullptr || vi->state == ViState::kStopping) return PST_ERROR_CODE_NOT_FOUND;
+    if (vi->pd != pd) return PST_ERROR_CODE_BAD_PARAMETER;
+  }
+  nic_.rss->configure(target(c), key, table);
+  return PST_ERROR_CODE_OK;
 }
 
 Admin::Outcome Admin::statistics_read(const pst_command& c) {
@@ -355,12 +435,13 @@ void Admin::statistics_landed(uint64_t host_address, uint64_t run, uint64_t, uin
   pst_port_statistics_set_rx_bytes(&out, s.rx_bytes);
   pst_port_statistics_set_interrupts(&out, s.interrupts);
   pst_port_statistics_set_events(&out, s.events);
+  pst_port_statistics_set_rx_pause_frames(&out, s.rx_pause_frames);
+  pst_port_statistics_set_tx_pause_frames(&out, s.tx_pause_frames);
   static_assert(PST_PORT_STATISTICS_DROPS_COUNT == PortStatistics::kDropReasons);
   for (size_t reason = 0; reason < PortStatistics::kDropReasons; ++reason) {
     out.word[PST_PORT_STATISTICS_DROPS_WORD + reason] = s.drops[reason];
   }
-  const bool ok = nic_.pcie_link->memory_write(host_address, &out, sizeof out);
-  complete(ok ? PST_ERROR_CODE_OK : PST_ERROR_CODE_DMA_FAULT, 0);
+  complete(dma_error_code(nic_.pcie_link->memory_write(host_address, &out, sizeof out)), 0);
 }
 
 }  // namespace postern::hw_model

@@ -2,6 +2,7 @@
 #include "hw_model/desc_fetch.h"
 
 #include <algorithm>
+#include <cassert>
 
 #include "hw_model/agenda.h"
 #include "hw_model/event_queue.h"
@@ -15,6 +16,7 @@ namespace postern::hw_model {
 namespace {
 constexpr uint32_t kDescBytes = PST_TX_DESC_BYTES;
 static_assert(PST_RX_DESC_BYTES == kDescBytes);
+constexpr unsigned kFateShift = 32;  // a planned read's fate travels above its count
 constexpr uint32_t kDescsPerPage = PST_LIMIT_PAGE_BYTES / kDescBytes;
 }  // namespace
 
@@ -53,8 +55,10 @@ void DescFetch::fetch(Vi& vi, Cache& cache, const Ring& ring) {
     return;
   }
   cache.fetch_idx += count;
-  const uint64_t landing = nic_.pcie_link->post_read(Agenda::now_ps() + processing_ps_, address, count * kDescBytes);
-  nic_.agenda->at<kArrived>(landing, this, vi.id, vi.epoch, segments_.front().host_address, count);
+  const ReadPlan read =
+      nic_.pcie_link->post_read(Agenda::now_ps() + processing_ps_, address, count * kDescBytes, vi.id);
+  nic_.agenda->at<kArrived>(read.landing_ps, this, vi.id, vi.epoch, segments_.front().host_address,
+                            count | static_cast<uint64_t>(read.fate) << kFateShift);
 }
 
 void DescFetch::fetch_tx(Vi& vi) {
@@ -67,11 +71,23 @@ void DescFetch::fetch_rx(Vi& vi) {
       vi, vi.rx_cache, {vi.rx_ring_address, vi.rx_entries, vi.rx_producer_idx, rx_batch_, PST_ERROR_SOURCE_RX});
 }
 
+void DescFetch::push_tx(Vi& vi, const pst_tx_desc& desc) {
+  auto& cache = vi.tx_cache;
+  assert(cache.head_idx == cache.fetch_idx && !cache.fetching() && cache.fetch_idx + 1 == vi.tx_producer_idx);
+  cache.at(cache.arrived_idx++) = desc;
+  ++cache.fetch_idx;
+  cache.arrived_ps = Agenda::now_ps();
+  nic_.tx_dma->descriptors_arrived(vi);
+}
+
 template <class Cache>
-bool DescFetch::take_in(Vi& vi, Cache& cache, uint64_t host_address, uint32_t count, unsigned error_source) {
+bool DescFetch::take_in(Vi& vi, Cache& cache, uint64_t host_address, uint64_t count_and_fate, unsigned error_source) {
+  const auto count = static_cast<uint32_t>(count_and_fate);
   std::array<typename std::decay_t<decltype(cache.descs[0])>, Cache::kCapacity> batch;
-  if (!nic_.pcie_link->memory_read(host_address, batch.data(), count * kDescBytes)) {
-    nic_.vi_table->halt(vi, error_source, PST_ERROR_CODE_DMA_FAULT, cache.arrived_idx);
+  const DmaResult result = nic_.pcie_link->memory_read(host_address, batch.data(), count * kDescBytes,
+                                                       static_cast<DmaResult>(count_and_fate >> kFateShift), vi.id);
+  if (result != DmaResult::kOk) {
+    nic_.vi_table->halt(vi, error_source, dma_error_code(result), cache.arrived_idx);
     return false;
   }
   for (uint32_t i = 0; i < count; ++i) cache.at(cache.arrived_idx++) = batch[i];
@@ -79,18 +95,18 @@ bool DescFetch::take_in(Vi& vi, Cache& cache, uint64_t host_address, uint32_t co
   return true;
 }
 
-void DescFetch::tx_arrived(uint64_t vi_id, uint64_t epoch, uint64_t host_address, uint64_t count) {
+void DescFetch::tx_arrived(uint64_t vi_id, uint64_t epoch, uint64_t host_address, uint64_t count_and_fate) {
   Vi* vi = nic_.vi_table->running(vi_id);
   if (vi == nullptr || vi->epoch != epoch) return;
-  if (!take_in(*vi, vi->tx_cache, host_address, static_cast<uint32_t>(count), PST_ERROR_SOURCE_TX)) return;
+  if (!take_in(*vi, vi->tx_cache, host_address, count_and_fate, PST_ERROR_SOURCE_TX)) return;
   nic_.tx_dma->descriptors_arrived(*vi);
   fetch_tx(*vi);
 }
 
-void DescFetch::rx_arrived(uint64_t vi_id, uint64_t epoch, uint64_t host_address, uint64_t count) {
+void DescFetch::rx_arrived(uint64_t vi_id, uint64_t epoch, uint64_t host_address, uint64_t count_and_fate) {
   Vi* vi = nic_.vi_table->running(vi_id);
   if (vi == nullptr || vi->epoch != epoch) return;
-  if (!take_in(*vi, vi->rx_cache, host_address, static_cast<uint32_t>(count), PST_ERROR_SOURCE_RX)) return;
+  if (!take_in(*vi, vi->rx_cache, host_address, count_and_fate, PST_ERROR_SOURCE_RX)) return;
   if (vi->rx_waiting_first != nullptr) nic_.rx_dma->resume(*vi);
   fetch_rx(*vi);
 }

@@ -22,6 +22,8 @@ class DescFetch {
   // Starts a fetch if there are posted descriptors, room for them, and none in flight.
   void fetch_tx(Vi& vi);
   void fetch_rx(Vi& vi);
+  // A descriptor that came with its doorbell: the ring's next one, all before it have been used and none is in flight.
+  void push_tx(Vi& vi, const pst_tx_desc& desc);
 
  private:
   struct Ring {
@@ -34,9 +36,9 @@ class DescFetch {
   template <auto kArrived, class Cache>
   void fetch(Vi& vi, Cache& cache, const Ring& ring);
   template <class Cache>
-  bool take_in(Vi& vi, Cache& cache, uint64_t host_address, uint32_t count, unsigned error_source);
-  void tx_arrived(uint64_t vi_id, uint64_t epoch, uint64_t host_address, uint64_t count);
-  void rx_arrived(uint64_t vi_id, uint64_t epoch, uint64_t host_address, uint64_t count);
+  bool take_in(Vi& vi, Cache& cache, uint64_t host_address, uint64_t count_and_fate, unsigned error_source);
+  void tx_arrived(uint64_t vi_id, uint64_t epoch, uint64_t host_address, uint64_t count_and_fate);
+  void rx_arrived(uint64_t vi_id, uint64_t epoch, uint64_t host_address, uint64_t count_and_fate);
 
   NicBlocks& nic_;
   const double& tx_batch_property_;

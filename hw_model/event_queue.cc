@@ -7,6 +7,7 @@
 #include "hw_model/msix.h"
 #include "hw_model/pcie_link.h"
 #include "hw_model/port_statistics.h"
+#include "hw_model/ptp_clock.h"
 #include "hw_model/rx_dma.h"
 #include "hw_model/vi_table.h"
 
@@ -14,6 +15,10 @@ namespace postern::hw_model {
 
 namespace {
 uint32_t depth(const Vi& vi) { return vi.evq_producer_idx - vi.evq_consumer_idx; }
+bool full(const Vi& vi) { return depth(vi) + vi.evq_reserved_count >= vi.evq_entries; }
+
+// Depth 1 is bucket 0, 2 bucket 1, 3 and 4 bucket 2, and so on by powers of two.
+size_t depth_bucket(uint32_t depth) { return depth <= 1 ? 0 : 32u - static_cast<size_t>(__builtin_clz(depth - 1)); }
 uint64_t id_and_epoch(const Vi& vi) { return static_cast<uint64_t>(vi.epoch) << 32 | vi.id; }
 }  // namespace
 
@@ -21,14 +26,22 @@ EventQueue::EventQueue(NicBlocks& nic)
     : nic_(nic),
       processing_ns_(nic.properties->add({"event_queue.processing_ns", "ns",
                                           "From the decision to write an event to its write request.",
-                                          "assumed: 4 cycles at 250 MHz", 16, 0, 1e6})) {}
+                                          "assumed: 4 cycles at 250 MHz", 16, 0, 1e6})),
+      holdoff_ns_(nic.properties->add({"event_queue.holdoff_ns", "ns",
+                                       "Least time between two wakeups of a VI that is allocated with HOLDOFF_NS 0.",
+                                       "contract: no moderation unless it is asked for", 0, 0, 4294967295.0})) {}
 
-void EventQueue::configure() { processing_ps_ = to_ps(processing_ns_); }
+void EventQueue::configure() {
+  processing_ps_ = to_ps(processing_ns_);
+  default_holdoff_ps_ = to_ps(holdoff_ns_);
+}
 
 Admission EventQueue::admit(Vi& vi) {
-  if (depth(vi) < vi.evq_entries) return Admission::kOk;
+  if (!full(vi)) return Admission::kOk;
   switch (vi.evq_policy) {
     case PST_EVQ_POLICY_STALL:
+      ++vi.counters.evq_stalls;
+      ++nic_.statistics->evq_stalls;
       return Admission::kStall;
     case PST_EVQ_POLICY_DROP:
       vi.overflow_mark = true;
@@ -46,12 +59,18 @@ uint32_t EventQueue::take_slot(Vi& vi, pst_event& event) {
   const bool odd_pass = (event_idx / vi.evq_entries) & 1;
   pst_event_set_phase(&event, odd_pass ? 0 : 1);
   pst_event_set_overflow_mark(&event, vi.overflow_mark ? 1 : 0);
+  if (vi.overflow_mark) ++vi.counters.overflow_marks;
   vi.overflow_mark = false;
   ++vi.counters.events;
   ++nic_.statistics->events;
   vi.counters.evq_depth_max = std::max<uint64_t>(vi.counters.evq_depth_max, depth(vi));
+  ++vi.counters.evq_depth[depth_bucket(depth(vi))];
   return event_idx;
 }
+
+void EventQueue::reserve(Vi& vi) { ++vi.evq_reserved_count; }
+
+void EventQueue::unreserve(Vi& vi) { --vi.evq_reserved_count; }
 
 void EventQueue::issued(Vi& vi) {
   if (vi.primed) consider_wakeup(vi);
@@ -83,7 +102,7 @@ void EventQueue::land(uint64_t word0, uint64_t word1, uint64_t vi_and_epoch, uin
   const pst_event event{{word0, word1}};
   uint64_t host_address = 0;
   if (slot_address(*vi, static_cast<uint32_t>(event_idx), host_address) &&
-      nic_.pcie_link->memory_write(host_address, &event, PST_EVENT_BYTES)) {
+      nic_.pcie_link->memory_write(host_address, &event, PST_EVENT_BYTES, vi->id) == DmaResult::kOk) {
     return;
   }
   // Nobody can be told: the queue itself is out of reach.
@@ -101,6 +120,7 @@ void EventQueue::write_failed(Vi& vi, uint32_t event_idx, unsigned source, unsig
   vi.evq_producer_idx = event_idx;
   if (static_cast<int32_t>(vi.evq_consumer_idx - event_idx) > 0) vi.evq_consumer_idx = event_idx;
   if (static_cast<int32_t>(vi.prime_idx - event_idx) > 0) vi.prime_idx = event_idx;
+  nic_.rx_dma->drop_merge(vi);
   vi.tx_unreported_count = 0;
   vi.tx_reported_idx = vi.tx_completed_idx;
   nic_.vi_table->halt(vi, source, code, ring_idx);
@@ -126,7 +146,7 @@ void EventQueue::post_tx_timestamp(Vi& vi, uint64_t first_bit_ps) {
   pst_tx_event event{};
   pst_tx_event_set_type(&event, PST_EVENT_TYPE_TX);
   pst_tx_event_set_timestamp_valid(&event, 1);
-  pst_tx_event_set_timestamp_ns(&event, first_bit_ps / 1000);
+  pst_tx_event_set_timestamp_ns(&event, nic_.ptp_clock->time_ns(first_bit_ps));
   pst_tx_event_set_tx_consumer_idx(&event, vi.tx_completed_idx);
   vi.tx_reported_idx = vi.tx_completed_idx;
   vi.tx_unreported_count = 0;
@@ -134,7 +154,7 @@ void EventQueue::post_tx_timestamp(Vi& vi, uint64_t first_bit_ps) {
 }
 
 void EventQueue::flush_tx(Vi& vi) {
-  if (vi.tx_reported_idx == vi.tx_completed_idx || depth(vi) >= vi.evq_entries) return;
+  if (vi.tx_reported_idx == vi.tx_completed_idx || full(vi)) return;
   post_tx(vi);
 }
 
@@ -151,7 +171,7 @@ void EventQueue::post_timer(Vi& vi, uint16_t sequence) {
 
 void EventQueue::post_error(Vi& vi, const pst_event& event) {
   vi.error_event = event;
-  vi.error_pending = depth(vi) >= vi.evq_entries;  // R5 holds for error events too
+  vi.error_pending = full(vi);  // R5 holds for error events too
   if (!vi.error_pending) issue(vi, event);
 }
 
@@ -178,13 +198,13 @@ bool EventQueue::consume(Vi& vi, uint32_t consumer_idx) {
 }
 
 void EventQueue::space_returned(Vi& vi) {
-  if (vi.error_pending && depth(vi) < vi.evq_entries) {
+  if (vi.error_pending && !full(vi)) {
     vi.error_pending = false;
     issue(vi, vi.error_event);
   }
   if (vi.state == ViState::kRunning && vi.tx_event_pending) post_tx(vi);
   if (vi.state == ViState::kRunning && vi.timer_pending) post_timer(vi, vi.timer_pending_sequence);
-  while (vi.state == ViState::kRunning && !vi.wakeups_pending.empty() && depth(vi) < vi.evq_entries) {
+  while (vi.state == ViState::kRunning && !vi.wakeups_pending.empty() && !full(vi)) {
     const uint32_t source_vi = vi.wakeups_pending.front();
     vi.wakeups_pending.erase(vi.wakeups_pending.begin());
     post_wakeup(vi, source_vi);
@@ -209,7 +229,9 @@ void EventQueue::consider_wakeup(Vi& vi) {
   if (!vi.primed || pending_count == 0) return;
   const uint64_t now = Agenda::now_ps();
   uint64_t due_ps = now;
-  if (vi.holdoff_ps != 0) {
+  if (vi.adaptive) {
+    if (vi.woke_before) due_ps = std::max(now, vi.last_wakeup_ps + vi.adaptive_holdoff_ps);
+  } else if (vi.holdoff_ps != 0) {
     if (vi.holdoff_events > 1) {
       if (pending_count < vi.holdoff_events) due_ps = now + vi.holdoff_ps;
     } else if (vi.woke_before) {
@@ -222,9 +244,11 @@ void EventQueue::consider_wakeup(Vi& vi) {
   nic_.agenda->at<&EventQueue::holdoff_over>(due_ps, this, vi.id, vi.epoch, ++vi.holdoff_generation);
 }
 
-void EventQueue::set_moderation(Vi& vi, uint64_t holdoff_ps, uint32_t holdoff_events) {
+void EventQueue::set_moderation(Vi& vi, uint64_t holdoff_ps, uint32_t holdoff_events, bool adaptive) {
   vi.holdoff_ps = holdoff_ps;
   vi.holdoff_events = holdoff_events;
+  vi.adaptive = adaptive;
+  vi.adaptive_holdoff_ps = 0;
   vi.holdoff_armed = false;
   ++vi.holdoff_generation;
   consider_wakeup(vi);
@@ -237,10 +261,27 @@ void EventQueue::holdoff_over(uint64_t vi_id, uint64_t epoch, uint64_t generatio
   if (vi->primed) wake(*vi);
 }
 
+// The numbers are the contract's: see MODERATION_SET.ADAPTIVE.
+void EventQueue::adapt_holdoff(Vi& vi) {
+  constexpr uint32_t kManyEvents = 8;
+  constexpr uint32_t kFewEvents = 2;
+  const uint32_t event_count = vi.evq_producer_idx - vi.woken_producer_idx;
+  const uint64_t least_ps = vi.holdoff_ps / 16;
+  uint64_t& holdoff_ps = vi.adaptive_holdoff_ps;
+  if (event_count >= kManyEvents) {
+    holdoff_ps = std::min(holdoff_ps == 0 ? least_ps : 2 * holdoff_ps, vi.holdoff_ps);
+  } else if (event_count < kFewEvents) {
+    holdoff_ps /= 2;
+    if (holdoff_ps < least_ps) holdoff_ps = 0;
+  }
+}
+
 void EventQueue::wake(Vi& vi) {
   vi.primed = false;  // R7: one wakeup per prime
   vi.holdoff_armed = false;
   ++vi.holdoff_generation;
+  if (vi.adaptive) adapt_holdoff(vi);
+  vi.woken_producer_idx = vi.evq_producer_idx;
   vi.woke_before = true;
   vi.last_wakeup_ps = Agenda::now_ps();
   if (!vi.wake_to_vi) {

@@ -30,6 +30,10 @@ class EventQueue {
   // write has been posted.
   uint32_t take_slot(Vi& vi, pst_event& event);
   void issued(Vi& vi);
+  // After admit() == kOk: keeps one slot's worth of space for an event that is written later (R5), until it is given
+  // back. The event takes its place in the ring only then.
+  static void reserve(Vi& vi);
+  static void unreserve(Vi& vi);
   // Host address of a slot; false if the queue is not mapped.
   bool slot_address(Vi& vi, uint32_t event_idx, uint64_t& host_address);
   [[nodiscard]] static uint64_t slot_alignment(const Vi& vi, uint32_t event_idx);
@@ -49,8 +53,11 @@ class EventQueue {
   // Asks for one wakeup when an event beyond consumer_idx exists (R6), after consume() has taken the index.
   void prime(Vi& vi, uint32_t consumer_idx);
 
-  // MODERATION_SET: changes hold-off time and count; a wakeup that waits is judged anew.
-  void set_moderation(Vi& vi, uint64_t holdoff_ps, uint32_t holdoff_events);
+  // Hold-off time of a VI that is allocated with HOLDOFF_NS 0.
+  [[nodiscard]] uint64_t default_holdoff_ps() const { return default_holdoff_ps_; }
+  // MODERATION_SET: changes hold-off time and count, or lets the time follow the load up to holdoff_ps; a wakeup that
+  // waits is judged anew.
+  void set_moderation(Vi& vi, uint64_t holdoff_ps, uint32_t holdoff_events, bool adaptive);
   // The write of an issued event, or of the payload before it, has failed: halts the VI.
   void write_failed(Vi& vi, uint32_t event_idx, unsigned source, unsigned code, uint32_t ring_idx);
 
@@ -61,11 +68,14 @@ class EventQueue {
   void consider_wakeup(Vi& vi);
   void holdoff_over(uint64_t vi_id, uint64_t epoch, uint64_t generation, uint64_t);
   void wake(Vi& vi);
+  static void adapt_holdoff(Vi& vi);
   void space_returned(Vi& vi);
 
   NicBlocks& nic_;
   const double& processing_ns_;
+  const double& holdoff_ns_;
   uint64_t processing_ps_ = 0;
+  uint64_t default_holdoff_ps_ = 0;
   std::vector<DmaSegment> segments_;
 };
 

@@ -4,16 +4,21 @@
 #include "contract/gen/pst_contract.h"
 #include "hw_model/admin.h"
 #include "hw_model/agenda.h"
+#include "hw_model/doorbell.h"
 #include "hw_model/mac_port.h"
 #include "hw_model/port_statistics.h"
+#include "hw_model/ptp_clock.h"
+#include "hw_model/tx_dma.h"
 #include "hw_model/vi_table.h"
 
 namespace postern::hw_model {
 
 namespace {
-// What this device offers of the contract's options.
+// What this device always offers of the contract's options; blocks with a choice add theirs.
 constexpr uint32_t kFeatures = PST_FUNCTION_FEATURES_TIMESTAMP_MASK | PST_FUNCTION_FEATURES_VLAN_MASK |
-                               PST_FUNCTION_FEATURES_TX_CHECKSUM_MASK | PST_FUNCTION_FEATURES_RX_CHECKSUM_MASK;
+                               PST_FUNCTION_FEATURES_TX_CHECKSUM_MASK | PST_FUNCTION_FEATURES_RX_CHECKSUM_MASK |
+                               PST_FUNCTION_FEATURES_RSS_MASK | PST_FUNCTION_FEATURES_EVENT_MERGE_MASK |
+                               PST_FUNCTION_FEATURES_ADAPTIVE_MODERATION_MASK | PST_FUNCTION_FEATURES_PAUSE_MASK;
 }  // namespace
 
 FunctionRegisters::FunctionRegisters(NicBlocks& nic)
@@ -30,7 +35,8 @@ FunctionRegisters::FunctionRegisters(NicBlocks& nic)
 }
 
 void FunctionRegisters::configure() {
-  function_.set_reset_value(PST_FUNCTION_FEATURES_OFFSET, kFeatures);
+  function_.set_reset_value(PST_FUNCTION_FEATURES_OFFSET,
+                            kFeatures | nic_.doorbell->features() | nic_.tx_dma->features());
   function_.set_reset_value(PST_FUNCTION_MAC_ADDRESS_OFFSET, nic_.mac_port->address());
   function_.set_reset_value(PST_FUNCTION_LINK_SPEED_MBPS_OFFSET, nic_.mac_port->rate_mbps());
   function_.set_reset_value(PST_FUNCTION_MTU_MAX_BYTES_OFFSET, nic_.mac_port->mtu_max_bytes());
@@ -60,6 +66,7 @@ void FunctionRegisters::write(uint64_t offset, unsigned width_bytes, uint64_t va
 void FunctionRegisters::refresh() {
   const uint64_t now_ns = Agenda::now_ps() / 1000;
   function_.set(PST_FUNCTION_DEVICE_TIME_NS_OFFSET, now_ns);
+  function_.set(PST_FUNCTION_PTP_TIME_NS_OFFSET, nic_.ptp_clock->time_ns(Agenda::now_ps()));
   clock_.set(PST_CLOCK_TIME_NS_OFFSET, now_ns);
   clock_.set(PST_CLOCK_GENERATION_OFFSET, generation_);
   function_.set(PST_FUNCTION_STATUS_OFFSET, (ready_ ? PST_FUNCTION_STATUS_READY_MASK : 0) |

@@ -1,7 +1,10 @@
 // MSI-X table, masking and messages. See msix.h.
 #include "hw_model/msix.h"
 
+#include <algorithm>
+
 #include "hw_model/agenda.h"
+#include "hw_model/faults.h"
 #include "hw_model/pcie_link.h"
 #include "hw_model/port_statistics.h"
 
@@ -12,6 +15,8 @@ Msix::Msix(NicBlocks& nic, sc_core::sc_port<sim::MsixIf>& port) : nic_(nic), por
 void Msix::reset() {
   table_.assign(PST_LIMIT_MSIX_VECTOR_COUNT, Entry());
   pending_.assign(PST_LIMIT_MSIX_VECTOR_COUNT / 32, 0);
+  not_before_ps_.assign(PST_LIMIT_MSIX_VECTOR_COUNT, 0);
+  held_until_ps_ = 0;
 }
 
 bool Msix::raise(uint32_t vector) {
@@ -29,8 +34,32 @@ void Msix::send(uint32_t vector) {
   const uint64_t address = table_[vector].word[0];
   ++nic_.statistics->interrupts;
   const uint64_t arrival = nic_.pcie_link->post_write(Agenda::now_ps(), address & ~3ull, kMessageBytes);
-  nic_.agenda->at<&Msix::arrive>(arrival, this, vector);
+  const Faults::Message fate = nic_.faults->message_fate();
+  if (fate == Faults::Message::kLost) {
+    nic_.agenda->at<&Msix::lost>(arrival, this, vector);
+  } else if (fate == Faults::Message::kDelayed) {
+    hold_up(vector, arrival, arrival + nic_.faults->message_delay_ps());
+  } else if (arrival < held_until_ps_ && arrival < not_before_ps_[vector]) {
+    hold_up(vector, arrival, arrival);
+  } else {
+    nic_.agenda->at<&Msix::arrive>(arrival, this, vector);
+  }
 }
+
+// A message that would arrive at due_ps does so at least_ps, or behind those of its vector that are held up longer.
+void Msix::hold_up(uint32_t vector, uint64_t due_ps, uint64_t least_ps) {
+  uint64_t& not_before_ps = not_before_ps_[vector];
+  not_before_ps = std::max(not_before_ps, least_ps);
+  held_until_ps_ = std::max(held_until_ps_, not_before_ps);
+  nic_.agenda->at<&Msix::held_up>(due_ps, this, not_before_ps - due_ps);
+  nic_.agenda->at<&Msix::arrive>(not_before_ps, this, vector);
+}
+
+void Msix::lost(uint64_t vector, uint64_t, uint64_t, uint64_t) {
+  nic_.faults->message_lost(static_cast<uint32_t>(vector));
+}
+
+void Msix::held_up(uint64_t duration_ps, uint64_t, uint64_t, uint64_t) { nic_.faults->message_held_up(duration_ps); }
 
 void Msix::arrive(uint64_t vector, uint64_t, uint64_t, uint64_t) { port_->raise(static_cast<uint32_t>(vector)); }
 

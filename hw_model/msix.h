@@ -34,6 +34,9 @@ class Msix {
 
   void send(uint32_t vector);
   void arrive(uint64_t vector, uint64_t, uint64_t, uint64_t);
+  void lost(uint64_t vector, uint64_t, uint64_t, uint64_t);
+  void held_up(uint64_t duration_ps, uint64_t, uint64_t, uint64_t);
+  void hold_up(uint32_t vector, uint64_t due_ps, uint64_t least_ps);
   void write_word(uint64_t offset, uint32_t value);
   [[nodiscard]] uint32_t read_word(uint64_t offset) const;
 
@@ -41,6 +44,8 @@ class Msix {
   sc_core::sc_port<sim::MsixIf>& port_;
   std::vector<Entry> table_;
   std::vector<uint32_t> pending_;  // PBA
+  uint64_t held_until_ps_ = 0;     // messages are held up: later ones of the same vector stay behind them
+  std::vector<uint64_t> not_before_ps_;
 };
 
 }  // namespace postern::hw_model

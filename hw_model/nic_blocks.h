@@ -26,6 +26,9 @@ class Msix;
 class Translation;
 class Admin;
 class MacPort;
+class Faults;
+class Rss;
+class PtpClock;
 
 struct NicBlocks {
   Agenda* agenda = nullptr;
@@ -46,6 +49,9 @@ struct NicBlocks {
   Translation* translation = nullptr;
   Admin* admin = nullptr;
   MacPort* mac_port = nullptr;
+  Faults* faults = nullptr;
+  Rss* rss = nullptr;
+  PtpClock* ptp_clock = nullptr;
   sim::StageObserver* observer = nullptr;        // may be null
   sim::FaultObserver* fault_observer = nullptr;  // may be null
 };

@@ -6,6 +6,7 @@
 #include "hw_model/desc_fetch.h"
 #include "hw_model/doorbell.h"
 #include "hw_model/event_queue.h"
+#include "hw_model/faults.h"
 #include "hw_model/frame_pool.h"
 #include "hw_model/function_registers.h"
 #include "hw_model/mac_port.h"
@@ -13,6 +14,8 @@
 #include "hw_model/pcie_link.h"
 #include "hw_model/port_statistics.h"
 #include "hw_model/properties.h"
+#include "hw_model/ptp_clock.h"
+#include "hw_model/rss.h"
 #include "hw_model/rx_dma.h"
 #include "hw_model/rx_filter.h"
 #include "hw_model/timer.h"
@@ -39,7 +42,8 @@ struct NicModel::Owned {
         msix(nic, model.msix_port),
         translation(nic),
         admin(nic, model.lifecycle_port),
-        mac_port(nic, model.wire_port, mac_address) {}
+        mac_port(nic, model.wire_port, mac_address),
+        faults(nic) {}
 
   static NicBlocks& fill(NicBlocks& nic, Owned& owned) {
     nic.agenda = &owned.agenda;
@@ -60,6 +64,9 @@ struct NicModel::Owned {
     nic.translation = &owned.translation;
     nic.admin = &owned.admin;
     nic.mac_port = &owned.mac_port;
+    nic.faults = &owned.faults;
+    nic.rss = &owned.rss;
+    nic.ptp_clock = &owned.ptp_clock;
     return nic;
   }
 
@@ -82,6 +89,9 @@ struct NicModel::Owned {
   Translation translation;
   Admin admin;
   MacPort mac_port;
+  Faults faults;
+  Rss rss;
+  PtpClock ptp_clock;
 };
 
 NicModel::NicModel(const sc_core::sc_module_name& name, const std::array<uint8_t, 6>& mac_address)
@@ -94,6 +104,7 @@ NicModel::NicModel(const sc_core::sc_module_name& name, const std::array<uint8_t
   wire_export.bind(owned_->mac_port);
   owned_->properties.on_change([this] { configure(); });
   owned_->function_registers.on_reset_key([this] { function_reset(); });
+  owned_->faults.on_function_reset([this] { function_reset(); });
   configure();
   owned_->vi_table.reset();
   owned_->function_registers.reset();
@@ -118,9 +129,12 @@ void NicModel::configure() {
   owned_->event_queue.configure();
   owned_->admin.configure();
   owned_->function_registers.configure();
+  owned_->faults.configure();
 }
 
-bool NicModel::set_property(const std::string& name, double value) { return owned_->properties.set(name, value); }
+sim::PropertyResult NicModel::set_property(const std::string& name, double value) {
+  return owned_->properties.set(name, value);
+}
 
 std::vector<sim::Property> NicModel::properties() const { return owned_->properties.list(); }
 
@@ -130,11 +144,19 @@ std::vector<sim::Counter> NicModel::counters() const {
       {"tx.frames", s.tx_frames},
       {"tx.bytes", s.tx_bytes},
       {"tx.packets", s.tx_packets},
+      {"tx.extra_frames", s.tx_extra_frames},
+      {"mac.tx_busy_ps", s.tx_busy_ps},
+      {"mac.rx_busy_ps", s.rx_busy_ps},
+      {"tx.buffer_full_ps", s.tx_buffer_full_ps},
+      {"evq_stalls", s.evq_stalls},
+      {"tx.cut_short", s.tx_cut_short},
       {"tx.loopback", s.tx_loopback},
       {"rx.frames", s.rx_frames},
       {"rx.bytes", s.rx_bytes},
       {"rx.delivered", s.rx_delivered},
       {"rx.extra_copies", s.rx_extra_copies},
+      {"rx.pause_frames", s.rx_pause_frames},
+      {"tx.pause_frames", s.tx_pause_frames},
       {"interrupts", s.interrupts},
       {"events", s.events},
       {"events_dropped", s.events_dropped},
@@ -148,12 +170,15 @@ std::vector<sim::Counter> NicModel::counters() const {
   for (size_t reason = 0; reason < s.drops.size(); ++reason) {
     counters.push_back({std::string("drops.") + pst_drop_reason_name(reason), s.drops[reason]});
   }
+  owned_->pcie_link.append_counters(counters);
+  owned_->faults.append_counters(counters);
   owned_->vi_table.append_counters(counters);
   return counters;
 }
 
 // All that is planned is forgotten: in-flight DMA comes to nothing (R10) and frames inside the NIC are gone.
 void NicModel::function_reset() {
+  if (owned_->faults.removed()) return;
   owned_->agenda.clear();
   owned_->admin.reset();
   owned_->statistics.reset();
@@ -162,6 +187,8 @@ void NicModel::function_reset() {
   owned_->rx_dma.reset();
   owned_->vi_table.reset();
   owned_->rx_filter.reset();
+  owned_->rss.reset();
+  owned_->ptp_clock.reset();
   owned_->translation.reset();
   owned_->doorbell.reset();
   owned_->msix.reset();
@@ -169,6 +196,7 @@ void NicModel::function_reset() {
   owned_->function_registers.reset();
   const uint32_t generation = owned_->function_registers.next_generation();
   owned_->agenda.at<&NicModel::become_ready>(Agenda::now_ps() + owned_->admin.reset_ps(), this, generation);
+  owned_->faults.reset();
 }
 
 void NicModel::become_ready(uint64_t generation, uint64_t, uint64_t, uint64_t) {

@@ -20,7 +20,7 @@ class NicModel : public sim::NicDevice {
   NicModel(const sc_core::sc_module_name& name, const std::array<uint8_t, 6>& mac_address);
   ~NicModel() override;
 
-  bool set_property(const std::string& name, double value) override;
+  sim::PropertyResult set_property(const std::string& name, double value) override;
   [[nodiscard]] std::vector<sim::Property> properties() const override;
   [[nodiscard]] std::vector<sim::Counter> counters() const override;
   void function_reset() override;

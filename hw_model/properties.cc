@@ -6,20 +6,22 @@
 namespace postern::hw_model {
 
 const double& PropertySet::add(sim::Property property) {
-  assert(property.value >= property.minimum && property.value <= property.maximum);
+  property.type = sim::property_type_of(property);
+  assert(sim::check_property_value(property, property.value));
   properties_.push_back(std::move(property));
   return properties_.back().value;
 }
 
-bool PropertySet::set(const std::string& name, double value) {
+sim::PropertyResult PropertySet::set(const std::string& name, double value) {
   for (sim::Property& property : properties_) {
     if (property.name != name) continue;
-    if (!(value >= property.minimum && value <= property.maximum)) return false;
+    sim::PropertyResult result = sim::check_property_value(property, value);
+    if (!result) return result;
     property.value = value;
     if (changed_) changed_();
-    return true;
+    return {};
   }
-  return false;
+  return {"no property \"" + name + "\""};
 }
 
 double PropertySet::get(const std::string& name) const {

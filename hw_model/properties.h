@@ -1,5 +1,6 @@
-// The tunables of the NIC: each has a name, a unit, a meaning, bounds and a source for its default. Blocks register
-// theirs when they are built and read them again in configure(). Hides the table behind sim::NicDevice::set_property.
+// The tunables of the NIC: each has a name, a type, a unit, a meaning, bounds and a source for its default. Blocks
+// register theirs when they are built and read them again in configure(). Hides the table behind
+// sim::NicDevice::set_property.
 #pragma once
 
 #include <deque>
@@ -13,11 +14,11 @@ namespace postern::hw_model {
 
 class PropertySet {
  public:
-  // Registers a tunable (property.value is the default) and returns a reference to its value, stable for the set's
-  // life.
+  // Registers a tunable (property.value is the default; its type follows from its unit if none is given) and returns a
+  // reference to its value, stable for the set's life.
   const double& add(sim::Property property);
-  // False: no such property, or a value outside its bounds.
-  bool set(const std::string& name, double value);
+  // An error says what was expected: no such property, or a value that is not of its type or outside its bounds.
+  sim::PropertyResult set(const std::string& name, double value);
   [[nodiscard]] double get(const std::string& name) const;  // the property must exist
   [[nodiscard]] std::vector<sim::Property> list() const;
   // Called after each successful set().

@@ -8,6 +8,7 @@
 #include "hw_model/desc_fetch.h"
 #include "hw_model/event_queue.h"
 #include "hw_model/frame_parser.h"
+#include "hw_model/mac_port.h"
 #include "hw_model/pcie_link.h"
 #include "hw_model/port_statistics.h"
 #include "hw_model/properties.h"
@@ -17,6 +18,7 @@ namespace postern::hw_model {
 
 namespace {
 constexpr uint32_t kScatterMax = PST_LIMIT_TX_FRAGMENTS_MAX;  // descriptors that one frame may take, as on send
+constexpr uint32_t kCutThroughTailBytes = 64;                 // of a frame: what cannot go before its last bit is here
 constexpr uint32_t kStallShare = 8;  // part of the port's buffer that one VI's waiting frames may hold
 }  // namespace
 
@@ -27,17 +29,22 @@ RxDma::RxDma(NicBlocks& nic)
            "assumed: 256 KiB on chip", 262144, 16384, 1 << 24})),
       processing_ns_(nic.properties->add(
           {"rx_dma.processing_ns", "ns", "From a frame's last bit to its write request: filter lookup and translation.",
-           "assumed: 16 cycles at 250 MHz", 64, 0, 1e6})) {}
+           "assumed: 16 cycles at 250 MHz", 64, 0, 1e6})),
+      merge_wait_ns_(nic.properties->add(
+          {"event_queue.merge_wait_ns", "ns",
+           "How long an RX event that may complete several frames waits for more, from its first frame.",
+           "assumed: a little over ten 64-byte frames at 10 Gb/s", 1000, 0, 1e6})) {}
 
 void RxDma::configure() {
   buffer_bytes_ = static_cast<uint32_t>(buffer_bytes_property_);
   processing_ps_ = to_ps(processing_ns_);
+  merge_wait_ps_ = to_ps(merge_wait_ns_);
 }
 
 void RxDma::reset() {
   free_ops_.clear();
   for (auto& op : ops_) {
-    op->in.frame.reset();
+    op->frame.reset();
     free_ops_.push_back(op.get());
   }
   buffered_bytes_ = 0;
@@ -57,7 +64,8 @@ RxOp* RxDma::new_op() {
 
 void RxDma::release(RxOp* op) {
   buffered_bytes_ -= op->buffered_bytes;
-  op->in.frame.reset();
+  nic_.mac_port->receive_buffer_level(buffered_bytes_);
+  op->frame.reset();
   free_ops_.push_back(op);
 }
 
@@ -67,8 +75,19 @@ void RxDma::drop(Vi& vi, RxOp* op, unsigned reason) {
   release(op);
 }
 
-void RxDma::receive(Vi& vi, SteeredFrame&& steered) {
-  const uint32_t bytes = static_cast<uint32_t>(steered.frame->bytes.size());
+// vi may be null: the counting is then the port's alone.
+void RxDma::drop_list(Vi* vi, RxOp* op, unsigned reason) {
+  while (op != nullptr) {
+    RxOp* next = op->next;
+    nic_.statistics->drop(reason);
+    if (vi != nullptr) ++vi->counters.drops;
+    release(op);
+    op = next;
+  }
+}
+
+void RxDma::receive(Vi& vi, const sim::FramePtr& frame, const SteeredFrame& steered) {
+  const uint32_t bytes = static_cast<uint32_t>(frame->bytes.size());
   const bool waits = vi.rx_waiting_first != nullptr;
   if (vi.state == ViState::kRunning && (buffered_bytes_ + bytes > buffer_bytes_ ||
                                         (waits && vi.rx_waiting_bytes + bytes > buffer_bytes_ / kStallShare))) {
@@ -77,14 +96,17 @@ void RxDma::receive(Vi& vi, SteeredFrame&& steered) {
     return;
   }
   RxOp* op = new_op();
-  op->in = std::move(steered);
+  op->in = steered;
+  op->frame = frame;
   op->vi_id = vi.id;
   op->epoch = vi.epoch;
   op->buffered_bytes = bytes;
   op->has_prefix = vi.rx_prefix;
   op->strip_vlan = vi.vlan_strip && op->in.vlan_count != 0;
   buffered_bytes_ += bytes;
+  nic_.mac_port->receive_buffer_level(buffered_bytes_);
   if (!waits && start(vi, op) == Start::kDone) return;
+  op->in.header_ps = 0;  // when its turn comes it has long been complete
   if (vi.rx_waiting_first == nullptr) {
     vi.rx_waiting_first = op;
   } else {
@@ -98,9 +120,12 @@ void RxDma::resume(Vi& vi) {
   while (vi.rx_waiting_first != nullptr) {
     RxOp* op = vi.rx_waiting_first;
     const uint32_t bytes = op->buffered_bytes;
-    vi.rx_waiting_first = op->next;
+    RxOp* next = op->next;
+    vi.rx_waiting_first = next;
+    op->next = nullptr;  // from here on it may become a link of a merge
     const Start outcome = start(vi, op);
     if (outcome == Start::kWait) {
+      op->next = next;
       vi.rx_waiting_first = op;
       return;
     }
@@ -108,7 +133,16 @@ void RxDma::resume(Vi& vi) {
   }
 }
 
+void RxDma::abandon(Vi& vi, uint32_t bytes, uint64_t header_ps) {
+  if (vi.state != ViState::kRunning || vi.rx_waiting_first != nullptr) return;
+  const uint32_t needed_bytes = bytes + (vi.rx_prefix ? PST_LIMIT_RX_PREFIX_BYTES : 0);
+  const Plan take = plan(vi, needed_bytes);
+  if (take.wait || take.bad || take.desc_count == 0) return;
+  post_payload(vi, header_ps, take.desc_count, std::min(needed_bytes, take.capacity_bytes));
+}
+
 void RxDma::discard(Vi& vi) {
+  drop_merge(vi);
   while (vi.rx_waiting_first != nullptr) {
     RxOp* op = vi.rx_waiting_first;
     vi.rx_waiting_first = op->next;
@@ -178,24 +212,33 @@ RxDma::Start RxDma::start(Vi& vi, RxOp* op) {
     nic_.vi_table->halt(vi, PST_ERROR_SOURCE_RX, PST_ERROR_CODE_DMA_FAULT, fault_idx);
     return Start::kDone;
   }
-  switch (nic_.event_queue->admit(vi)) {
-    case Admission::kOk:
-      break;
-    case Admission::kStall:
+  const bool truncated = op->written_bytes < needed_bytes;
+  const bool mergeable = vi.merge_count > 1 && take.desc_count == 1 && !truncated;
+  const bool joins = mergeable && vi.rx_merge.first != nullptr && vi.rx_merge.alike == op->in.event.word[0];
+  if (!joins) {
+    close_merge(vi);
+    const Admission admission = nic_.event_queue->admit(vi);
+    if (admission == Admission::kStall) {
       op->segments.clear();
       return Start::kWait;
-    default:
+    }
+    if (admission != Admission::kOk) {
       drop(vi, op, PST_DROP_REASON_RX_EVQ_FULL);
       return Start::kDone;
+    }
   }
-  issue(vi, op, take.desc_count, op->written_bytes < needed_bytes);
+  issue(vi, op, take.desc_count, truncated);
   return Start::kDone;
 }
 
 void RxDma::fill_prefix(RxOp& op) const {
   pst_rx_prefix prefix{};
   pst_rx_prefix_set_filter_id(&prefix, op.in.filter_id);
-  pst_rx_prefix_set_timestamp_ns(&prefix, op.in.first_bit_ps / 1000);
+  pst_rx_prefix_set_timestamp_ns(&prefix, op.in.timestamp_ns);
+  if (op.in.hash_valid) {
+    pst_rx_prefix_set_rss_hash(&prefix, op.in.rss_hash);
+    pst_rx_prefix_set_rss_valid(&prefix, 1);
+  }
   pst_rx_prefix_set_length_bytes(&prefix, pst_rx_event_get_length_bytes(&op.in.event));
   if (op.strip_vlan) {
     pst_rx_prefix_set_vlan_tci(&prefix, op.in.vlan_tci);
@@ -204,22 +247,45 @@ void RxDma::fill_prefix(RxOp& op) const {
   std::memcpy(op.prefix.data(), &prefix, sizeof prefix);
 }
 
+// A complete frame is looked up and translated first; one in cut-through was looked up while it arrived.
+uint64_t RxDma::earliest_ps(uint64_t header_ps) const {
+  const uint64_t now = Agenda::now_ps();
+  return header_ps == 0 ? now + processing_ps_ : std::max(now, header_ps + processing_ps_);
+}
+
+// Posts the writes of bytes into the next desc_count buffers; returns when the last lands. In cut-through all but the
+// last TLP may have gone before now, where the link was free: see README.md.
+uint64_t RxDma::post_payload(Vi& vi, uint64_t header_ps, uint32_t desc_count, uint32_t bytes) {
+  const uint64_t earliest = earliest_ps(header_ps);
+  uint64_t landing = 0;
+  uint32_t left = bytes;
+  for (uint32_t i = 0; i < desc_count; ++i) {
+    const pst_rx_desc& desc = vi.rx_cache.at(vi.rx_cache.head_idx + i);
+    uint64_t address = pst_rx_desc_get_address(&desc);
+    uint32_t here = std::min(left, static_cast<uint32_t>(pst_rx_desc_get_length_bytes(&desc)));
+    left -= here;
+    if (header_ps != 0 && here > kCutThroughTailBytes) {
+      const uint32_t early = here - kCutThroughTailBytes;
+      landing = std::max(landing, nic_.pcie_link->post_write(header_ps + processing_ps_, address, early, true));
+      address += early;
+      here = kCutThroughTailBytes;
+    }
+    // Payload may overtake payload; the event behind it is a strict write (R3).
+    landing = std::max(landing, nic_.pcie_link->post_write(earliest, address, here, true));
+  }
+  return landing;
+}
+
 // Posts the writes of payload and event; both land when the event does, which is when the host can know of them.
 void RxDma::issue(Vi& vi, RxOp* op, uint32_t desc_count, bool truncated) {
   op->epoch = vi.epoch;
   op->first_idx = vi.rx_cache.head_idx;
-  const uint64_t earliest_ps = Agenda::now_ps() + processing_ps_;
-  uint32_t left = op->written_bytes;
-  for (uint32_t i = 0; i < desc_count; ++i) {
-    const pst_rx_desc& desc = vi.rx_cache.at(op->first_idx + i);
-    const uint32_t bytes = std::min(left, static_cast<uint32_t>(pst_rx_desc_get_length_bytes(&desc)));
-    op->payload_landing_ps = nic_.pcie_link->post_write(earliest_ps, pst_rx_desc_get_address(&desc), bytes);
-    left -= bytes;
-  }
+  op->payload_landing_ps = post_payload(vi, op->in.header_ps, desc_count, op->written_bytes);
   vi.rx_cache.head_idx += desc_count;
   vi.rx_consumer_idx += desc_count;
   const uint32_t prefix_bytes = op->has_prefix ? PST_LIMIT_RX_PREFIX_BYTES : 0;
   pst_rx_event& event = op->in.event;
+  const uint64_t alike = event.word[0];
   pst_rx_event_set_length_bytes(&event, op->written_bytes > prefix_bytes ? op->written_bytes - prefix_bytes : 0);
   pst_rx_event_set_desc_count(&event, desc_count);
   pst_rx_event_set_prefix_present(&event, op->has_prefix ? 1 : 0);
@@ -229,14 +295,77 @@ void RxDma::issue(Vi& vi, RxOp* op, uint32_t desc_count, bool truncated) {
     pst_rx_event_set_checksum_l4(&event, PST_CHECKSUM_RESULT_NONE);
   }
   if (op->has_prefix) fill_prefix(*op);
+  if (vi.merge_count > 1 && desc_count == 1 && !truncated) {
+    add_to_merge(vi, op, alike);
+  } else {
+    issue_event(vi, op);
+  }
+  nic_.desc_fetch->fetch_rx(vi);
+}
+
+void RxDma::issue_event(Vi& vi, RxOp* op) {
+  pst_rx_event& event = op->in.event;
   pst_event common{{event.word[0], event.word[1]}};
   op->event_idx = nic_.event_queue->take_slot(vi, common);
   std::memcpy(&event, &common, sizeof event);
-  const uint64_t landing =
-      nic_.pcie_link->post_write(earliest_ps, EventQueue::slot_alignment(vi, op->event_idx), PST_EVENT_BYTES);
+  const uint64_t landing = nic_.pcie_link->post_write(earliest_ps(op->in.header_ps),
+                                                      EventQueue::slot_alignment(vi, op->event_idx), PST_EVENT_BYTES);
   nic_.agenda->at<&RxDma::landed>(landing, this, reinterpret_cast<uint64_t>(op));
   nic_.event_queue->issued(vi);
-  nic_.desc_fetch->fetch_rx(vi);
+}
+
+// The first frame of a merge keeps space for the event (R5), so that those that join it need none.
+void RxDma::add_to_merge(Vi& vi, RxOp* op, uint64_t alike) {
+  RxMerge& merge = vi.rx_merge;
+  op->next = nullptr;
+  if (merge.first == nullptr) {
+    EventQueue::reserve(vi);
+    merge.first = op;
+    merge.alike = alike;
+    nic_.agenda->at<&RxDma::merge_wait_over>(Agenda::now_ps() + merge_wait_ps_, this, vi.id, vi.epoch,
+                                             ++merge.generation);
+  } else {
+    merge.last->next = op;
+  }
+  merge.last = op;
+  // Without a descriptor nothing can join it.
+  if (++merge.frame_count >= vi.merge_count || vi.rx_consumer_idx == vi.rx_producer_idx) close_merge(vi);
+}
+
+void RxDma::merge_wait_over(uint64_t vi_id, uint64_t epoch, uint64_t generation, uint64_t) {
+  Vi* vi = nic_.vi_table->running(vi_id);
+  if (vi != nullptr && vi->epoch == epoch && vi->rx_merge.generation == generation) close_merge(*vi);
+}
+
+void RxDma::close_merge(Vi& vi) {
+  RxMerge& merge = vi.rx_merge;
+  RxOp* first = merge.first;
+  if (first == nullptr) return;
+  if (merge.frame_count > 1) {
+    pst_rx_event& event = first->in.event;
+    pst_rx_event_set_length_bytes(&event, 0);
+    pst_rx_event_set_desc_count(&event, merge.frame_count);
+    pst_rx_event_set_merged(&event, 1);
+    pst_rx_event_set_rx_consumer_idx(&event, merge.last->first_idx + 1);
+    ++vi.counters.merged_events;
+    vi.counters.merged_frames += merge.frame_count;
+  }
+  first->in.header_ps = 0;
+  merge.first = merge.last = nullptr;
+  merge.frame_count = 0;
+  ++merge.generation;
+  EventQueue::unreserve(vi);
+  issue_event(vi, first);
+}
+
+void RxDma::drop_merge(Vi& vi) {
+  RxMerge& merge = vi.rx_merge;
+  if (merge.first == nullptr) return;
+  drop_list(&vi, merge.first, PST_DROP_REASON_RX_VI_HALTED);
+  merge.first = merge.last = nullptr;
+  merge.frame_count = 0;
+  ++merge.generation;
+  EventQueue::unreserve(vi);
 }
 
 bool RxDma::write_payload(const RxOp& op) {
@@ -244,7 +373,7 @@ bool RxDma::write_payload(const RxOp& op) {
     const uint8_t* data;
     uint32_t bytes;
   };
-  const std::vector<uint8_t>& frame = op.in.frame->bytes;
+  const std::vector<uint8_t>& frame = op.frame->bytes;
   const uint32_t frame_bytes = static_cast<uint32_t>(frame.size());
   std::array<Piece, 3> pieces{};
   size_t count = 0;
@@ -264,7 +393,9 @@ bool RxDma::write_payload(const RxOp& op) {
         offset = 0;
       }
       const uint32_t bytes = std::min(segment.bytes - done, piece->bytes - offset);
-      if (!nic_.pcie_link->memory_write(segment.host_address + done, piece->data + offset, bytes)) return false;
+      if (nic_.pcie_link->memory_write(segment.host_address + done, piece->data + offset, bytes, op.vi_id) !=
+          DmaResult::kOk)
+        return false;
       done += bytes;
       offset += bytes;
     }
@@ -276,27 +407,37 @@ void RxDma::landed(uint64_t op_address, uint64_t, uint64_t, uint64_t) {
   RxOp* op = reinterpret_cast<RxOp*>(op_address);
   Vi* vi = nic_.vi_table->find(op->vi_id);
   if (vi == nullptr || vi->epoch != op->epoch) {  // a write before it failed and halted the VI
-    nic_.statistics->drop(PST_DROP_REASON_RX_VI_HALTED);
-    return release(op);
+    return drop_list(nullptr, op, PST_DROP_REASON_RX_VI_HALTED);
+  }
+  const uint32_t event_idx = op->event_idx;
+  for (const RxOp* frame = op; frame != nullptr; frame = frame->next) {
+    if (write_payload(*frame)) continue;
+    const uint32_t first_idx = frame->first_idx;
+    drop_list(vi, op, PST_DROP_REASON_RX_DMA_FAULT);
+    return nic_.event_queue->write_failed(*vi, event_idx, PST_ERROR_SOURCE_RX, PST_ERROR_CODE_DMA_FAULT, first_idx);
   }
   uint64_t event_address = 0;
-  const bool written = write_payload(*op);
-  if (!written || !nic_.event_queue->slot_address(*vi, op->event_idx, event_address) ||
-      !nic_.pcie_link->memory_write(event_address, &op->in.event, PST_EVENT_BYTES)) {
-    const uint32_t event_idx = op->event_idx;
-    const uint32_t first_idx = op->first_idx;
-    drop(*vi, op, PST_DROP_REASON_RX_DMA_FAULT);
-    nic_.event_queue->write_failed(*vi, event_idx, written ? PST_ERROR_SOURCE_EVQ : PST_ERROR_SOURCE_RX,
-                                   PST_ERROR_CODE_DMA_FAULT, written ? event_idx : first_idx);
-    return;
+  if (!nic_.event_queue->slot_address(*vi, event_idx, event_address) ||
+      nic_.pcie_link->memory_write(event_address, &op->in.event, PST_EVENT_BYTES, vi->id) != DmaResult::kOk) {
+    drop_list(vi, op, PST_DROP_REASON_RX_DMA_FAULT);
+    return nic_.event_queue->write_failed(*vi, event_idx, PST_ERROR_SOURCE_EVQ, PST_ERROR_CODE_DMA_FAULT, event_idx);
   }
-  ++nic_.statistics->rx_delivered;
-  ++vi->counters.rx_packets;
-  auto& stamps = op->in.frame->stamps_ps;
-  stamps[static_cast<size_t>(sim::Stage::kRxPayloadWritten)] = op->payload_landing_ps;
-  stamps[static_cast<size_t>(sim::Stage::kEventWritten)] = Agenda::now_ps();
-  if (nic_.observer != nullptr) nic_.observer->rx_event_written(vi->id, op->event_idx, op->in.frame);
-  release(op);
+  delivered(*vi, op);
+}
+
+void RxDma::delivered(Vi& vi, RxOp* op) {
+  const uint32_t event_idx = op->event_idx;
+  while (op != nullptr) {
+    RxOp* next = op->next;
+    ++nic_.statistics->rx_delivered;
+    ++vi.counters.rx_packets;
+    auto& stamps = op->frame->stamps_ps;
+    stamps[static_cast<size_t>(sim::Stage::kRxPayloadWritten)] = op->payload_landing_ps;
+    stamps[static_cast<size_t>(sim::Stage::kEventWritten)] = Agenda::now_ps();
+    if (nic_.observer != nullptr) nic_.observer->rx_event_written(vi.id, event_idx, op->frame);
+    release(op);
+    op = next;
+  }
 }
 
 }  // namespace postern::hw_model

@@ -17,12 +17,14 @@ namespace postern::hw_model {
 
 struct Vi;
 
-// A frame as the filter hands it over, once for each VI that gets a copy.
+// A frame as the filter hands it over, once for each VI that gets a copy. The frame itself comes beside it.
 struct SteeredFrame {
-  sim::FramePtr frame;
   pst_rx_event event{};  // type, checksum results and classes are filled in
   uint32_t filter_id = 0;
-  uint64_t first_bit_ps = 0;
+  uint64_t timestamp_ns = 0;  // PTP time of its first bit
+  uint64_t header_ps = 0;     // cut-through: when enough had come to begin; 0: the frame was complete first
+  bool hash_valid = false;
+  uint32_t rss_hash = 0;
   uint8_t vlan_count = 0;
   uint16_t vlan_tci = 0;
 };
@@ -41,7 +43,8 @@ struct RxOp {
   uint64_t payload_landing_ps = 0;
   std::array<uint64_t, PST_LIMIT_RX_PREFIX_BYTES / 8> prefix{};
   std::vector<DmaSegment> segments;
-  RxOp* next = nullptr;  // waiting list of the VI
+  sim::FramePtr frame;
+  RxOp* next = nullptr;  // waiting list of the VI, or the frames that one event announces
 };
 
 class RxDma {
@@ -50,9 +53,16 @@ class RxDma {
   void configure();
   void reset();
 
-  void receive(Vi& vi, SteeredFrame&& steered);
+  void receive(Vi& vi, const sim::FramePtr& frame, const SteeredFrame& steered);
+  // A damaged frame whose writes had begun before its end came (cut-through): they take their share of the link into
+  // the buffers that the next frame gets; nothing is announced.
+  void abandon(Vi& vi, uint32_t bytes, uint64_t header_ps);
   // Descriptors or event space have come: tries the waiting frames again.
   void resume(Vi& vi);
+  // Writes the event of the frames that wait to be announced together.
+  void close_merge(Vi& vi);
+  // They come to nothing, and are counted.
+  void drop_merge(Vi& vi);
   // The VI stops: its waiting frames are dropped.
   void discard(Vi& vi);
 
@@ -70,19 +80,28 @@ class RxDma {
   Start start(Vi& vi, RxOp* op);
   Plan plan(Vi& vi, uint32_t needed_bytes) const;
   bool translate_buffers(Vi& vi, RxOp& op, uint32_t desc_count, uint32_t& fault_idx);
+  uint64_t post_payload(Vi& vi, uint64_t header_ps, uint32_t desc_count, uint32_t bytes);
+  [[nodiscard]] uint64_t earliest_ps(uint64_t header_ps) const;
   void issue(Vi& vi, RxOp* op, uint32_t desc_count, bool truncated);
+  void issue_event(Vi& vi, RxOp* op);
+  void add_to_merge(Vi& vi, RxOp* op, uint64_t alike);
+  void merge_wait_over(uint64_t vi_id, uint64_t epoch, uint64_t generation, uint64_t);
   void fill_prefix(RxOp& op) const;
   void landed(uint64_t op, uint64_t, uint64_t, uint64_t);
+  void delivered(Vi& vi, RxOp* op);
   bool write_payload(const RxOp& op);
   void drop(Vi& vi, RxOp* op, unsigned reason);
+  void drop_list(Vi* vi, RxOp* op, unsigned reason);
   RxOp* new_op();
   void release(RxOp* op);
 
   NicBlocks& nic_;
   const double& buffer_bytes_property_;
   const double& processing_ns_;
+  const double& merge_wait_ns_;
   uint32_t buffer_bytes_ = 0;
   uint64_t processing_ps_ = 0;
+  uint64_t merge_wait_ps_ = 0;
   uint32_t buffered_bytes_ = 0;
   std::vector<std::unique_ptr<RxOp>> ops_;
   std::vector<RxOp*> free_ops_;

@@ -5,6 +5,7 @@
 #include "hw_model/frame_parser.h"
 #include "hw_model/mac_port.h"
 #include "hw_model/port_statistics.h"
+#include "hw_model/rss.h"
 #include "hw_model/rx_dma.h"
 #include "hw_model/vi_table.h"
 
@@ -112,11 +113,17 @@ uint32_t RxFilter::make_key(const pst_command& c, Key& key) {
 }
 
 uint32_t RxFilter::insert(const pst_command& command, uint32_t& filter_id) {
-  if (pst_filter_insert_get_rss(&command)) return PST_ERROR_CODE_UNSUPPORTED;
   if (pst_filter_insert_get_family(&command) > PST_ADDRESS_FAMILY_IPV6) return PST_ERROR_CODE_BAD_PARAMETER;
   Filter filter;
   if (const uint32_t error = make_key(command, filter.key)) return error;
   filter.vi_id = static_cast<uint32_t>(pst_command_get_target_id(&command));
+  filter.rss = pst_filter_insert_get_rss(&command) != 0;
+  filter.rss_context = static_cast<uint32_t>(pst_filter_insert_get_rss_context(&command));
+  if (filter.rss) {
+    if (!nic_.rss->exists(filter.rss_context)) return PST_ERROR_CODE_NOT_FOUND;
+    if (nic_.rss->domain(filter.rss_context) != nic_.vi_table->find(filter.vi_id)->pd)
+      return PST_ERROR_CODE_BAD_PARAMETER;
+  }
   filter.replicate = pst_filter_insert_get_replicate(&command) != 0;
   filter.used = true;
   const int32_t first = find(filter.key);
@@ -137,6 +144,7 @@ uint32_t RxFilter::insert(const pst_command& command, uint32_t& filter_id) {
   filter.next = first;
   slots_[filter.slot] = static_cast<int32_t>(filter_id);
   filters_[filter_id] = filter;
+  if (filter.rss) nic_.rss->add_user(filter.rss_context);
   ++filter_count_;
   ++kind_count_[filter.key[0] & 0xf];
   return PST_ERROR_CODE_OK;
@@ -154,6 +162,7 @@ uint32_t RxFilter::remove(uint32_t filter_id) {
   --filter_count_;
   --kind_count_[filter.key[0] & 0xf];
   filter.used = false;
+  if (filter.rss) nic_.rss->remove_user(filter.rss_context);
   free_ids_.push_back(filter_id);
   return PST_ERROR_CODE_OK;
 }
@@ -230,7 +239,7 @@ int32_t RxFilter::match(const uint8_t* frame, const ParsedFrame& parsed, bool mu
 }
 
 // What the RX event says of the frame, whoever receives it.
-pst_rx_event RxFilter::describe(const uint8_t* frame, const ParsedFrame& parsed, bool multicast) const {
+pst_rx_event RxFilter::describe(const uint8_t* frame, const ParsedFrame& parsed, bool multicast) {
   pst_rx_event event{};
   pst_rx_event_set_type(&event, PST_EVENT_TYPE_RX);
   pst_rx_event_set_checksum_l3(&event, verify_l3(frame, parsed));
@@ -241,23 +250,59 @@ pst_rx_event RxFilter::describe(const uint8_t* frame, const ParsedFrame& parsed,
   return event;
 }
 
-void RxFilter::receive(const sim::FramePtr& frame, const ParsedFrame& parsed, uint64_t first_bit_ps) {
-  const uint8_t* bytes = frame->bytes.data();
-  const bool multicast = (bytes[0] & 1) != 0;
-  const bool ours = multicast || for_this_port(bytes, parsed);
-  int32_t chains[2] = {ours ? match(bytes, parsed, multicast) : kNone, kNone};
+RxFilter::Chains RxFilter::chains_for(const uint8_t* frame, const ParsedFrame& parsed) const {
+  const bool multicast = (frame[0] & 1) != 0;
+  const bool ours = multicast || for_this_port(frame, parsed);
+  Chains chains{ours ? match(frame, parsed, multicast) : kNone, kNone};
   if (kind_count_[PST_FILTER_MATCH_SNIFF] != 0 && (ours || promiscuous_)) {
     chains[1] = find({scalars(PST_FILTER_MATCH_SNIFF, 0, 0, 0, 0), 0, 0, 0, 0, 0});
   }
+  return chains;
+}
+
+Vi* RxFilter::target(const Filter& filter, const uint8_t* frame, const ParsedFrame& parsed, bool& hash_valid,
+                     uint32_t& hash) const {
+  hash_valid = false;
+  hash = 0;
+  Vi* own = nic_.vi_table->find(filter.vi_id);
+  if (!filter.rss) return own;
+  const Rss::Choice choice = nic_.rss->choose(filter.rss_context, frame, parsed);
+  hash_valid = choice.hash_valid;
+  hash = choice.hash;
+  Vi* chosen = nic_.vi_table->find(choice.vi_id);
+  return chosen != nullptr && chosen->pd == own->pd ? chosen : own;
+}
+
+void RxFilter::receive(const sim::FramePtr& frame, const ParsedFrame& parsed, uint64_t timestamp_ns,
+                       uint64_t header_ps) {
+  const uint8_t* bytes = frame->bytes.data();
+  const Chains chains = chains_for(bytes, parsed);
   if (chains[0] == kNone && chains[1] == kNone) return nic_.statistics->drop(PST_DROP_REASON_RX_NO_FILTER);
-  const pst_rx_event event = describe(bytes, parsed, multicast);
+  SteeredFrame steered;
+  steered.event = describe(bytes, parsed, (bytes[0] & 1) != 0);
+  steered.timestamp_ns = timestamp_ns;
+  steered.header_ps = header_ps;
+  steered.vlan_count = parsed.vlan_count;
+  steered.vlan_tci = parsed.vlan_tci;
   uint32_t copies = 0;
   for (const int32_t first : chains) {
     for (int32_t id = first; id != kNone; id = filters_[static_cast<size_t>(id)].next) {
-      Vi* vi = nic_.vi_table->find(filters_[static_cast<size_t>(id)].vi_id);
+      Vi* vi = target(filters_[static_cast<size_t>(id)], bytes, parsed, steered.hash_valid, steered.rss_hash);
       if (copies++ > 0) ++nic_.statistics->rx_extra_copies;
-      nic_.rx_dma->receive(*vi,
-                           {frame, event, static_cast<uint32_t>(id), first_bit_ps, parsed.vlan_count, parsed.vlan_tci});
+      steered.filter_id = static_cast<uint32_t>(id);
+      nic_.rx_dma->receive(*vi, frame, steered);
+    }
+  }
+}
+
+void RxFilter::receive_damaged(const sim::FramePtr& frame, const ParsedFrame& parsed, uint64_t header_ps) {
+  const uint8_t* bytes = frame->bytes.data();
+  for (const int32_t first : chains_for(bytes, parsed)) {
+    for (int32_t id = first; id != kNone; id = filters_[static_cast<size_t>(id)].next) {
+      bool hash_valid = false;
+      uint32_t hash = 0;
+      Vi* vi = target(filters_[static_cast<size_t>(id)], bytes, parsed, hash_valid, hash);
+      nic_.rx_dma->abandon(*vi, static_cast<uint32_t>(frame->bytes.size()), header_ps);
     }
   }
 }

@@ -14,6 +14,7 @@
 namespace postern::hw_model {
 
 struct ParsedFrame;
+struct Vi;
 
 class RxFilter {
  public:
@@ -26,8 +27,11 @@ class RxFilter {
   void remove_vi(uint32_t vi_id);
   void set_promiscuous(bool on) { promiscuous_ = on; }
 
-  // Steers a good frame to its VIs or drops it. first_bit_ps is its arrival time for timestamps.
-  void receive(const sim::FramePtr& frame, const ParsedFrame& parsed, uint64_t first_bit_ps);
+  // Steers a good frame to its VIs or drops it. timestamp_ns is the PTP time of its first bit; header_ps the time at
+  // which enough of it was there to begin its writes (cut-through), or 0.
+  void receive(const sim::FramePtr& frame, const ParsedFrame& parsed, uint64_t timestamp_ns, uint64_t header_ps);
+  // A frame whose FCS turned out bad after its writes had begun (cut-through): they take their time on the link.
+  void receive_damaged(const sim::FramePtr& frame, const ParsedFrame& parsed, uint64_t header_ps);
 
   [[nodiscard]] uint32_t count() const { return filter_count_; }
 
@@ -44,7 +48,9 @@ class RxFilter {
     uint32_t slot = 0;
     bool used = false;
     bool replicate = false;
-    int32_t next = kNone;  // next filter with the same key
+    bool rss = false;
+    uint32_t rss_context = 0;  // used by the filter, if rss
+    int32_t next = kNone;      // next filter with the same key
   };
 
   static uint32_t make_key(const pst_command& command, Key& key);
@@ -54,7 +60,12 @@ class RxFilter {
   [[nodiscard]] int32_t match(const uint8_t* frame, const ParsedFrame& parsed, bool multicast) const;
   [[nodiscard]] int32_t match_transport(const uint8_t* frame, const ParsedFrame& parsed, bool multicast) const;
   [[nodiscard]] bool for_this_port(const uint8_t* frame, const ParsedFrame& parsed) const;
-  pst_rx_event describe(const uint8_t* frame, const ParsedFrame& parsed, bool multicast) const;
+  using Chains = std::array<int32_t, 2>;  // first filter of what matches, and of the sniffers
+  [[nodiscard]] Chains chains_for(const uint8_t* frame, const ParsedFrame& parsed) const;
+  // The VI that takes the frame for a filter, and the hash if it was spread by one.
+  Vi* target(const Filter& filter, const uint8_t* frame, const ParsedFrame& parsed, bool& hash_valid,
+             uint32_t& hash) const;
+  static pst_rx_event describe(const uint8_t* frame, const ParsedFrame& parsed, bool multicast);
 
   NicBlocks& nic_;
   std::vector<int32_t> slots_;   // filter index, kNone or kRemoved

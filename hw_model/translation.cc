@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "hw_model/rss.h"
 #include "hw_model/vi_table.h"
 
 namespace postern::hw_model {
@@ -22,7 +23,7 @@ uint32_t Translation::allocate(uint32_t& pd) {
 
 uint32_t Translation::free(uint32_t pd) {
   if (!exists(pd)) return PST_ERROR_CODE_NOT_FOUND;
-  if (nic_.vi_table->domain_in_use(pd)) return PST_ERROR_CODE_IN_USE;
+  if (nic_.vi_table->domain_in_use(pd) || nic_.rss->domain_in_use(pd)) return PST_ERROR_CODE_IN_USE;
   domains_[pd] = Domain();
   return PST_ERROR_CODE_OK;
 }

@@ -1,14 +1,13 @@
-// Transmit scheduling, payload fetch and frame finishing. See tx_dma.h.
+// A packet's way from the descriptor cache to its completion. See tx_dma.h; tx_packet.cc builds the frames.
 #include "hw_model/tx_dma.h"
 
 #include <algorithm>
 #include <cstring>
 
 #include "hw_model/agenda.h"
-#include "hw_model/checksum.h"
 #include "hw_model/desc_fetch.h"
+#include "hw_model/doorbell.h"
 #include "hw_model/event_queue.h"
-#include "hw_model/frame_parser.h"
 #include "hw_model/frame_pool.h"
 #include "hw_model/mac_port.h"
 #include "hw_model/pcie_link.h"
@@ -18,32 +17,58 @@
 
 namespace postern::hw_model {
 
+namespace {
+constexpr double kCutThroughBytesMin = 128;  // holds all headers that the source check reads (R9)
+}  // namespace
+
 TxDma::TxDma(NicBlocks& nic)
     : nic_(nic),
       buffer_bytes_property_(nic.properties->add(
-          {"tx_dma.buffer_bytes", "bytes", "Payload that may be between its read request and the wire.",
+          {"tx_dma.buffer_bytes", "bytes",
+           "Payload that may be between its read request and the wire; the last packet taken may exceed it.",
            "assumed: covers a 700 ns read at 100 Gb/s several times", 65536, 16384, 1 << 24})),
       completion_batch_property_(nic.properties->add(
           {"tx_dma.completion_batch", "packets",
            "Packets per TX event when none asks for its own and the queue does not empty.", "assumed", 16, 1, 64})),
       processing_ns_(nic.properties->add({"tx_dma.processing_ns", "ns", "From descriptor to payload read request.",
-                                          "assumed: 4 cycles at 250 MHz", 16, 0, 1e6})) {}
+                                          "assumed: 4 cycles at 250 MHz", 16, 0, 1e6})),
+      segmentation_property_(nic.properties->add(
+          {"tx_dma.segmentation", "flag",
+           "1: long TCP packets are cut into frames; 0: FEATURES lacks TSO, as read by software after a reset.",
+           "contract: FEATURES.TSO is optional", 1, 0, 1})),
+      cut_through_property_(nic.properties->add(
+          {"tx_dma.cut_through", "flag",
+           "1: a frame's first bit may leave before its last byte has arrived (not with checksums or segmentation, "
+           "which need all of it); 0: store and forward.",
+           "assumed: the safe choice", 0, 0, 1})),
+      cut_through_bytes_property_(nic.properties->add(
+          {"tx_dma.cut_through_bytes", "bytes", "What must have arrived before the first bit leaves.",
+           "assumed: one PCIe completion of 256 bytes", 256, kCutThroughBytesMin, 16384})),
+      scheduler_(nic) {}
 
 void TxDma::configure() {
   buffer_bytes_ = static_cast<uint32_t>(buffer_bytes_property_);
   completion_batch_ = static_cast<uint32_t>(completion_batch_property_);
   processing_ps_ = to_ps(processing_ns_);
+  segmentation_ = segmentation_property_ != 0;
+  cut_through_ = cut_through_property_ != 0;
+  cut_through_bytes_ = static_cast<uint32_t>(cut_through_bytes_property_);
+  read_request_bytes_ = static_cast<uint32_t>(nic_.properties->get("pcie_link.mrrs_bytes"));
+  scheduler_.configure();
 }
 
+uint32_t TxDma::features() const { return segmentation_ ? PST_FUNCTION_FEATURES_TSO_MASK : 0; }
+
 void TxDma::reset() {
-  ready_.clear();
+  scheduler_.reset();
   free_ops_.clear();
   for (auto& op : ops_) {
     op->frame.reset();
     free_ops_.push_back(op.get());
   }
   buffered_bytes_ = 0;
-  last_landing_ps_ = 0;
+  buffer_full_ = false;
+  last_handover_ps_ = 0;
 }
 
 TxOp* TxDma::new_op() {
@@ -54,8 +79,12 @@ TxOp* TxDma::new_op() {
   TxOp* op = free_ops_.back();
   free_ops_.pop_back();
   op->drop_reason = -1;
+  op->read_fate = DmaResult::kOk;
   op->bytes = 0;
   op->checksum_l3 = op->checksum_l4 = op->timestamp = op->complete = op->vlan_insert = op->loopback = false;
+  op->segment = op->pio = op->cut_through = op->cut_short = false;
+  op->mss_bytes = 0;
+  op->outcome_count = 0;
   op->segments.clear();
   return op;
 }
@@ -66,120 +95,51 @@ void TxDma::release(TxOp* op) {
 }
 
 void TxDma::descriptors_arrived(Vi& vi) {
-  if (!vi.tx_queued) {
-    vi.tx_queued = true;
-    ready_.push_back(vi.id);
-  }
+  scheduler_.add(vi);
   kick();
 }
 
 void TxDma::kick() {
   if (kicking_) return;
   kicking_ = true;
-  while (!ready_.empty() && buffered_bytes_ < buffer_bytes_) {
-    Vi* vi = nic_.vi_table->running(ready_.front());
-    ready_.pop_front();
-    if (vi == nullptr) continue;
-    vi->tx_queued = false;
-    if (vi->rate_limit_mbps != 0 && vi->tx_rate_ready_ps > Agenda::now_ps()) {
-      vi->tx_queued = true;
-      nic_.agenda->at<&TxDma::rate_limit_over>(vi->tx_rate_ready_ps, this, vi->id, vi->epoch);
-      continue;
-    }
-    Take take = Take::kTaken;
-    for (uint32_t turn = 0; turn < vi->weight && take == Take::kTaken; ++turn) take = take_packet(*vi);
-    if (vi->state != ViState::kRunning) continue;
-    if (take == Take::kTaken && !vi->tx_queued) {
-      vi->tx_queued = true;
-      ready_.push_back(vi->id);
-    }
-    nic_.desc_fetch->fetch_tx(*vi);
+  while (!scheduler_.empty() && buffered_bytes_ < buffer_bytes_) {
+    if (Vi* vi = scheduler_.begin_turn()) serve(*vi);
   }
+  note_buffer(!scheduler_.empty());
   kicking_ = false;
+}
+
+// full: packets are ready and have to wait for room in the buffer.
+void TxDma::note_buffer(bool full) {
+  const uint64_t now = Agenda::now_ps();
+  if (buffer_full_) nic_.statistics->tx_buffer_full_ps += now - buffer_noted_ps_;
+  buffer_full_ = full;
+  buffer_noted_ps_ = now;
+}
+
+void TxDma::serve(Vi& vi) {
+  if (vi.tx_read_lost) return;  // it halts when the read times out
+  Take take = Take::kTaken;
+  while (take == Take::kTaken && !vi.tx_read_lost && scheduler_.turn_lasts(vi) && buffered_bytes_ < buffer_bytes_) {
+    const uint64_t ready_ps = scheduler_.rate_ready_ps(vi);
+    if (ready_ps > Agenda::now_ps()) {
+      vi.tx_queued = true;
+      nic_.agenda->at<&TxDma::rate_limit_over>(ready_ps, this, vi.id, vi.epoch);
+      break;
+    }
+    take = take_packet(vi);
+  }
+  if (vi.state != ViState::kRunning) return;
+  scheduler_.end_turn(vi, take == Take::kTaken, vi.tx_cache.head_idx == vi.tx_producer_idx);
+  nic_.desc_fetch->fetch_tx(vi);
 }
 
 void TxDma::rate_limit_over(uint64_t vi_id, uint64_t epoch, uint64_t, uint64_t) {
   Vi* vi = nic_.vi_table->running(vi_id);
   if (vi == nullptr || vi->epoch != epoch) return;
-  ready_.push_back(vi->id);
+  vi->tx_queued = false;
+  scheduler_.add(*vi);
   kick();
-}
-
-// False: the descriptor is malformed, error_code says how.
-bool TxDma::add_fragment(const pst_tx_desc& desc, TxOp& op, bool first, uint32_t& error_code) {
-  const uint32_t bytes = static_cast<uint32_t>(pst_tx_desc_get_length_bytes(&desc));
-  if (pst_tx_desc_get_reserved(&desc) != 0 || bytes == 0 || pst_tx_desc_get_type(&desc) != PST_TX_DESC_TYPE_DATA) {
-    error_code = PST_ERROR_CODE_BAD_DESCRIPTOR;
-    return false;
-  }
-  if (first) {
-    if (pst_tx_desc_get_segment(&desc)) {
-      error_code = PST_ERROR_CODE_UNSUPPORTED;
-      return false;
-    }
-    op.checksum_l3 = pst_tx_desc_get_checksum_l3(&desc) != 0;
-    op.checksum_l4 = pst_tx_desc_get_checksum_l4(&desc) != 0;
-    op.timestamp = pst_tx_desc_get_timestamp(&desc) != 0;
-    op.complete = pst_tx_desc_get_complete(&desc) != 0;
-  }
-  op.bytes += bytes;
-  return true;
-}
-
-TxDma::Take TxDma::gather(Vi& vi, TxOp& op, uint32_t& error_code) {
-  auto& cache = vi.tx_cache;
-  uint32_t idx = cache.head_idx;
-  const uint32_t end_idx = cache.arrived_idx;
-  if (idx == end_idx) return Take::kIncomplete;
-  if (pst_tx_desc_get_type(&cache.at(idx)) == PST_TX_DESC_TYPE_OPTION) {
-    pst_tx_option_desc option;
-    std::memcpy(&option, &cache.at(idx), sizeof option);
-    if (pst_tx_option_desc_get_reserved0(&option) | pst_tx_option_desc_get_reserved1(&option) |
-        pst_tx_option_desc_get_reserved2(&option)) {
-      error_code = PST_ERROR_CODE_BAD_DESCRIPTOR;
-      return Take::kHalted;
-    }
-    op.vlan_insert = pst_tx_option_desc_get_vlan_insert(&option) != 0;
-    op.vlan_tci = static_cast<uint16_t>(pst_tx_option_desc_get_vlan_tci(&option));
-    ++idx;
-  }
-  for (uint32_t count = 0; idx != end_idx; ++idx, ++count) {
-    const pst_tx_desc& desc = cache.at(idx);
-    if (count == PST_LIMIT_TX_FRAGMENTS_MAX) {
-      error_code = PST_ERROR_CODE_BAD_DESCRIPTOR;
-      return Take::kHalted;
-    }
-    if (!add_fragment(desc, op, count == 0, error_code)) return Take::kHalted;
-    if (pst_tx_desc_get_end_of_packet(&desc)) {
-      op.end_idx = idx + 1;
-      return Take::kTaken;
-    }
-  }
-  return Take::kIncomplete;
-}
-
-bool TxDma::translate_fragments(Vi& vi, uint32_t first_idx, TxOp& op) {
-  for (uint32_t idx = first_idx; idx != op.end_idx; ++idx) {
-    const pst_tx_desc& desc = vi.tx_cache.at(idx);
-    if (pst_tx_desc_get_type(&desc) != PST_TX_DESC_TYPE_DATA) continue;
-    if (!nic_.translation->translate(vi.pd, pst_tx_desc_get_address(&desc), pst_tx_desc_get_length_bytes(&desc), false,
-                                     op.segments))
-      return false;
-  }
-  return true;
-}
-
-uint64_t TxDma::post_reads(Vi& vi, uint32_t first_idx, const TxOp& op) {
-  const uint64_t earliest_ps = Agenda::now_ps() + processing_ps_;
-  uint64_t landing_ps = last_landing_ps_;
-  for (uint32_t idx = first_idx; idx != op.end_idx; ++idx) {
-    const pst_tx_desc& desc = vi.tx_cache.at(idx);
-    if (pst_tx_desc_get_type(&desc) != PST_TX_DESC_TYPE_DATA) continue;
-    landing_ps =
-        std::max(landing_ps, nic_.pcie_link->post_read(earliest_ps, pst_tx_desc_get_address(&desc),
-                                                       static_cast<uint32_t>(pst_tx_desc_get_length_bytes(&desc))));
-  }
-  return landing_ps;
 }
 
 TxDma::Take TxDma::take_packet(Vi& vi) {
@@ -188,10 +148,12 @@ TxDma::Take TxDma::take_packet(Vi& vi) {
   uint32_t error_code = PST_ERROR_CODE_OK;
   Take take = gather(vi, *op, error_code);
   if (take == Take::kTaken) {
-    // Tags inside the frame are known only when it has been fetched; finish_frame() checks exactly.
-    if (op->bytes < kEthernetHeaderBytes || op->bytes > nic_.mac_port->frame_bytes_max(2)) {
+    // Tags inside the frame are known only when it has been fetched; finish_packet() checks exactly.
+    if (op->bytes < kEthernetHeaderBytes || (!op->segment && op->bytes > nic_.mac_port->frame_bytes_max(2))) {
       op->drop_reason = PST_DROP_REASON_TX_BAD_LENGTH;
-    } else if (!translate_fragments(vi, first_idx, *op)) {
+    } else if (op->segment && op->bytes > PST_LIMIT_TSO_BYTES_MAX) {
+      op->drop_reason = PST_DROP_REASON_TX_BAD_SEGMENT;
+    } else if (!op->pio && !translate_fragments(vi, first_idx, *op)) {
       error_code = PST_ERROR_CODE_DMA_FAULT;
       take = Take::kHalted;
     }
@@ -207,23 +169,48 @@ TxDma::Take TxDma::take_packet(Vi& vi) {
     nic_.vi_table->halt(vi, PST_ERROR_SOURCE_TX, error_code, first_idx);
     return take;
   }
+  start(vi, first_idx, op);
+  return Take::kTaken;
+}
+
+// Plans the packet's arrival in the device and its handing over to the port.
+void TxDma::start(Vi& vi, uint32_t first_idx, TxOp* op) {
   ++nic_.statistics->tx_packets;
   op->vi_id = vi.id;
   op->epoch = vi.epoch;
   ++vi.tx_in_flight_count;
-  last_landing_ps_ =
-      op->drop_reason >= 0 ? std::max(last_landing_ps_, Agenda::now_ps()) : post_reads(vi, first_idx, *op);
-  vi.tx_cache.head_idx = op->end_idx;
   buffered_bytes_ += op->bytes;
-  if (vi.rate_limit_mbps != 0) {
-    vi.tx_rate_ready_ps = std::max(vi.tx_rate_ready_ps, Agenda::now_ps()) + op->bytes * 8000000ull / vi.rate_limit_mbps;
-  }
+  scheduler_.charge_packet(vi, op->bytes);
+  uint64_t ready_ps = Agenda::now_ps();
   if (op->drop_reason < 0) {
-    op->frame = nic_.frame_pool->take(op->bytes);
-    stamp(vi, *op);
+    op->stamps_ps = {};
+    op->stamps_ps[static_cast<size_t>(sim::Stage::kDescFetched)] = vi.tx_cache.arrived_ps;
+    op->stamps_ps[static_cast<size_t>(sim::Stage::kDoorbellArrive)] = vi.tx_doorbells.arrival_ps(op->end_idx);
+    if (op->segment) {
+      op->packet.resize(op->bytes);
+    } else {
+      op->frame = nic_.frame_pool->take(op->bytes);
+    }
+    op->cut_through = cut_through_ && !op->pio && !op->segment && !op->checksum_l3 && !op->checksum_l4 &&
+                      op->bytes > cut_through_bytes_;
+    if (op->pio) {
+      const uint32_t offset = static_cast<uint32_t>(pst_tx_desc_get_address(&vi.tx_cache.at(first_idx)));
+      nic_.doorbell->read_pio(vi.id, offset, op->frame->bytes.data(), op->bytes);
+      ready_ps += processing_ps_;
+    } else {
+      ready_ps = op->cut_through ? post_cut_through_reads(vi, first_idx, *op) : post_reads(vi, first_idx, *op);
+    }
   }
-  nic_.agenda->at<&TxDma::payload_arrived>(last_landing_ps_, this, reinterpret_cast<uint64_t>(op));
-  return Take::kTaken;
+  vi.tx_pio = false;
+  vi.tx_cache.head_idx = op->end_idx;
+  ready_ps = std::max(last_handover_ps_, ready_ps);
+  if (!vi.tx_read_lost) last_handover_ps_ = ready_ps;  // other VIs do not wait for an answer that never comes
+  const auto argument = reinterpret_cast<uint64_t>(op);
+  if (op->cut_through) {
+    nic_.agenda->at<&TxDma::head_arrived>(ready_ps, this, argument);
+  } else {
+    nic_.agenda->at<&TxDma::payload_arrived>(ready_ps, this, argument);
+  }
 }
 
 // Index after the packet at the cache's head, or after all that is cached.
@@ -237,21 +224,6 @@ uint32_t TxDma::skip_packet(Vi& vi) {
   return idx;
 }
 
-void TxDma::stamp(Vi& vi, TxOp& op) {
-  auto& stamps = op.frame->stamps_ps;
-  stamps[static_cast<size_t>(sim::Stage::kDescFetched)] = vi.tx_cache.arrived_ps;
-  stamps[static_cast<size_t>(sim::Stage::kDoorbellArrive)] = vi.tx_doorbells.arrival_ps(op.end_idx);
-}
-
-bool TxDma::read_payload(TxOp& op) {
-  uint8_t* position = op.frame->bytes.data();
-  for (const DmaSegment& segment : op.segments) {
-    if (!nic_.pcie_link->memory_read(segment.host_address, position, segment.bytes)) return false;
-    position += segment.bytes;
-  }
-  return true;
-}
-
 void TxDma::drop_on_halt(TxOp* op) {
   nic_.statistics->drop(PST_DROP_REASON_TX_VI_HALTED);
   if (Vi* vi = nic_.vi_table->find(op->vi_id)) ++vi->counters.drops;
@@ -260,86 +232,76 @@ void TxDma::drop_on_halt(TxOp* op) {
   kick();
 }
 
+void TxDma::read_failed(Vi& vi, TxOp* op, DmaResult result) {
+  nic_.statistics->drop(PST_DROP_REASON_TX_DMA_FAULT);
+  ++vi.counters.drops;
+  const uint32_t end_idx = op->end_idx;
+  buffered_bytes_ -= op->bytes;
+  release(op);
+  nic_.vi_table->halt(vi, PST_ERROR_SOURCE_TX, dma_error_code(result), end_idx - 1);
+  kick();
+}
+
 void TxDma::payload_arrived(uint64_t op_address, uint64_t, uint64_t, uint64_t) {
   TxOp* op = reinterpret_cast<TxOp*>(op_address);
   Vi* vi = nic_.vi_table->running(op->vi_id);
   if (vi == nullptr || vi->epoch != op->epoch) return drop_on_halt(op);
-  if (op->drop_reason < 0 && !read_payload(*op)) {
-    nic_.statistics->drop(PST_DROP_REASON_TX_DMA_FAULT);
-    ++vi->counters.drops;
-    const uint32_t end_idx = op->end_idx;
-    buffered_bytes_ -= op->bytes;
-    release(op);
-    nic_.vi_table->halt(*vi, PST_ERROR_SOURCE_TX, PST_ERROR_CODE_DMA_FAULT, end_idx - 1);
-    return kick();
+  if (op->drop_reason < 0 && !op->pio) {
+    const DmaResult result = read_payload(*op, 0, op->bytes);
+    if (result != DmaResult::kOk) return read_failed(*vi, op, result);
   }
-  if (op->drop_reason < 0) finish_frame(*vi, *op);
+  if (op->drop_reason < 0) finish_packet(*vi, *op);
+  if (op->drop_reason < 0) ++vi->counters.tx_packets;
+  hand_over(*vi, op);
+}
+
+// Cut-through: enough has arrived, and the rest will come before the wire takes it.
+void TxDma::head_arrived(uint64_t op_address, uint64_t unused, uint64_t, uint64_t) {
+  TxOp* op = reinterpret_cast<TxOp*>(op_address);
+  if (op->landing_ps <= Agenda::now_ps()) {  // it has waited for its turn meanwhile
+    op->cut_through = false;
+    return payload_arrived(op_address, unused, 0, 0);
+  }
+  Vi* vi = nic_.vi_table->running(op->vi_id);
+  if (vi == nullptr || vi->epoch != op->epoch) return drop_on_halt(op);
+  const DmaResult result = read_payload(*op, 0, op->head_bytes);
+  if (result != DmaResult::kOk) return read_failed(*vi, op, result);
+  finish_packet(*vi, *op);
+  if (op->drop_reason < 0) nic_.agenda->at<&TxDma::rest_arrived>(op->landing_ps, this, op_address);
+  hand_over(*vi, op);
+}
+
+// The frame is on its way to the wire or on it, whatever has become of its VI: the read was posted while it ran, and
+// teardown waits for it (R10).
+void TxDma::rest_arrived(uint64_t op_address, uint64_t, uint64_t, uint64_t) {
+  TxOp* op = reinterpret_cast<TxOp*>(op_address);
+  Vi* vi = nic_.vi_table->find(op->vi_id);
+  op->frame->stamps_ps[static_cast<size_t>(sim::Stage::kPayloadFetched)] = Agenda::now_ps();
+  const DmaResult result = read_payload(*op, op->head_bytes, op->bytes);
+  if (result == DmaResult::kOk) {
+    if (vi != nullptr) ++vi->counters.tx_packets;
+    if (nic_.observer != nullptr) nic_.observer->tx_frame_built(op->vi_id, op->end_idx, *op->frame);
+    return;
+  }
+  op->cut_short = true;
+  op->frame->bad_fcs = true;
+  std::memset(op->frame->bytes.data() + (op->frame->bytes.size() - (op->bytes - op->head_bytes)), 0,
+              op->bytes - op->head_bytes);
+  nic_.statistics->drop(PST_DROP_REASON_TX_DMA_FAULT);
+  if (vi == nullptr) return;
+  ++vi->counters.drops;
+  if (vi->epoch == op->epoch) {
+    nic_.vi_table->halt(*vi, PST_ERROR_SOURCE_TX, dma_error_code(result), op->end_idx - 1);
+  }
+}
+
+void TxDma::hand_over(Vi& vi, TxOp* op) {
   if (op->drop_reason >= 0) {
     nic_.statistics->drop(static_cast<unsigned>(op->drop_reason));
-    ++vi->counters.drops;
+    ++vi.counters.drops;
     op->frame.reset();
-  } else {
-    ++vi->counters.tx_packets;
   }
   nic_.mac_port->transmit(op);
-}
-
-void TxDma::finish_frame(Vi& vi, TxOp& op) {
-  std::vector<uint8_t>& bytes = op.frame->bytes;
-  const ParsedFrame parsed = parse_frame(bytes.data(), op.bytes);
-  if (op.bytes > nic_.mac_port->frame_bytes_max(parsed.vlan_count)) {
-    op.drop_reason = PST_DROP_REASON_TX_BAD_LENGTH;
-    return;
-  }
-  if (!vi.any_source && !source_granted(vi, bytes.data(), parsed)) {
-    op.drop_reason = PST_DROP_REASON_TX_BAD_SOURCE;
-    return;
-  }
-  if (op.checksum_l3) insert_l3(bytes.data(), parsed);
-  if (op.checksum_l4) insert_l4(bytes.data(), parsed);
-  if (op.vlan_insert) {
-    uint8_t tag[kVlanTagBytes];
-    store_be16(tag, kEthertypeVlan);
-    store_be16(tag + 2, op.vlan_tci);
-    bytes.insert(bytes.begin() + 12, tag, tag + kVlanTagBytes);
-  }
-  if (bytes.size() < PST_LIMIT_FRAME_BYTES_MIN) bytes.resize(PST_LIMIT_FRAME_BYTES_MIN, 0);
-  op.frame->stamps_ps[static_cast<size_t>(sim::Stage::kPayloadFetched)] = Agenda::now_ps();
-  if (nic_.observer != nullptr) nic_.observer->tx_frame_built(vi.id, op.end_idx, *op.frame);
-}
-
-namespace {
-
-bool granted(const Vi& vi, unsigned family, uint64_t address_lo, uint64_t address_hi) {
-  for (uint32_t i = 0; i < vi.grant_count; ++i) {
-    const SourceGrant& grant = vi.grants[i];
-    if (grant.family == family && grant.address_lo == address_lo && grant.address_hi == address_hi) return true;
-  }
-  return false;
-}
-
-}  // namespace
-
-// R9. Malformed IP or ARP has no source that could be checked, so it does not leave either.
-bool TxDma::source_granted(const Vi& vi, const uint8_t* frame, const ParsedFrame& parsed) const {
-  const auto mac_granted = [&](const uint8_t* mac) {
-    const uint64_t address = load_address(mac, 6);
-    return address == nic_.mac_port->address() || granted(vi, PST_ADDRESS_FAMILY_MAC, address, 0);
-  };
-  if (!mac_granted(frame + 6) || parsed.too_many_tags || parsed.l3_malformed) return false;
-  const uint8_t* l3 = frame + parsed.l3_offset;
-  switch (parsed.l3_class) {
-    case PST_L3_CLASS_IPV4:
-      return granted(vi, PST_ADDRESS_FAMILY_IPV4, load_address(l3 + 12, 4), 0);
-    case PST_L3_CLASS_IPV6:
-      return granted(vi, PST_ADDRESS_FAMILY_IPV6, load_address(l3 + 8, 8), load_address(l3 + 16, 8));
-    case PST_L3_CLASS_ARP: {
-      const uint64_t sender = load_address(l3 + 14, 4);  // 0.0.0.0 is a probe: it claims no address (RFC 5227)
-      return mac_granted(l3 + 8) && (sender == 0 || granted(vi, PST_ADDRESS_FAMILY_IPV4, sender, 0));
-    }
-    default:
-      return true;
-  }
 }
 
 void TxDma::sent(TxOp* op) {
@@ -356,12 +318,12 @@ void TxDma::sent(TxOp* op) {
   }
   buffered_bytes_ -= op->bytes;
   release(op);
-  if (!ready_.empty()) kick();
+  if (!scheduler_.empty()) kick();
 }
 
 void TxDma::discard(Vi& vi) {
-  if (vi.tx_queued) ready_.erase(std::remove(ready_.begin(), ready_.end(), vi.id), ready_.end());
-  vi.tx_queued = false;
+  scheduler_.remove(vi);
+  vi.tx_pio = false;
   while (vi.tx_cache.head_idx != vi.tx_cache.arrived_idx) {
     const uint32_t next_idx = skip_packet(vi);
     const pst_tx_desc& last = vi.tx_cache.at(next_idx - 1);

@@ -66,6 +66,8 @@ void ViTable::restart(Vi& vi) {
   fresh.tx_entries = vi.tx_entries;
   fresh.evq_entries = vi.evq_entries;
   fresh.evq_policy = vi.evq_policy;
+  fresh.merge_count = vi.merge_count;
+  fresh.rx_merge.generation = vi.rx_merge.generation + 1;
   fresh.rx_prefix = vi.rx_prefix;
   fresh.any_source = vi.any_source;
   fresh.vlan_strip = vi.vlan_strip;
@@ -78,6 +80,7 @@ void ViTable::restart(Vi& vi) {
   fresh.wake_vi = vi.wake_vi;
   fresh.holdoff_ps = vi.holdoff_ps;
   fresh.holdoff_events = vi.holdoff_events;
+  fresh.adaptive = vi.adaptive;
   fresh.holdoff_generation = vi.holdoff_generation + 1;
   fresh.timer_generation = vi.timer_generation + 1;
   fresh.counters = vi.counters;
@@ -113,6 +116,7 @@ void ViTable::free(Vi& vi) {
 
 void ViTable::halt(Vi& vi, unsigned source, unsigned code, uint32_t index) {
   if (vi.state != ViState::kRunning) return;
+  nic_.rx_dma->close_merge(vi);  // what arrived before the error is announced before it
   nic_.event_queue->flush_tx(vi);
   vi.state = ViState::kHalted;
   const bool primed = vi.primed;
@@ -144,8 +148,18 @@ void ViTable::append_counters(std::vector<sim::Counter>& counters) const {
     counters.push_back({prefix + "tx_packets", c.tx_packets});
     counters.push_back({prefix + "rx_packets", c.rx_packets});
     counters.push_back({prefix + "drops", c.drops});
+    counters.push_back({prefix + "evq_stalls", c.evq_stalls});
+    counters.push_back({prefix + "overflow_marks", c.overflow_marks});
+    counters.push_back({prefix + "merged_events", c.merged_events});
+    counters.push_back({prefix + "merged_frames", c.merged_frames});
+    counters.push_back({prefix + "holdoff_ns", (vi->adaptive ? vi->adaptive_holdoff_ps : vi->holdoff_ps) / 1000});
+    counters.push_back({prefix + "adaptive", vi->adaptive ? 1u : 0u});
     counters.push_back({prefix + "evq_depth_max", c.evq_depth_max});
     counters.push_back({prefix + "credits_low_water", vi->evq_entries - c.evq_depth_max});
+    for (size_t bucket = 0; bucket < c.evq_depth.size(); ++bucket) {
+      if (c.evq_depth[bucket] == 0) continue;
+      counters.push_back({prefix + "evq_depth_le_" + std::to_string(1u << bucket), c.evq_depth[bucket]});
+    }
   }
 }
 

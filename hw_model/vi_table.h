@@ -72,10 +72,25 @@ struct ViCounters {
   uint64_t tx_packets = 0;
   uint64_t rx_packets = 0;
   uint64_t drops = 0;
-  uint64_t evq_depth_max = 0;  // most events unconsumed at once; the rest is the credits' low-water mark
+  uint64_t evq_stalls = 0;      // times that an event found no space and waited (policy STALL)
+  uint64_t overflow_marks = 0;  // events written with the mark
+  uint64_t merged_events = 0;   // RX events that completed more than one frame
+  uint64_t merged_frames = 0;   // frames that those completed
+  uint64_t evq_depth_max = 0;   // most events unconsumed at once; the rest is the credits' low-water mark
+  static constexpr size_t kDepthBuckets = 16;
+  std::array<uint64_t, kDepthBuckets> evq_depth{};  // events by depth with them: up to 1, 2, 4, ... 32768
 };
 
 struct RxOp;
+
+// Frames of one descriptor each that wait to be announced by one event; their writes have been posted.
+struct RxMerge {
+  RxOp* first = nullptr;  // its event is the one that is written; linked by next
+  RxOp* last = nullptr;
+  uint32_t frame_count = 0;
+  uint64_t alike = 0;       // the event's first word, which all frames share
+  uint32_t generation = 0;  // tells the wait of this merge from those of earlier ones
+};
 
 struct Vi {
   uint32_t id = 0;
@@ -87,6 +102,7 @@ struct Vi {
   uint64_t rx_ring_address = 0, tx_ring_address = 0, evq_address = 0;
   uint32_t rx_entries = 0, tx_entries = 0, evq_entries = 0;
   uint8_t evq_policy = 0;
+  uint8_t merge_count = 0;  // frames that one RX event may complete; 0 and 1 mean one
   bool rx_prefix = false, any_source = false, vlan_strip = false;
   uint32_t weight = 1;
   uint32_t rate_limit_mbps = 0;
@@ -100,6 +116,7 @@ struct Vi {
   RxOp* rx_waiting_first = nullptr;  // frames that wait for descriptors or event space
   RxOp* rx_waiting_last = nullptr;
   uint32_t rx_waiting_bytes = 0;
+  RxMerge rx_merge;
 
   // Transmit ring.
   uint32_t tx_producer_idx = 0;
@@ -108,16 +125,20 @@ struct Vi {
   uint32_t tx_unreported_count = 0;  // packets completed since then
   DescCache<pst_tx_desc, 64> tx_cache;
   uint32_t tx_in_flight_count = 0;  // packets taken and not completed
-  bool tx_queued = false;           // in the scheduler's list
+  bool tx_queued = false;           // in the scheduler's list, or waiting for the rate limit
+  bool tx_pio = false;              // the only descriptor in the cache stands for a frame in the PIO page
   bool tx_event_pending = false;    // a TX event waits for space (policy STALL)
-  uint64_t tx_rate_ready_ps = 0;    // rate limit: not before
+  bool tx_read_lost = false;        // a payload read got no answer: nothing more is taken, the VI halts
+  int64_t tx_deficit = 0;           // scheduler: bytes or packets that the VI may still send in its turn
+  uint64_t tx_bucket_full_ps = 0;   // rate limit: when the token bucket will be full again
   TxDoorbellLog tx_doorbells;       // for the stage stamps
 
   // Event queue.
   uint32_t evq_producer_idx = 0;  // next slot to give out
   uint32_t evq_consumer_idx = 0;
-  bool overflow_mark = false;  // the next event carries the mark
-  bool error_pending = false;  // the error event waits for space
+  uint32_t evq_reserved_count = 0;  // slots that are kept for events to come
+  bool overflow_mark = false;       // the next event carries the mark
+  bool error_pending = false;       // the error event waits for space
   pst_event error_event{};
   bool timer_pending = false;  // a timer event waits for space
   uint16_t timer_pending_sequence = 0;
@@ -131,6 +152,9 @@ struct Vi {
   uint32_t prime_idx = 0;  // consumer index of the last prime
   uint64_t holdoff_ps = 0;
   uint32_t holdoff_events = 0;
+  bool adaptive = false;             // the hold-off time follows the load, up to holdoff_ps
+  uint64_t adaptive_holdoff_ps = 0;  // its present value
+  uint32_t woken_producer_idx = 0;   // producer index at the last wakeup
   uint64_t last_wakeup_ps = 0;
   bool woke_before = false;
   bool holdoff_armed = false;  // a hold-off action is planned

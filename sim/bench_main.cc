@@ -3,6 +3,7 @@
 // process), so the numbers do not disturb each other. The best of several runs counts: the machine is shared.
 #include <fmt/core.h>
 #include <fmt/ranges.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,7 +35,8 @@ struct ChildReport {
   bool ok = false;
   double wall_s = 0;
   double simulated_s = 0;
-  double units = 0;  // packets, bytes, round trips
+  double units = 0;       // packets, bytes, round trips
+  double memory_mib = 0;  // most resident memory of the process
   std::array<char, 256> error{};
 };
 
@@ -60,7 +62,19 @@ constexpr Benchmark kBenchmarks[] = {
     {"tcp_stream", "a TCP stream of 100 MB",
      "[[workload]]\nkind = \"tcp_stream\"\nfrom = \"a\"\nto = \"b\"\ntotal_bytes = 100_000_000\nsize_bytes = 65536\n",
      "received_bytes", false},
+    {"vi64", "64-byte frames one way between VIs of two NICs back to back, no stack, no trace",
+     "[[workload]]\nkind = \"vi_stream\"\nfrom = \"a\"\nto = \"b\"\ncount = 1_000_000\n"
+     "[vi]\nrx_entries = 2048\ntx_entries = 1024\nevq_entries = 4096\n",
+     "received_frames", false},
 };
+
+// Runs that are only compared with each other: {without, with}.
+constexpr const char* kViStream = "[[workload]]\nkind = \"vi_stream\"\nfrom = \"a\"\nto = \"b\"\nsize_bytes = 64\n";
+constexpr unsigned kIdleVis = 1022;  // with the busy one and the stack's: all 1,024
+
+Benchmark vi_stream_benchmark(const char* name, const std::string& text) {
+  return {name, "", text.c_str(), "received_frames", false};
+}
 
 ChildReport run_here(const Benchmark& benchmark) {
   ChildReport report;
@@ -82,6 +96,9 @@ ChildReport run_here(const Benchmark& benchmark) {
   if (!outcome.value().ok) {
     return refuse(result.error.empty() ? "did not finish" : result.error);
   }
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  report.memory_mib = static_cast<double>(usage.ru_maxrss) / 1024;
   report.ok = true;
   report.units = static_cast<double>(result.counts.at(benchmark.count_name));
   report.simulated_s = static_cast<double>(result.counts.at("elapsed_ns")) * 1e-9;
@@ -133,7 +150,7 @@ ChildReport best_of(const Benchmark& benchmark, unsigned runs) {
 void append(std::vector<Measurement>& list, const Benchmark& benchmark, const ChildReport& report) {
   const std::string name = benchmark.name;
   const double per_wall_s = report.units / report.wall_s;
-  if (name.rfind("udp64_oneway", 0) == 0) {
+  if (name.rfind("udp64_oneway", 0) == 0 || name == "vi64") {
     list.push_back({name + "_packets_per_wall_s", per_wall_s, "packets/s"});
   } else if (name == "tcp_stream") {
     list.push_back({name + "_mb_per_wall_s", per_wall_s / 1e6, "MB/s"});
@@ -142,6 +159,63 @@ void append(std::vector<Measurement>& list, const Benchmark& benchmark, const Ch
     list.push_back({name + "_mean_ns", report.simulated_s / report.units * 1e9, "ns simulated"});
   }
   list.push_back({name + "_slowdown", report.wall_s / report.simulated_s, "wall s per simulated s"});
+  if (name == "tcp_stream") {  // frames of 1,500 bytes at 10 Gb/s, through driver and stack on both sides
+    list.push_back({"tcp10g_slowdown", report.wall_s / report.simulated_s, "wall s per simulated s"});
+    list.push_back({"two_host_run_rss_mib", report.memory_mib, "MiB"});
+  }
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+// A stream of 64-byte frames between two VIs with other VIs idle beside them.
+ChildReport run_vi_stream(uint64_t count, unsigned idle_vis) {
+  const std::string text = fmt::format("{}count = {}\nidle_vis = {}\n", kViStream, count, idle_vis);
+  return run_apart(vi_stream_benchmark("vi_stream", text));
+}
+
+// What 1,022 idle VIs on each host cost a busy one, in time per frame and in memory. The runs alternate; a run of few
+// frames gives the time of set-up, which is taken off.
+bool measure_idle_vis(std::vector<Measurement>& list, unsigned runs) {
+  constexpr uint64_t kCount = 1'000'000;
+  std::vector<double> ratios;
+  double bytes_per_vi = 0;
+  for (unsigned i = 0; i < runs; ++i) {
+    double stream_s[2];
+    double memory_mib[2];
+    for (const unsigned with : {0u, 1u}) {
+      const ChildReport empty = run_vi_stream(32, with * kIdleVis);
+      const ChildReport busy = run_vi_stream(kCount, with * kIdleVis);
+      if (!empty.ok || !busy.ok) {
+        fmt::print(stderr, "postern-bench: idle VIs: {}{}\n", empty.error.data(), busy.error.data());
+        return false;
+      }
+      stream_s[with] = busy.wall_s - empty.wall_s;
+      memory_mib[with] = empty.memory_mib;
+    }
+    ratios.push_back(stream_s[1] / stream_s[0]);
+    bytes_per_vi = (memory_mib[1] - memory_mib[0]) * 1024 * 1024 / (2 * kIdleVis);
+  }
+  list.push_back({"idle_vi_cost_ratio", median(ratios), "time of a busy VI, with 1,022 idle ones to without"});
+  list.push_back({"idle_vi_bytes", bytes_per_vi, "bytes per idle VI, its rings in host memory included"});
+  return true;
+}
+
+// An hour in which nothing happens but the stacks' own timers.
+bool measure_idle_hour(std::vector<Measurement>& list) {
+  const ChildReport report =
+      run_apart({"idle_hour", "",
+                 "limit_ms = 7_200_000\n[[workload]]\nkind = \"udp_pingpong\"\nfrom = \"a\"\nto = \"b\"\ncount = 1\n"
+                 "start_us = 3_600_000_000\n",
+                 "round_trips", false});
+  if (!report.ok) {
+    fmt::print(stderr, "postern-bench: idle hour: {}\n", report.error.data());
+    return false;
+  }
+  list.push_back({"idle_hour_wall_s", report.wall_s, "s for an hour of idle simulated time"});
+  return true;
 }
 
 int write_json(const std::string& path, const std::vector<Measurement>& list) {
@@ -193,6 +267,9 @@ int run_all(const std::string& path, unsigned runs) {
       return 1;
     }
     append(list, benchmark, report);
+  }
+  if (!measure_idle_vis(list, runs) || !measure_idle_hour(list)) {
+    return 1;
   }
   fmt::print("{:<44}{:>18}  {}\n", "benchmark", "value", "unit");
   for (const Measurement& measurement : list) {

@@ -21,7 +21,10 @@ class BoundaryObserver {
   virtual void bar_written(uint64_t issue_ps, unsigned bar, uint64_t offset, const uint8_t* data, uint32_t bytes) {
     (void)issue_ps, (void)bar, (void)offset, (void)data, (void)bytes;
   }
-  // A read, when its answer is back at the host.
+  // A read, before the device gets it; / when its answer is back at the host.
+  virtual void bar_read_issued(uint64_t issue_ps, unsigned bar, uint64_t offset, uint32_t bytes) {
+    (void)issue_ps, (void)bar, (void)offset, (void)bytes;
+  }
   virtual void bar_read(uint64_t issue_ps, uint64_t done_ps, unsigned bar, uint64_t offset, const uint8_t* data,
                         uint32_t bytes) {
     (void)issue_ps, (void)done_ps, (void)bar, (void)offset, (void)data, (void)bytes;

@@ -20,6 +20,10 @@ class BoundaryTap::BarSide : public tlm::tlm_fw_transport_if<>, public tlm::tlm_
       for (BoundaryObserver* observer : tap_.observers_) {
         observer->bar_written(issue_ps, bar, offset, payload.get_data_ptr(), payload.get_data_length());
       }
+    } else {
+      for (BoundaryObserver* observer : tap_.observers_) {
+        observer->bar_read_issued(issue_ps, bar, offset, payload.get_data_length());
+      }
     }
     tap_.inner_bar_socket_->b_transport(payload, delay);
     if (payload.is_read() && payload.is_response_ok()) {

@@ -23,7 +23,9 @@ class BoundaryTap : public NicDevice, public HostMemoryReader {
   void finish();
 
   // NicDevice: passed on to the inner device.
-  bool set_property(const std::string& name, double value) override { return inner_.set_property(name, value); }
+  PropertyResult set_property(const std::string& name, double value) override {
+    return inner_.set_property(name, value);
+  }
   [[nodiscard]] std::vector<Property> properties() const override { return inner_.properties(); }
   [[nodiscard]] std::vector<Counter> counters() const override { return inner_.counters(); }
   void function_reset() override;

@@ -17,6 +17,9 @@ int cli_up(const TestbedOptions& options);
 int cli_down(const std::string& run_dir);
 int cli_status(const std::string& run_dir, bool as_json);
 
+// The properties of a NIC, as a table or JSON: those whose name, meaning or source contains filter (empty: all).
+int cli_properties(const std::string& filter, bool as_json);
+
 // What `postern sim` offers: built-in scenarios; the properties of a NIC with their defaults and sources.
 int cli_list_scenarios();
 int cli_list_properties();

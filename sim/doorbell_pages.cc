@@ -242,11 +242,13 @@ void DoorbellPages::deliver_tx(Vi& vi, const Page& page, const Snapshot& now, co
   for (size_t i = 0; i < count; ++i) {
     const Change& change = changes[i];
     if (change.which == kPush) {
-      // Software pushes a descriptor only when the ring is empty, so these words are still those of this push.
+      // Software pushes a descriptor only when all earlier packets are completed (contract: TX_PUSH_DOORBELL), so these
+      // words are still those of this push.
       write(vi, kPushLow, now[kPushLow]);
       write(vi, kPushHigh, now[kPushHigh]);
     } else if (change.which == kPio) {
-      // The frame must be in the device before the doorbell names it. A range beyond the page is left to the device,
+      // The frame must be in the device before the doorbell names it, and is still in the page: software keeps it there
+      // until the packet is completed (contract: PIO_DOORBELL). A range beyond the page is left to the device,
       // which answers it with an error (R12).
       const uint64_t word = now[kPio];
       const auto offset = static_cast<uint32_t>((word & PST_VI_PIO_DOORBELL_OFFSET_BYTES_MASK) >>

@@ -33,6 +33,9 @@ struct EthernetFrame {
   std::vector<uint8_t> bytes;
   bool bad_fcs = false;  // the wire damaged it
   StageStamps stamps_ps{};
+  // Host (high half) and VI (low half) that sent it, where stages are traced; no device looks at it.
+  uint32_t sender = kSenderUnknown;
+  static constexpr uint32_t kSenderUnknown = 0xffffffff;
 };
 
 // Frames are shared because a switch may deliver one to several ports; a receiver must not change the bytes.

@@ -24,6 +24,12 @@ uint64_t address_key(const uint8_t* address) {
   return key;
 }
 
+// 01-80-C2-00-00-00 to -0F never pass a bridge (IEEE 802.1Q, table 8-1).
+bool is_link_local(const std::vector<uint8_t>& frame) {
+  static constexpr uint8_t kPrefix[5] = {0x01, 0x80, 0xc2, 0x00, 0x00};
+  return std::equal(std::begin(kPrefix), std::end(kPrefix), frame.begin()) && frame[5] < 0x10;
+}
+
 }  // namespace
 
 class EthernetSwitch::Port : public sc_core::sc_module, public EthernetIf {
@@ -40,6 +46,10 @@ class EthernetSwitch::Port : public sc_core::sc_module, public EthernetIf {
     counters_.rx_frames++;
     if (frame->bad_fcs || frame->bytes.size() < 2 * kAddressBytes) {
       counters_.bad_fcs_drops++;
+      return;
+    }
+    if (is_link_local(frame->bytes)) {
+      counters_.link_local_frames++;
       return;
     }
     owner_.forward(number_, frame);

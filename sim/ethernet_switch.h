@@ -23,9 +23,10 @@ class EthernetSwitch : public sc_core::sc_module {
   struct PortCounters {
     uint64_t rx_frames = 0;
     uint64_t tx_frames = 0;
-    uint64_t flooded_frames = 0;  // copies that left here because the destination was not known or was a group
-    uint64_t queue_drops = 0;     // output queue full
-    uint64_t bad_fcs_drops = 0;   // arrived damaged
+    uint64_t flooded_frames = 0;     // copies that left here because the destination was not known or was a group
+    uint64_t queue_drops = 0;        // output queue full
+    uint64_t bad_fcs_drops = 0;      // arrived damaged
+    uint64_t link_local_frames = 0;  // for the link alone (pause frames): not forwarded (IEEE 802.1Q, 8.6.3)
     uint64_t queue_high_water_bytes = 0;
   };
 

@@ -18,7 +18,8 @@ constexpr uint64_t kGuardBytes = 0x10'0000;           // unmapped space between 
 constexpr uint64_t kResetPollNs = 1000;
 constexpr unsigned kResetPollsMax = 100'000;  // 100 ms: PCI Express gives a function 100 ms after a reset
 constexpr uint64_t kLongestWaitPs = 86'400'000'000'000'000;  // a day; waits are bounded
-constexpr uint32_t kMsixAddressLo = 0xfee00000;              // where x86 interrupt messages go
+constexpr uint64_t kLineBytes = WriteCombiner::kLineBytes;
+constexpr uint32_t kMsixAddressLo = 0xfee00000;  // where x86 interrupt messages go
 
 sc_core::sc_time ps(uint64_t duration_ps) { return sc_core::sc_time::from_value(duration_ps); }
 
@@ -34,9 +35,10 @@ class InProcessFunction::Window : public ViWindow {
   void write_doorbell(uint32_t offset, uint64_t value) override {
     function_.spend_ns(function_.costs_.doorbell_write_ns);
     function_.counters_.doorbell_writes++;
-    if (function_.stages_ != nullptr && offset == PST_VI_TX_DOORBELL_OFFSET) {
+    if (function_.stages_ != nullptr && is_tx_doorbell(offset)) {  // the index is the low half of each
       function_.stages_->tx_doorbell_written(vi_id_, static_cast<uint32_t>(value), function_.now_ps());
     }
+    function_.flush_pio();  // the store's fence
     function_.post_write(PST_BAR_VI, base_ + PST_VI_DOORBELL_PAGE_OFFSET + offset, width_of(offset), value);
   }
 
@@ -47,17 +49,25 @@ class InProcessFunction::Window : public ViWindow {
   }
 
   void write_pio(uint32_t offset_bytes, const void* data, size_t size_bytes) override {
-    function_.spend_ns(function_.costs_.pio_byte_ns * static_cast<double>(size_bytes));
+    const uint64_t line_bytes = function_.costs_.write_combining_lines == 0 ? sizeof(uint64_t) : kLineBytes;
     const auto* bytes = static_cast<const uint8_t*>(data);
-    const uint64_t page = base_ + PST_VI_PIO_PAGE_OFFSET + offset_bytes;
-    for (size_t done = 0; done < size_bytes; done += sizeof(uint64_t)) {
-      uint64_t word = 0;
-      std::memcpy(&word, bytes + done, std::min(size_bytes - done, sizeof word));
-      function_.post_write(PST_BAR_VI, page + done, sizeof word, word);
+    uint64_t address = base_ + PST_VI_PIO_PAGE_OFFSET + offset_bytes;
+    while (size_bytes > 0) {
+      const size_t chunk = std::min<size_t>(size_bytes, line_bytes - address % line_bytes);
+      function_.spend_ns(function_.costs_.pio_byte_ns * static_cast<double>(chunk));
+      function_.store_pio(address, bytes, chunk);
+      address += chunk;
+      bytes += chunk;
+      size_bytes -= chunk;
     }
   }
 
  private:
+  static bool is_tx_doorbell(uint32_t offset) {
+    return offset == PST_VI_TX_DOORBELL_OFFSET || offset == PST_VI_TX_PUSH_DOORBELL_OFFSET ||
+           offset == PST_VI_PIO_DOORBELL_OFFSET;
+  }
+
   static unsigned width_of(uint32_t offset) {
     switch (offset) {
       case PST_VI_EVQ_PRIME_OFFSET:
@@ -112,6 +122,7 @@ InProcessFunction::InProcessFunction(const sc_core::sc_module_name& name, NicDev
       stages_(stages),
       dma_target_("dma_target"),
       bar_initiator_("bar_initiator"),
+      write_combiner_(std::max<size_t>(costs.write_combining_lines, 1)),
       next_dma_address_(kFirstDmaAddress) {
   watch_or_deadline_ |= watch_event_;
   watch_or_deadline_ |= deadline_event_;
@@ -241,6 +252,7 @@ Result<uint64_t> InProcessFunction::bar_read(unsigned bar, uint64_t offset, unsi
     return Error{EINVAL, fmt::format("BAR{} read of {} bytes at {:#x}: expected an aligned access of 4 or 8 bytes", bar,
                                      width_bytes, offset)};
   }
+  flush_pio();
   sync();
   wait_until(last_post_ps_);  // a read pushes earlier posted writes before it
   if (!config_.memory_enabled()) {
@@ -270,6 +282,7 @@ Status InProcessFunction::bar_write(unsigned bar, uint64_t offset, unsigned widt
   spend_ns(costs_.doorbell_write_ns);
   if (config_.memory_enabled()) {
     counters_.register_writes++;
+    flush_pio();
     post_write(bar, offset, width_bytes, value);
   }
   return {};
@@ -278,6 +291,27 @@ Status InProcessFunction::bar_write(unsigned bar, uint64_t offset, unsigned widt
 void InProcessFunction::post_write(unsigned bar, uint64_t offset, unsigned width_bytes, uint64_t value) {
   last_post_ps_ = std::max(last_post_ps_, now_ps());
   fill_bar_access(write_payload_, tlm::TLM_WRITE_COMMAND, bar, offset, width_bytes, value);
+  sc_core::sc_time delay = ps(last_post_ps_ - sc_core::sc_time_stamp().value());
+  bar_initiator_->b_transport(write_payload_, delay);
+}
+
+void InProcessFunction::store_pio(uint64_t offset, const uint8_t* data, size_t size_bytes) {
+  const auto post = [this](uint64_t at, const uint8_t* bytes, size_t count) { post_pio(at, bytes, count); };
+  if (costs_.write_combining_lines == 0) {
+    post(offset, data, size_bytes);
+  } else {
+    write_combiner_.store(offset, data, size_bytes, post);
+  }
+}
+
+void InProcessFunction::flush_pio() {
+  write_combiner_.flush([this](uint64_t at, const uint8_t* bytes, size_t count) { post_pio(at, bytes, count); });
+}
+
+void InProcessFunction::post_pio(uint64_t offset, const uint8_t* data, size_t size_bytes) {
+  counters_.pio_writes++;
+  last_post_ps_ = std::max(last_post_ps_, now_ps());
+  fill_bar_burst(write_payload_, bar_address(PST_BAR_VI, offset), data, static_cast<unsigned>(size_bytes));
   sc_core::sc_time delay = ps(last_post_ps_ - sc_core::sc_time_stamp().value());
   bar_initiator_->b_transport(write_payload_, delay);
 }

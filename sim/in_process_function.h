@@ -15,6 +15,7 @@
 #include "sim/nic_device.h"
 #include "sim/pci_config_space.h"
 #include "sim/stage_observer.h"
+#include "sim/write_combining.h"
 
 namespace postern::sim {
 
@@ -46,7 +47,11 @@ class InProcessFunction : public sc_core::sc_module,
 
   // --- HostCpu ---
   [[nodiscard]] uint64_t now_ps() const override { return sc_core::sc_time_stamp().value() + ahead_ps_; }
-  void spend_ns(double duration_ns) override { ahead_ps_ += static_cast<uint64_t>(duration_ns * 1000.0); }
+  void spend_ns(double duration_ns) override {
+    const auto duration_ps = static_cast<uint64_t>(duration_ns * 1000.0);
+    ahead_ps_ += duration_ps;
+    counters_.cpu_busy_ps += duration_ps;
+  }
   void sync() override;
   void sleep_until_ps(uint64_t time_ps) override;
   void watch(uint64_t dma_address, size_t size_bytes) override;
@@ -61,10 +66,12 @@ class InProcessFunction : public sc_core::sc_module,
     uint64_t doorbell_writes = 0;
     uint64_t register_reads = 0;
     uint64_t register_writes = 0;
+    uint64_t pio_writes = 0;  // bus transactions, not stores
     uint64_t dma_reads = 0;
     uint64_t dma_writes = 0;
-    uint64_t dma_faults = 0;  // outside of mapped memory, or bus mastering off
-    uint64_t interrupts = 0;  // delivered
+    uint64_t dma_faults = 0;   // outside of mapped memory, or bus mastering off
+    uint64_t interrupts = 0;   // delivered
+    uint64_t cpu_busy_ps = 0;  // of all threads, without waits
   };
   [[nodiscard]] const Counters& counters() const { return counters_; }
 
@@ -99,6 +106,10 @@ class InProcessFunction : public sc_core::sc_module,
   unsigned int transport_dbg(tlm::tlm_generic_payload& payload) override;
 
   void post_write(unsigned bar, uint64_t offset, unsigned width_bytes, uint64_t value);
+  // Stores into a PIO page (offset within BAR2): at most one line of the write-combining buffers.
+  void store_pio(uint64_t offset, const uint8_t* data, size_t size_bytes);
+  void flush_pio();
+  void post_pio(uint64_t offset, const uint8_t* data, size_t size_bytes);
   uint8_t* find_memory(uint64_t dma_address, uint64_t size_bytes);
   void note_device_write(uint64_t dma_address, uint64_t size_bytes);
   void wait_until(uint64_t time_ps);
@@ -119,6 +130,7 @@ class InProcessFunction : public sc_core::sc_module,
   tlm::tlm_initiator_socket<64> bar_initiator_;
   tlm::tlm_generic_payload write_payload_;  // reused: b_transport of a posted write returns at once
 
+  WriteCombiner write_combiner_;
   PciConfigSpace config_;
   uint64_t ahead_ps_ = 0;      // local time of the running thread less simulated time
   uint64_t last_post_ps_ = 0;  // posted writes keep their order across threads

@@ -25,7 +25,8 @@ struct InjectedFault {
   static constexpr uint32_t kNoVi = 0xffffffff;
   FaultKind kind = FaultKind::kPoisonedCompletion;
   uint32_t vi_id = kNoVi;
-  uint64_t detail = 0;  // address, vector, or duration in nanoseconds, by kind
+  // Host address of a DMA; vector of a lost message; nanoseconds of a delay or of an outage (link down); pause quanta.
+  uint64_t detail = 0;
 };
 
 [[nodiscard]] constexpr const char* fault_name(FaultKind kind) {

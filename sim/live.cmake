@@ -15,8 +15,8 @@ postern_add_library(postern_live CXX17
 
 if(TARGET postern_scenario)
   postern_add_executable(postern
-    SOURCES main.cc testbed.cc cli_exec.cc cli_sim.cc cli_status.cc cli_testbed.cc
-    LIBS postern_live postern_scenario postern_testbed postern_sim_topology postern_hostd_client fmt::fmt)
+    SOURCES main.cc testbed.cc cli_exec.cc cli_properties.cc cli_sim.cc cli_status.cc cli_testbed.cc
+    LIBS postern_live postern_scenario postern_replay postern_testbed postern_sim_topology postern_hostd_client fmt::fmt)
   target_compile_definitions(postern PRIVATE POSTERN_VERSION="${PROJECT_VERSION}")
   install(TARGETS postern RUNTIME DESTINATION bin)
 endif()

@@ -11,12 +11,14 @@
 #include "contract/gen/pst_contract.h"
 #include "sim/cli_verbs.h"
 #include "sim/live_simulator.h"
+#include "sim/replay/replay.h"
 #include "sim/scenario.h"
 
 namespace postern::sim {
 namespace {
 
-constexpr const char* kVerbs[] = {"up", "exec", "status", "down", "sim", "version", "live-simulator"};
+constexpr const char* kVerbs[] = {"up",     "exec",       "status",  "down",          "sim",
+                                  "replay", "properties", "version", "live-simulator"};
 constexpr char kRunDirHelp[] =
     "Directory with the state and the sockets of the testbed (default: $POSTERN_RUN_DIR, else "
     "${XDG_RUNTIME_DIR:-/tmp}/postern-$UID)";
@@ -59,8 +61,11 @@ struct CommandLine {
   std::vector<std::string> program_help;  // only for --help: split_exec() takes the program away before
   bool json = false;
   ScenarioOptions sim;
+  ReplayOptions replay;
+  std::string replay_timing = "exact";
   bool list_scenarios = false;
   bool list_properties = false;
+  std::string property_filter;
 };
 
 void add_up(CLI::App& app, CommandLine& line) {
@@ -69,7 +74,7 @@ void add_up(CLI::App& app, CommandLine& line) {
                    "TOML file with hosts, links, switches and TAP ports (default: hosts a and b, one 10 Gb/s link)");
   verb->add_option("--run-dir", line.up.run_dir, kRunDirHelp);
   verb->add_option("--set", line.up.settings,
-                   "NIC property for every host, or for one: PROPERTY=VALUE or HOST:PROPERTY=VALUE")
+                   "NIC property of every host, or of one: PROPERTY=VALUE, HOST:PROPERTY=VALUE or nicN.PROPERTY=VALUE")
       ->allow_extra_args(false);
   verb->add_option("--pcap", line.up.pcap_dir, "Capture the frames of every port into this directory");
   verb->add_flag("--monitor", line.up.monitor, "Check the contract at each NIC; `postern status` shows violations");
@@ -120,8 +125,15 @@ void add_sim(CLI::App& app, CommandLine& line) {
       ->capture_default_str();
   verb->add_option("--json", line.sim.json_path, "Write the report as JSON to this file (-: to standard output)");
   verb->add_option("--pcap", line.sim.pcap_directory, "Capture the frames of every port into this directory");
+  verb->add_option("--trace", line.sim.trace_path, "Write a Perfetto/Chrome trace (JSON) to this file");
+  verb->add_option("--vcd", line.sim.vcd_path, "Write signals as a Value Change Dump to this file");
+  verb->add_option("--vcd-signals", line.sim.vcd_signals, "Patterns, with commas: a.vi*.evq_depth (default: all)");
+  verb->add_option("--trace-from-us", line.sim.trace_from_us, "Start of the traces in simulated time");
+  verb->add_option("--trace-for-us", line.sim.trace_for_us, "Length of the traces in simulated time (default: all)");
+  verb->add_option("--trace-max-events", line.sim.trace_max_events, "Bound of each trace")->capture_default_str();
+  verb->add_option("--record", line.sim.record_path, "Record what crosses the boundary of each NIC into this file");
   verb->add_option("--set", line.sim.settings,
-                   "NIC property for every host, or for one: PROPERTY=VALUE or HOST:PROPERTY=VALUE")
+                   "NIC property of every host, or of one: PROPERTY=VALUE, HOST:PROPERTY=VALUE or nicN.PROPERTY=VALUE")
       ->allow_extra_args(false);
   verb->add_option("--seed", line.sim.seed, "Seed of losses, reordering and payloads (default: the scenario's)");
   verb->add_option("--duration-ms", line.sim.duration_ms, "Simulated time after which streams end");
@@ -136,6 +148,30 @@ void add_sim(CLI::App& app, CommandLine& line) {
       "  postern sim pingpong --set event_queue.processing_ns=50");
 }
 
+void add_properties(CLI::App& app, CommandLine& line) {
+  CLI::App* verb = app.add_subcommand("properties", "List the tunables of a NIC: type, value, unit, range and source");
+  verb->add_option("filter", line.property_filter, "Only those whose name, meaning or source contains this");
+  verb->add_flag("--json", line.json, "As JSON");
+  verb->footer(
+      "Set them with --set of `postern sim` and `postern up`, or in [host.nic] of a topology file.\n"
+      "Example:\n  postern properties latency\n  postern sim --set nic0.event_queue.holdoff_ns=2000");
+}
+
+void add_replay(CLI::App& app, CommandLine& line) {
+  CLI::App* verb = app.add_subcommand("replay", "Drive a NIC with a recorded host side and compare what it does");
+  verb->add_option("file", line.replay.path, "What `postern sim SCENARIO --record FILE` wrote")->required();
+  verb->add_option("--device", line.replay.device, "Device to drive: model")->capture_default_str();
+  verb->add_option("--set", line.replay.settings, "NIC property for every host, over the recorded one: PROPERTY=VALUE")
+      ->allow_extra_args(false);
+  verb->add_option("--timing", line.replay_timing, "exact: everything at its time; ignore: order and contents per VI")
+      ->check(CLI::IsMember({"exact", "ignore"}))
+      ->capture_default_str();
+  verb->add_option("--json", line.replay.json_path, "Write the outcome as JSON to this file (-: to standard output)");
+  verb->footer(
+      "Exit status 0 if the device did the same, 1 if not (the first difference is printed), 2 for a bad file.\n"
+      "Example:\n  postern sim pingpong --record run.trace\n  postern replay run.trace");
+}
+
 int run_sim(const CommandLine& line) {
   if (line.list_scenarios) return cli_list_scenarios();
   if (line.list_properties) return cli_list_properties();
@@ -148,6 +184,12 @@ int run_verb(CLI::App& app, const CommandLine& line, const SplitArguments& split
   if (app.got_subcommand("status")) return cli_status(line.run_dir, line.json);
   if (app.got_subcommand("down")) return cli_down(line.run_dir);
   if (app.got_subcommand("sim")) return run_sim(line);
+  if (app.got_subcommand("properties")) return cli_properties(line.property_filter, line.json);
+  if (app.got_subcommand("replay")) {
+    ReplayOptions options = line.replay;
+    options.ignore_timing = line.replay_timing == "ignore";
+    return run_replay(options);
+  }
   if (app.got_subcommand("live-simulator")) {
     const Status status = run_live_simulator(line.live);
     return status.ok() ? 0 : cli_fail(status.error());
@@ -164,18 +206,24 @@ int run(int argc, char** argv) {
   app.footer("`postern VERB --help` explains a verb.");
   CommandLine line;
   if (argc < 2) {
-    fmt::print(stderr, "postern: which verb? up, exec, status, down, sim or version; see `postern --help`\n");
+    fmt::print(
+        stderr,
+        "postern: which verb? up, exec, status, down, sim, replay, properties or version; see `postern --help`\n");
     return 2;
   }
   add_up(app, line);
   add_exec(app, line);
   add_sessions(app, line);
   add_sim(app, line);
+  add_properties(app, line);
+  add_replay(app, line);
   SplitArguments split = split_exec(argc, argv);
   const bool known =
       std::any_of(std::begin(kVerbs), std::end(kVerbs), [&](const char* verb) { return split.own[0] == verb; });
   if (argv[1][0] != '-' && !known) {
-    fmt::print(stderr, "postern: no verb '{}': expected up, exec, status, down, sim or version; see `postern --help`\n",
+    fmt::print(stderr,
+               "postern: no verb '{}': expected up, exec, status, down, sim, replay, properties or version; see "
+               "`postern --help`\n",
                argv[1]);
     return 2;
   }

@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "sim/property_text.h"
+
 namespace postern::sim {
 namespace {
 
@@ -24,17 +26,20 @@ double mac_number(const MacAddress& mac) {
   return static_cast<double>(number);
 }
 
-std::string property_names(const NicDevice& nic) {
-  std::vector<std::string> names;
-  for (const Property& property : nic.properties()) {
-    names.push_back(property.name);
+Status set_nic_property(const HostSpec& host, NicDevice& nic, const std::string& name, const PropertySetting& setting) {
+  const std::vector<Property> properties = nic.properties();
+  const auto property =
+      std::find_if(properties.begin(), properties.end(), [&](const Property& known) { return known.name == name; });
+  const std::string where = fmt::format("{}: host \"{}\": ", setting.where, host.name);
+  if (property == properties.end()) {
+    return Error{EINVAL, where + unknown_property_text(name, properties)};
   }
-  std::sort(names.begin(), names.end());
-  std::string text;
-  for (const std::string& name : names) {
-    text += (text.empty() ? "" : ", ") + name;
+  const Result<double> value = property_value(*property, setting);
+  if (!value) {
+    return Error{EINVAL, where + value.error().message};
   }
-  return text;
+  const PropertyResult result = nic.set_property(name, value.value());
+  return result ? Status{} : Status{Error{EINVAL, where + result.error}};
 }
 
 }  // namespace
@@ -74,16 +79,12 @@ Network::~Network() = default;
 
 Status Network::attach_nic(const HostSpec& host, NicDevice& nic) {
   const Port port = ports_.at(host.name);
-  if (!nic.set_property(kRateProperty, topology_.link_of(host.name)->rate_gbps * 1000)) {
-    return Error{EINVAL, fmt::format("the NIC of host \"{}\" has no property {}", host.name, kRateProperty)};
-  }
-  if (!nic.set_property(kMacProperty, mac_number(host.mac))) {
-    return Error{EINVAL, fmt::format("the NIC of host \"{}\" has no property {}", host.name, kMacProperty)};
-  }
-  for (const auto& [name, setting] : host.nic_properties) {
-    if (!nic.set_property(name, setting.value)) {
-      return Error{EINVAL, fmt::format("{}: host \"{}\": no NIC property \"{}\" that takes {}; expected one of {}",
-                                       setting.where, host.name, name, setting.value, property_names(nic))};
+  std::map<std::string, PropertySetting> settings = host.nic_properties;
+  settings.insert({kRateProperty, {topology_.link_of(host.name)->rate_gbps * 1000, topology_.source_name, ""}});
+  settings.insert({kMacProperty, {mac_number(host.mac), topology_.source_name, ""}});
+  for (const auto& [name, setting] : settings) {
+    if (Status status = set_nic_property(host, nic, name, setting); !status) {
+      return status;
     }
   }
   nic.wire_port.bind(port.link->end(port.side));
@@ -165,6 +166,7 @@ std::vector<Counter> Network::counters() const {
       result.push_back({prefix + "rx_frames", c.rx_frames});
       result.push_back({prefix + "tx_frames", c.tx_frames});
       result.push_back({prefix + "flooded_frames", c.flooded_frames});
+      result.push_back({prefix + "link_local_frames", c.link_local_frames});
       result.push_back({prefix + "drops.queue_full", c.queue_drops});
       result.push_back({prefix + "drops.bad_fcs", c.bad_fcs_drops});
       result.push_back({prefix + "queue_high_water_bytes", c.queue_high_water_bytes});

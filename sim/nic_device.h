@@ -12,6 +12,7 @@
 
 #include "sim/ethernet_frame.h"
 #include "sim/injected_fault.h"
+#include "sim/nic_property.h"
 
 namespace postern::sim {
 
@@ -61,17 +62,6 @@ class FaultObserver {
   virtual void fault_injected(const InjectedFault& fault) = 0;
 };
 
-// A tunable of the device: named, typed, documented, with a unit and a source for its default.
-struct Property {
-  std::string name;  // e.g. "event_queue.holdoff_ns"
-  std::string unit;
-  std::string doc;
-  std::string source;  // where the default comes from: measured, published, assumed
-  double value = 0;
-  double minimum = 0;  // bounds of value, both ends included
-  double maximum = 1e18;
-};
-
 struct Counter {
   std::string name;  // e.g. "drops.RX_NO_FILTER" or "vi3.events"
   uint64_t value = 0;
@@ -90,8 +80,9 @@ class NicDevice : public sc_core::sc_module {
   sc_core::sc_port<EthernetIf> wire_port;      // frames that leave the NIC; deliver() is called when the last bit left
   sc_core::sc_export<EthernetIf> wire_export;  // frames that arrive
 
-  // Changes a tunable before or during a run. False: no such property, or a value outside its bounds.
-  virtual bool set_property(const std::string& name, double value) = 0;
+  // Changes a tunable before or during a run. An error says what was expected: no such property, or a value that is not
+  // of its type or outside its bounds.
+  virtual PropertyResult set_property(const std::string& name, double value) = 0;
   [[nodiscard]] virtual std::vector<Property> properties() const = 0;
   [[nodiscard]] virtual std::vector<Counter> counters() const = 0;
   // Function-level reset from the transport (the register FUNCTION.RESET does the same).

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 namespace postern::sim {
 namespace {
@@ -58,6 +59,29 @@ Json stages_json(const StageTrace& stages) {
   return list;
 }
 
+Json depth_json(const EventQueueReport& queue) {
+  Json object = Json::object();
+  for (size_t bucket = 0; bucket < queue.depth.size(); ++bucket) {
+    if (queue.depth[bucket] != 0) {
+      object[fmt::format("le_{}", 1u << bucket)] = queue.depth[bucket];
+    }
+  }
+  return object;
+}
+
+// One character per power of two of depth, from 1 up to the deepest: a blank for no event, then by ninths of the
+// fullest bucket.
+std::string depth_bar(const EventQueueReport& queue) {
+  static constexpr std::string_view kLevels = ".:-=+*#%@";
+  const uint64_t fullest = *std::max_element(queue.depth.begin(), queue.depth.end());
+  std::string bar;
+  for (const uint64_t count : queue.depth) {
+    bar += count == 0 ? ' ' : kLevels[static_cast<size_t>((count * (kLevels.size() - 1)) / fullest)];
+  }
+  const size_t last = bar.find_last_not_of(' ');
+  return last == std::string::npos ? std::string() : bar.substr(0, last + 1);
+}
+
 Json event_queue_json(const EventQueueReport& queue) {
   return {{"host", queue.host},
           {"vi", queue.vi_id},
@@ -70,7 +94,11 @@ Json event_queue_json(const EventQueueReport& queue) {
           {"credits_low_water", queue.credits_low_water},
           {"primes", queue.primes},
           {"interrupts", queue.interrupts},
-          {"overflow_marks", queue.overflow_marks}};
+          {"overflow_marks", queue.overflow_marks},
+          {"stalls", queue.stalls},
+          {"merged_frames", queue.merged_frames},
+          {"holdoff_ns", queue.holdoff_ns},
+          {"depth", depth_json(queue)}};
 }
 
 Json workload_json(const WorkloadResult& result) {
@@ -80,6 +108,24 @@ Json workload_json(const WorkloadResult& result) {
     object["round_trip"] = histogram_json(result.round_trip);
   }
   return object;
+}
+
+Json limits_json(const ResourceLimits& limits) {
+  Json shares = Json::object();
+  for (const ResourceShare& share : limits.shares) {
+    shares[share.resource] = share.count != 0 ? Json(share.count) : Json(share.share);
+  }
+  return {{"limited_by", limits.limited_by}, {"reason", limits.reason}, {"resources", std::move(shares)}};
+}
+
+std::string limits_text(const HostReport& host) {
+  std::string text =
+      fmt::format("host {}: limited by {} ({})\n ", host.name, host.limits.limited_by, host.limits.reason);
+  for (const ResourceShare& share : host.limits.shares) {
+    text += share.count != 0 ? fmt::format(" {} {}x", share.resource, share.count)
+                             : fmt::format(" {} {:.1f} %", share.resource, share.share * 100);
+  }
+  return text + "\n";
 }
 
 std::string workloads_text(const RunReport& report) {
@@ -108,14 +154,14 @@ std::string workloads_text(const RunReport& report) {
 }
 
 std::string event_queues_text(const RunReport& report) {
-  std::string text =
-      fmt::format("{:<14}{:>5}{:>9}{:>11}{:>11}{:>13}{:>11}{:>13}{:>9}{:>12}\n", "event queue", "vi", "entries",
-                  "events", "polls", "events/poll", "max depth", "min credits", "primes", "interrupts");
+  std::string text = fmt::format("{:<14}{:>5}{:>9}{:>11}{:>11}{:>13}{:>11}{:>13}{:>9}{:>12}  {}\n", "event queue", "vi",
+                                 "entries", "events", "polls", "events/poll", "max depth", "min credits", "primes",
+                                 "interrupts", "depth 1 2 4 8 ..");
   for (const EventQueueReport& queue : report.event_queues) {
-    text += fmt::format("{:<14}{:>5}{:>9}{:>11}{:>11}{:>13.2f}{:>11}{:>13}{:>9}{:>12}\n", queue.host, queue.vi_id,
+    text += fmt::format("{:<14}{:>5}{:>9}{:>11}{:>11}{:>13.2f}{:>11}{:>13}{:>9}{:>12}  |{}|\n", queue.host, queue.vi_id,
                         queue.entries, queue.events, queue.polls,
                         queue.polls == 0 ? 0.0 : static_cast<double>(queue.events) / static_cast<double>(queue.polls),
-                        queue.depth_max, queue.credits_low_water, queue.primes, queue.interrupts);
+                        queue.depth_max, queue.credits_low_water, queue.primes, queue.interrupts, depth_bar(queue));
   }
   return text;
 }
@@ -207,6 +253,12 @@ EventQueueReport event_queue_report(const std::string& host, const ViState& vi,
   queue.primes = vi.primes_count;
   queue.interrupts = count_of(nic_counters, prefix + "interrupts");
   queue.overflow_marks = vi.overflow_marks_count;
+  queue.stalls = count_of(nic_counters, prefix + "evq_stalls");
+  queue.merged_frames = count_of(nic_counters, prefix + "merged_frames");
+  queue.holdoff_ns = count_of(nic_counters, prefix + "holdoff_ns");
+  for (size_t bucket = 0; bucket < queue.depth.size(); ++bucket) {
+    queue.depth[bucket] = count_of(nic_counters, fmt::format("{}evq_depth_le_{}", prefix, 1u << bucket));
+  }
   return queue;
 }
 
@@ -256,8 +308,10 @@ std::string report_json(const RunReport& report) {
   }
   root["hosts"] = Json::object();
   for (const HostReport& host : report.hosts) {
-    root["hosts"][host.name] = {
-        {"nic", counts_json(host.nic)}, {"function", counts_json(host.function)}, {"stack", counts_json(host.stack)}};
+    root["hosts"][host.name] = {{"nic", counts_json(host.nic)},
+                                {"function", counts_json(host.function)},
+                                {"stack", counts_json(host.stack)},
+                                {"limits", limits_json(host.limits)}};
   }
   root["workloads"] = Json::array();
   for (const WorkloadResult& result : report.workloads) {
@@ -274,6 +328,10 @@ std::string report_text(const RunReport& report) {
     text += fmt::format("\n{}", stage_table_text(*report.stages));
   }
   text += fmt::format("\n{}", event_queues_text(report));
+  text += "\n";
+  for (const HostReport& host : report.hosts) {
+    text += limits_text(host);
+  }
   const std::map<std::string, uint64_t> drops = drops_by_reason(report);
   text += drops.empty() ? "\nno drops\n" : "\ndrops by reason\n";
   for (const auto& [reason, count] : drops) {

@@ -2,11 +2,13 @@
 // with sorted keys and no wall-clock values, so that equal runs give equal bytes. Plain data in, text out. No SystemC.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "sim/resource_limits.h"
 #include "sim/simulation.h"
 #include "sim/stage_trace.h"
 #include "sim/workload.h"
@@ -25,6 +27,12 @@ struct EventQueueReport {
   uint64_t primes = 0;
   uint64_t interrupts = 0;
   uint64_t overflow_marks = 0;
+  uint64_t stalls = 0;         // times that something waited for space (policy STALL)
+  uint64_t merged_frames = 0;  // announced by events that complete several
+  uint64_t holdoff_ns = 0;     // present hold-off time; follows the load if adaptive
+  // Events by depth of the queue with them: bucket b counts depths above 2^(b-1) up to 2^b, to 32,768.
+  static constexpr size_t kDepthBuckets = 16;
+  std::array<uint64_t, kDepthBuckets> depth{};
 };
 
 struct HostReport {
@@ -32,6 +40,7 @@ struct HostReport {
   std::vector<NamedCount> nic;
   std::vector<NamedCount> function;
   std::vector<NamedCount> stack;
+  ResourceLimits limits;  // from the start of the workloads to their end
 };
 
 struct RunReport {

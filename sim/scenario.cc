@@ -10,8 +10,11 @@
 #include <cstring>
 #include <memory>
 
+#include "sim/replay/run_recorder.h"
 #include "sim/run_report.h"
 #include "sim/simulation.h"
+#include "sim/trace/chrome_trace.h"
+#include "sim/trace/vcd_trace.h"
 #include "sim/virtual_host.h"
 
 namespace postern::sim {
@@ -52,7 +55,10 @@ class ProgressLine {
 class ScenarioRun {
  public:
   ScenarioRun(const Scenario& scenario, std::unique_ptr<Simulation> simulation)
-      : scenario_(scenario), simulation_(std::move(simulation)), results_(scenario.workloads.size()) {}
+      : scenario_(scenario),
+        simulation_(std::move(simulation)),
+        results_(scenario.workloads.size()),
+        uses_(simulation_->host_count()) {}
 
   Status boot() {
     for (size_t i = 0; i < simulation_->host_count(); ++i) {
@@ -86,12 +92,24 @@ class ScenarioRun {
                               [this] { workload_finished(); }, scenario_.seed + i};
       start_workload(scenario_.workloads[i], std::move(context), results_[i]);
     }
+    for (size_t i = 0; i < hosts_.size(); ++i) {
+      uses_[i].nic_before = simulation_->nic_counters(i);
+      uses_[i].cpu_busy_ps = cpu_busy_ps(i);
+    }
+    const uint64_t begin_ps = simulation_->now_ps();
     ProgressLine progress(show_progress);
     const uint64_t limit_ps = simulation_->now_ps() + scenario_.limit_ns * 1000;
     while (!simulation_->stop_requested() && simulation_->now_ps() < limit_ps) {
       simulation_->run(std::min(kStepNs, (limit_ps - simulation_->now_ps() + 999) / 1000));
       progress.update(simulation_->now_ps() / 1000, finished_count_, results_.size());
     }
+    for (size_t i = 0; i < hosts_.size(); ++i) {
+      uses_[i].nic_after = simulation_->nic_counters(i);
+      uses_[i].cpu_busy_ps = cpu_busy_ps(i) - uses_[i].cpu_busy_ps;
+      uses_[i].cpu_threads = hosts_[i]->threads_max();
+      uses_[i].elapsed_ps = simulation_->now_ps() - std::min(simulation_->now_ps(), begin_ps + first_start_ps());
+    }
+    simulation_->finish_observers();
     simulation_->flush_captures();
   }
 
@@ -110,6 +128,7 @@ class ScenarioRun {
       host.nic = simulation_->nic_counters(i);
       host.function = simulation_->function_counters(i);
       host.stack = stack_counts(hosts_[i]->stack().stats());
+      host.limits = find_limits(uses_[i]);
       report.event_queues.push_back(event_queue_report(host.name, hosts_[i]->stack().vi_state(), host.nic));
       report.hosts.push_back(std::move(host));
     }
@@ -122,7 +141,6 @@ class ScenarioRun {
     outcome.report = report_text(report);
     outcome.simulated_ns = report.simulated_ns;
     outcome.results = results_;
-    simulation_->finish_monitors();
     outcome.violation_count = simulation_->violation_count();
     outcome.violations = simulation_->monitor_text();
     outcome.coverage_json = simulation_->coverage_json();
@@ -140,6 +158,24 @@ class ScenarioRun {
     return *hosts_.front();  // not reached: the scenario was checked
   }
 
+  // From the hosts' being up to the first workload's start.
+  uint64_t first_start_ps() const {
+    uint64_t first_ns = UINT64_MAX;
+    for (const WorkloadSpec& spec : scenario_.workloads) {
+      first_ns = std::min(first_ns, spec.start_ns);
+    }
+    return first_ns * 1000;
+  }
+
+  uint64_t cpu_busy_ps(size_t host_idx) const {
+    for (const NamedCount& count : simulation_->function_counters(host_idx)) {
+      if (count.name == "cpu_busy_ps") {
+        return count.value;
+      }
+    }
+    return 0;
+  }
+
   void workload_finished() {
     if (++finished_count_ == results_.size()) {
       simulation_->request_stop();
@@ -150,6 +186,7 @@ class ScenarioRun {
   std::unique_ptr<Simulation> simulation_;
   std::vector<std::unique_ptr<VirtualHost>> hosts_;
   std::vector<WorkloadResult> results_;
+  std::vector<ResourceUse> uses_;  // by host
   size_t booted_count_ = 0;
   size_t finished_count_ = 0;
   std::string boot_error_;
@@ -167,6 +204,49 @@ Status write_file(const std::string& path, const std::string& text) {
   return {};
 }
 
+// Files that a run leaves beside its report: a recording and traces.
+class RunFiles {
+ public:
+  Status open(const ScenarioOptions& options, RunWatchers& watchers) {
+    TraceWindow window;
+    window.from_us = options.trace_from_us;
+    window.for_us = options.trace_for_us.value_or(window.for_us);
+    window.events_max = options.trace_max_events;
+    if (!options.record_path.empty()) {
+      if (Status status = recorder_.open(options.record_path); !status) return status;
+      watchers.observers.push_back(recorder_.factory());
+    }
+    if (!options.trace_path.empty()) {
+      if (Status status = chrome_.open(options.trace_path, window); !status) return status;
+      watchers.observers.push_back(chrome_.factory());
+      watchers.packets = &chrome_;
+    }
+    if (!options.vcd_path.empty()) {
+      if (Status status = vcd_.open(options.vcd_path, options.vcd_signals, window); !status) return status;
+      watchers.observers.push_back(vcd_.factory());
+    }
+    return {};
+  }
+  Status finish() {
+    const Status statuses[] = {recorder_.finish(), chrome_.finish(), vcd_.finish()};
+    for (const Status& status : statuses) {
+      if (!status) return status;
+    }
+    if (const uint64_t cut = chrome_.cut_count() + vcd_.cut_count(); cut != 0) {
+      fmt::print(stderr,
+                 "postern: the traces are cut: {} events left out; narrow them with --trace-from-us and "
+                 "--trace-for-us, or raise --trace-max-events\n",
+                 cut);
+    }
+    return {};
+  }
+
+ private:
+  RunRecorder recorder_;
+  ChromeTrace chrome_;
+  VcdTrace vcd_;
+};
+
 int fail(const Error& error, int status) {
   fmt::print(stderr, "postern: {}\n", error.message);
   return status;
@@ -175,18 +255,20 @@ int fail(const Error& error, int status) {
 }  // namespace
 
 Result<ScenarioOutcome> execute_scenario(const Scenario& scenario, const std::string& pcap_directory,
-                                         bool show_progress, bool trace_stages, bool monitor) {
+                                         bool show_progress, bool trace_stages, const RunWatchers& watchers) {
   Simulation::Options options;
   options.topology = scenario.topology;
   options.seed = scenario.seed;
   options.pcap_directory = pcap_directory;
   options.costs = scenario.costs;
   options.trace_stages = trace_stages;
-  options.monitor = monitor;
+  options.observers = watchers.observers;
+  options.monitor = watchers.monitor;
   Result<std::unique_ptr<Simulation>> simulation = Simulation::create(options);
   if (!simulation) {
     return simulation.error();
   }
+  simulation.value()->set_packet_listener(watchers.packets);
   ScenarioRun run(scenario, std::move(simulation).value());
   if (Status status = run.boot(); !status) {
     return status.error();
@@ -200,9 +282,17 @@ int run_scenario(const ScenarioOptions& options) {
   if (!scenario) {
     return fail(scenario.error(), 2);
   }
-  const bool monitor = options.monitor || !options.coverage_path.empty();
+  RunWatchers watchers;
+  watchers.monitor = options.monitor || !options.coverage_path.empty();
+  RunFiles files;
+  if (Status status = files.open(options, watchers); !status) {
+    return fail(status.error(), 2);
+  }
   const Result<ScenarioOutcome> outcome =
-      execute_scenario(scenario.value(), options.pcap_directory, !options.quiet, true, monitor);
+      execute_scenario(scenario.value(), options.pcap_directory, !options.quiet, true, watchers);
+  if (Status status = files.finish(); !status) {
+    return fail(status.error(), 2);
+  }
   if (!outcome) {
     return fail(outcome.error(), 2);
   }

@@ -9,6 +9,7 @@
 
 #include "driver/result.h"
 #include "sim/cpu_costs.h"
+#include "sim/simulation.h"
 #include "sim/topology.h"
 #include "sim/virtual_host.h"
 #include "sim/workload.h"
@@ -30,6 +31,13 @@ struct ScenarioOptions {
   std::string scenario = "pingpong";  // a file, or the name of a built-in scenario
   std::string json_path;              // empty: no JSON; "-": to standard output instead of the report
   std::string pcap_directory;         // empty: no captures
+  std::string record_path;            // empty: not recorded
+  std::string trace_path;             // empty: no Perfetto/Chrome trace
+  std::string vcd_path;               // empty: no VCD
+  std::string vcd_signals;            // comma-separated patterns; empty: all signals
+  uint64_t trace_from_us = 0;         // window of both
+  std::optional<uint64_t> trace_for_us;
+  uint64_t trace_max_events = 1'000'000;
   std::vector<std::string> settings;  // "[HOST:]PROPERTY=NUMBER" of NICs
   std::optional<uint64_t> seed;
   std::optional<uint64_t> duration_ms;  // simulated; ends streams, and is the limit for everything else
@@ -64,10 +72,16 @@ struct ScenarioOutcome {
   std::string violations;  // as text; empty: none
   std::string coverage_json, coverage_table;
 };
+// Who looks on while a scenario runs; must outlive the run.
+struct RunWatchers {
+  std::vector<ObserverFactory> observers;
+  PacketListener* packets = nullptr;  // needs trace_stages
+  bool monitor = false;               // a boundary monitor around each NIC
+};
 // Runs a scenario. Once per process (a SystemC kernel elaborates once).
 [[nodiscard]] Result<ScenarioOutcome> execute_scenario(const Scenario& scenario, const std::string& pcap_directory,
                                                        bool show_progress, bool trace_stages = true,
-                                                       bool monitor = false);
+                                                       const RunWatchers& watchers = {});
 
 // The whole verb: load, run, print, write JSON. Returns the exit status: 0, 1 if a workload failed or a
 // monitor reports, 2 for bad input.

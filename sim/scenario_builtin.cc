@@ -30,6 +30,29 @@ ends = ["c", "s"]
 ends = ["d", "s"]
 )";
 
+// What a 100 Gb/s NIC of 2020 has: PCIe 4.0 x16; a transmit buffer that covers a DMA read's round trip.
+constexpr const char* k100GTopology = R"(
+[[host]]
+name = "a"
+address = "10.9.0.1/24"
+[host.nic]
+mac_port.rate_mbps = 100000
+pcie_link.generation = 4
+pcie_link.lanes = 16
+tx_dma.buffer_bytes = 131072
+[[host]]
+name = "b"
+address = "10.9.0.2/24"
+[host.nic]
+mac_port.rate_mbps = 100000
+pcie_link.generation = 4
+pcie_link.lanes = 16
+tx_dma.buffer_bytes = 131072
+[[link]]
+ends = ["a", "b"]
+rate_gbps = 100
+)";
+
 constexpr const char* kImpairedTopology = R"(
 [[host]]
 name = "a"
@@ -59,6 +82,13 @@ const std::vector<BuiltinScenario>& builtin_scenarios() {
        "[[workload]]\nkind = \"tcp_stream\"\nfrom = \"a\"\nto = \"b\"\ntotal_bytes = 10_000_000\n"},
       {"udp_stream", "100,000 UDP datagrams of 64 bytes one way, as fast as the sender can",
        "[[workload]]\nkind = \"udp_stream\"\nfrom = \"a\"\nto = \"b\"\ncount = 100_000\n"},
+      {"line_rate_10g_64", "64-byte frames between VIs without a stack, 10 Gb/s both ways at once",
+       "[[workload]]\nkind = \"vi_stream\"\nfrom = \"a\"\nto = \"b\"\ncount = 200_000\nsize_bytes = 64\n"
+       "bidirectional = true\n[vi]\nrx_entries = 2048\ntx_entries = 1024\nevq_entries = 4096\n"},
+      {"line_rate_100g_1500", "packets of 1,500 bytes between VIs without a stack, 100 Gb/s both ways at once",
+       std::string(k100GTopology) +
+           "[[workload]]\nkind = \"vi_stream\"\nfrom = \"a\"\nto = \"b\"\ncount = 100_000\nsize_bytes = 1518\n"
+           "bidirectional = true\n[vi]\nrx_entries = 2048\ntx_entries = 1024\nevq_entries = 4096\n"},
       {"incast", "three hosts send 2 MB each to a fourth over a switch",
        std::string(kSwitchTopology) +
            "[[workload]]\nkind = \"many_to_one\"\nfrom = [\"a\", \"b\", \"c\"]\nto = \"d\"\ntotal_bytes = 2_000_000\n"},

@@ -15,13 +15,16 @@ namespace {
 constexpr uint64_t kHourNs = 3'600'000'000'000;
 constexpr size_t kDatagramMinBytes = 16;
 constexpr size_t kDatagramMaxBytes = 1472;  // 1500 less IPv4 and UDP headers
+constexpr size_t kFrameMinBytes = 64;       // on the wire, with FCS
+constexpr size_t kFrameMaxBytes = 1518;     // 1500, Ethernet header and FCS
 constexpr size_t kMessageMaxBytes = 256 * 1024;
 
 const std::vector<std::pair<std::string, WorkloadKind>>& kinds() {
   static const std::vector<std::pair<std::string, WorkloadKind>> list = {
       {"udp_pingpong", WorkloadKind::kUdpPingpong}, {"tcp_pingpong", WorkloadKind::kTcpPingpong},
       {"udp_stream", WorkloadKind::kUdpStream},     {"tcp_stream", WorkloadKind::kTcpStream},
-      {"many_to_one", WorkloadKind::kManyToOne},    {"tcp_transfer", WorkloadKind::kTcpTransfer}};
+      {"many_to_one", WorkloadKind::kManyToOne},    {"tcp_transfer", WorkloadKind::kTcpTransfer},
+      {"vi_stream", WorkloadKind::kViStream}};
   return list;
 }
 
@@ -68,6 +71,18 @@ void read_from(TomlReader& reader, const Topology& topology, WorkloadSpec& spec)
   }
 }
 
+void read_vi_stream(TomlReader& reader, WorkloadSpec& spec) {
+  spec.size_bytes = reader.integer("size_bytes", kFrameMinBytes, kFrameMinBytes, kFrameMaxBytes);
+  spec.count = reader.integer("count", spec.count, 1, uint64_t{1} << 40);
+  spec.bidirectional = reader.boolean("bidirectional", false);
+  spec.vis = static_cast<uint32_t>(reader.integer("vis", 1, 1, PST_LIMIT_VI_COUNT_MAX - 1));
+  spec.idle_vis = static_cast<uint32_t>(reader.integer("idle_vis", 0, 0, PST_LIMIT_VI_COUNT_MAX - 1 - spec.vis));
+  spec.batch = static_cast<uint32_t>(reader.integer("batch", spec.batch, 1, 64));
+  spec.start_ns = reader.integer("start_us", 0, 0, kHourNs / 1000) * 1000;
+  spec.duration_ns = reader.integer("duration_ms", 0, 0, kHourNs / 1'000'000) * 1'000'000;
+  spec.timeout_ns = reader.integer("timeout_ms", spec.timeout_ns / 1'000'000, 1, 24 * kHourNs / 1'000'000) * 1'000'000;
+}
+
 WorkloadSpec read_workload(const toml::table& table, size_t idx, const Topology& topology, TomlErrors& errors) {
   TomlReader reader(table, "workload", errors);
   WorkloadSpec spec;
@@ -77,6 +92,11 @@ WorkloadSpec read_workload(const toml::table& table, size_t idx, const Topology&
   check_host(reader, "to", topology, spec.to);
   read_from(reader, topology, spec);
   spec.port = static_cast<uint16_t>(reader.integer("port", spec.port, 1, 65535));
+  if (spec.kind == WorkloadKind::kViStream) {
+    read_vi_stream(reader, spec);
+    reader.finish();
+    return spec;
+  }
   const bool udp = is_udp(spec.kind);
   spec.size_bytes = reader.integer("size_bytes", is_tcp_stream(spec.kind) ? 16 * 1024 : 64, udp ? kDatagramMinBytes : 1,
                                    udp ? kDatagramMaxBytes : kMessageMaxBytes);
@@ -108,6 +128,8 @@ void read_cpu(const toml::table& table, CpuCosts& costs, TomlErrors& errors) {
               {"copy_byte_ns", costs.copy_byte_ns},
               {"poll_ns", costs.poll_ns},
               {"event_ns", costs.event_ns},
+              {"vi_event_ns", costs.vi_event_ns},
+              {"vi_descriptor_ns", costs.vi_descriptor_ns},
               {"doorbell_write_ns", costs.doorbell_write_ns},
               {"interrupt_wakeup_ns", costs.interrupt_wakeup_ns},
               {"sleep_entry_ns", costs.sleep_entry_ns},
@@ -116,6 +138,8 @@ void read_cpu(const toml::table& table, CpuCosts& costs, TomlErrors& errors) {
   for (const auto& entry : keys) {
     entry.value = reader.number(entry.key, entry.value, 0, 1e9);
   }
+  costs.write_combining_lines =
+      static_cast<uint32_t>(reader.integer("write_combining_lines", costs.write_combining_lines, 0, 64));
   costs.poll_ns = std::max(costs.poll_ns, 1.0);  // a loop of polls must take time
   costs.empty_call_ns = std::max(costs.empty_call_ns, 1.0);
   reader.finish();
@@ -141,6 +165,8 @@ void read_vi(const toml::table& table, VirtualHost::Options& host, TomlErrors& e
       read_entries(reader, "evq_entries", geometry.evq_entries, PST_LIMIT_EVQ_ENTRIES_MIN, PST_LIMIT_EVQ_ENTRIES_MAX);
   const std::string policy = reader.word("evq_policy", "stall", {"stall", "drop", "halt"});
   host.evq_policy = policy == "drop" ? EvqPolicy::kDrop : policy == "halt" ? EvqPolicy::kHalt : EvqPolicy::kStall;
+  host.merge_count = static_cast<uint8_t>(reader.integer("merge_count", 0, 0, UINT8_MAX));
+  host.rx_prefix = reader.boolean("rx_prefix", false);
   host.holdoff_ns = static_cast<uint32_t>(reader.integer("holdoff_ns", 0, 0, UINT32_MAX));
   host.holdoff_events = static_cast<uint16_t>(reader.integer("holdoff_events", 0, 0, UINT16_MAX));
   reader.finish();
@@ -157,7 +183,7 @@ bool has_topology(TomlReader& root) {
 void apply_duration(Scenario& scenario, uint64_t duration_ms) {
   const uint64_t duration_ns = duration_ms * 1'000'000;
   for (WorkloadSpec& spec : scenario.workloads) {
-    if (spec.kind == WorkloadKind::kUdpStream) {
+    if (spec.kind == WorkloadKind::kUdpStream || spec.kind == WorkloadKind::kViStream) {
       spec.count = uint64_t{1} << 40;
     } else if (is_tcp_stream(spec.kind) && spec.kind != WorkloadKind::kTcpTransfer) {
       spec.total_bytes = uint64_t{1} << 50;

@@ -9,6 +9,7 @@
 #include <systemc>
 
 #include "hw_model/nic_model.h"
+#include "sim/boundary_tap.h"
 #include "sim/in_process_function.h"
 #include "sim/monitor/monitored_nic.h"
 #include "sim/network.h"
@@ -27,16 +28,27 @@ std::vector<NamedCount> to_named(const std::vector<Counter>& counters) {
   return result;
 }
 
+std::vector<Property> by_name(std::vector<Property> properties) {
+  std::sort(properties.begin(), properties.end(), [](const Property& a, const Property& b) { return a.name < b.name; });
+  return properties;
+}
+
 }  // namespace
 
 struct Simulation::Impl {
   struct Host {
     std::unique_ptr<NicDevice> nic;
+    std::vector<std::shared_ptr<BoundaryObserver>> observers;
     std::unique_ptr<MonitoredNic> monitored;  // null without monitor
+    std::unique_ptr<BoundaryTap> own_tap;     // for observers without monitor
+    BoundaryTap* tap = nullptr;               // one of these two; null: nobody observes
     std::unique_ptr<HostStageTrace> stages;
     std::unique_ptr<InProcessFunction> function;
   };
 
+  // What the host and its wire bind to: the NIC, or a tap around it.
+  NicDevice& seam(const HostSpec& spec, Host& host);
+  void add_observers(const HostSpec& spec, Host& host);
   [[nodiscard]] ContractCoverage coverage() const;  // of all NICs together
 
   Options options;
@@ -45,6 +57,29 @@ struct Simulation::Impl {
   std::vector<Host> hosts;
   bool stop_requested = false;
 };
+
+NicDevice& Simulation::Impl::seam(const HostSpec& spec, Host& host) {
+  const std::string tap_name = "tap_" + spec.name;
+  if (options.monitor) {
+    host.monitored = std::make_unique<MonitoredNic>(tap_name.c_str(), *host.nic, spec.mac, spec.name);
+    host.tap = &host.monitored->tap();
+  } else if (!options.observers.empty()) {
+    host.own_tap = std::make_unique<BoundaryTap>(tap_name.c_str(), *host.nic);
+    host.tap = host.own_tap.get();
+  }
+  return host.tap == nullptr ? *host.nic : *host.tap;
+}
+
+void Simulation::Impl::add_observers(const HostSpec& spec, Host& host) {
+  for (const ObserverFactory& make : options.observers) {
+    const ObserverSite site{hosts.size(), spec, *host.tap, by_name(host.nic->properties()),
+                            [] { return sc_core::sc_time_stamp().value(); }};
+    if (std::shared_ptr<BoundaryObserver> observer = make(site)) {
+      host.tap->add_observer(*observer);
+      host.observers.push_back(std::move(observer));
+    }
+  }
+}
 
 Simulation::Simulation(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
@@ -63,19 +98,16 @@ Result<std::unique_ptr<Simulation>> Simulation::create(const Options& options) {
   for (const HostSpec& spec : options.topology.hosts) {
     Impl::Host host;
     host.nic = std::make_unique<hw_model::NicModel>(("nic_" + spec.name).c_str(), spec.mac);
-    NicDevice* device = host.nic.get();
-    if (options.monitor) {
-      host.monitored = std::make_unique<MonitoredNic>(("tap_" + spec.name).c_str(), *device, spec.mac, spec.name);
-      device = &host.monitored->tap();
-    }
     if (options.trace_stages) {
-      host.stages = std::make_unique<HostStageTrace>(impl->stages, true);
+      host.stages = std::make_unique<HostStageTrace>(impl->stages, true, static_cast<uint16_t>(impl->hosts.size()));
     }
+    NicDevice& seam = impl->seam(spec, host);
     host.function =
-        std::make_unique<InProcessFunction>(("host_" + spec.name).c_str(), *device, options.costs, host.stages.get());
-    if (Status status = impl->network->attach_nic(spec, *device); !status) {
+        std::make_unique<InProcessFunction>(("host_" + spec.name).c_str(), seam, options.costs, host.stages.get());
+    if (Status status = impl->network->attach_nic(spec, seam); !status) {
       return status.error();
     }
+    impl->add_observers(spec, host);
     impl->hosts.push_back(std::move(host));
   }
   if (!options.pcap_directory.empty()) {
@@ -106,7 +138,7 @@ void Simulation::spawn(const std::string& name, std::function<void()> body) {
 
 void Simulation::run(uint64_t duration_ns) {
   if (!impl_->stop_requested) {
-    sc_core::sc_start(sc_core::sc_time::from_value(duration_ns * 1000), sc_core::SC_EXIT_ON_STARVATION);
+    sc_core::sc_start(sc_core::sc_time::from_value(duration_ns * 1000), sc_core::SC_RUN_TO_TIME);
   }
 }
 
@@ -121,6 +153,18 @@ uint64_t Simulation::now_ps() const { return sc_core::sc_time_stamp().value(); }
 
 bool Simulation::is_idle() const { return !sc_core::sc_pending_activity(); }
 
+void Simulation::set_packet_listener(PacketListener* listener) { impl_->stages.set_listener(listener); }
+
+void Simulation::finish_observers() {
+  for (Impl::Host& host : impl_->hosts) {
+    if (host.monitored != nullptr) {
+      host.monitored->finish();  // and all observers beside it
+    } else if (host.tap != nullptr) {
+      host.tap->finish();
+    }
+  }
+}
+
 void Simulation::flush_captures() { impl_->network->flush_captures(); }
 
 std::vector<NamedCount> Simulation::nic_counters(size_t host_idx) const {
@@ -129,28 +173,18 @@ std::vector<NamedCount> Simulation::nic_counters(size_t host_idx) const {
 
 std::vector<NamedCount> Simulation::function_counters(size_t host_idx) const {
   const InProcessFunction::Counters& c = impl_->hosts.at(host_idx).function->counters();
-  return {{"dma_faults", c.dma_faults},           {"dma_reads", c.dma_reads},   {"dma_writes", c.dma_writes},
-          {"doorbell_writes", c.doorbell_writes}, {"interrupts", c.interrupts}, {"register_reads", c.register_reads},
-          {"register_writes", c.register_writes}};
+  return {
+      {"cpu_busy_ps", c.cpu_busy_ps}, {"dma_faults", c.dma_faults},           {"dma_reads", c.dma_reads},
+      {"dma_writes", c.dma_writes},   {"doorbell_writes", c.doorbell_writes}, {"interrupts", c.interrupts},
+      {"pio_writes", c.pio_writes},   {"register_reads", c.register_reads},   {"register_writes", c.register_writes}};
 }
 
 std::vector<NamedCount> Simulation::wire_counters() const { return to_named(impl_->network->counters()); }
 
 uint64_t Simulation::wire_fingerprint() const { return impl_->network->fingerprint(); }
 
-std::vector<PropertyInfo> Simulation::nic_properties(size_t host_idx) const {
-  std::vector<PropertyInfo> result;
-  for (const Property& property : impl_->hosts.at(host_idx).nic->properties()) {
-    result.push_back({property.name, property.unit, property.doc, property.source, property.value});
-  }
-  std::sort(result.begin(), result.end(), [](const PropertyInfo& a, const PropertyInfo& b) { return a.name < b.name; });
-  return result;
-}
-
-void Simulation::finish_monitors() {
-  for (Impl::Host& host : impl_->hosts) {
-    if (host.monitored) host.monitored->finish();
-  }
+std::vector<Property> Simulation::nic_properties(size_t host_idx) const {
+  return by_name(impl_->hosts.at(host_idx).nic->properties());
 }
 
 uint64_t Simulation::violation_count() const {

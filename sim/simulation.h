@@ -10,8 +10,10 @@
 
 #include "driver/pci_function.h"
 #include "driver/result.h"
+#include "sim/boundary_observer.h"
 #include "sim/cpu_costs.h"
 #include "sim/host_cpu.h"
+#include "sim/nic_property.h"
 #include "sim/stage_trace.h"
 #include "sim/topology.h"
 
@@ -23,14 +25,16 @@ struct NamedCount {
   uint64_t value = 0;
 };
 
-// A tunable of a NIC, as `postern sim --list-properties` shows it.
-struct PropertyInfo {
-  std::string name;
-  std::string unit;
-  std::string doc;
-  std::string source;
-  double value = 0;
+// Where an observer of a host's boundary is to stand, for those who make one.
+struct ObserverSite {
+  size_t host_idx = 0;
+  const HostSpec& host;
+  HostMemoryReader& memory;          // lives as long as the simulation
+  std::vector<Property> properties;  // of the NIC, as they are at the start
+  std::function<uint64_t()> now_ps;  // simulated time
 };
+// Null: this host is not to be observed. The observer may outlive the simulation but hears nothing after it.
+using ObserverFactory = std::function<std::shared_ptr<BoundaryObserver>(const ObserverSite&)>;
 
 class Simulation {
  public:
@@ -39,8 +43,9 @@ class Simulation {
     uint64_t seed = 0;           // added to every link's seed
     std::string pcap_directory;  // empty: no captures
     CpuCosts costs;
-    bool trace_stages = true;  // latency by stage; costs host time
-    bool monitor = false;      // a boundary monitor around each NIC
+    bool trace_stages = true;                // latency by stage; costs host time
+    std::vector<ObserverFactory> observers;  // each is asked once per host; observers are told in this order
+    bool monitor = false;                    // a boundary monitor around each NIC
   };
 
   // Builds everything. Errors: unknown NIC property, a TAP port (virtual time has no kernel), capture files.
@@ -55,6 +60,8 @@ class Simulation {
   [[nodiscard]] HostCpu& cpu(size_t host_idx);
   [[nodiscard]] HostStageTrace* host_stages(size_t host_idx);  // null without trace_stages
   [[nodiscard]] const StageTrace& stages() const;
+  // Null: nobody. Told of each packet whose stages are complete.
+  void set_packet_listener(PacketListener* listener);
 
   // Runs body as a thread of the simulation, from time 0 on if it has not begun, else from now. The body may call
   // everything of PciFunction and HostCpu. An exception that leaves it ends the process.
@@ -68,15 +75,16 @@ class Simulation {
   // Nothing will ever happen again.
   [[nodiscard]] bool is_idle() const;
 
+  // Tells the observers that the run is over. Once, before the report.
+  void finish_observers();
   void flush_captures();
   [[nodiscard]] std::vector<NamedCount> nic_counters(size_t host_idx) const;
   [[nodiscard]] std::vector<NamedCount> function_counters(size_t host_idx) const;
   [[nodiscard]] std::vector<NamedCount> wire_counters() const;
   // A hash over all frames that entered a wire, with their times: equal runs have equal fingerprints.
   [[nodiscard]] uint64_t wire_fingerprint() const;
-  [[nodiscard]] std::vector<PropertyInfo> nic_properties(size_t host_idx) const;
-  // The boundary monitors' findings after the run (sim/monitor/boundary_monitor.h). Call finish_monitors() once, first.
-  void finish_monitors();
+  [[nodiscard]] std::vector<Property> nic_properties(size_t host_idx) const;  // sorted by name
+  // The boundary monitors' findings after the run (sim/monitor/boundary_monitor.h). Call finish_observers() first.
   [[nodiscard]] uint64_t violation_count() const;
   [[nodiscard]] std::string monitor_text() const;  // empty: nothing to report
   [[nodiscard]] std::string monitor_json() const;  // a list, one entry per NIC

@@ -83,6 +83,7 @@ void HostStageTrace::tx_doorbell_written(uint32_t vi_id, uint32_t tx_idx, uint64
 }
 
 void HostStageTrace::tx_frame_built(uint32_t vi_id, uint32_t tx_idx, EthernetFrame& frame) {
+  frame.sender = uint32_t{host_idx_} << 16U | vi_id;
   PerVi& vi = vis_[vi_id];
   while (!vi.sent.empty() && !reached(vi.sent.front().end_idx, tx_idx)) {
     vi.sent.pop_front();
@@ -98,12 +99,14 @@ void HostStageTrace::rx_event_written(uint32_t vi_id, uint32_t event_idx, const 
   if (port == 0) {
     return;
   }
+  const PacketPath path{frame.stamps_ps, frame.sender, uint32_t{host_idx_} << 16U | vi_id,
+                        static_cast<uint32_t>(frame.bytes.size()), port};
   if (!host_is_traced_) {
-    trace_.complete(frame.stamps_ps);
+    trace_.complete(path);
     return;
   }
   auto& announced = vis_[vi_id].announced;
-  announced.push_back({event_idx, port, frame.stamps_ps});
+  announced.push_back({event_idx, path});
   if (announced.size() > kPendingMax) {
     announced.pop_front();
   }
@@ -112,9 +115,9 @@ void HostStageTrace::rx_event_written(uint32_t vi_id, uint32_t event_idx, const 
 void HostStageTrace::events_seen(uint32_t vi_id, uint32_t evq_consumer_idx, uint64_t now_ps) {
   auto& announced = vis_[vi_id].announced;
   while (!announced.empty() && !reached(announced.front().event_idx, evq_consumer_idx)) {
-    auto& seen = seen_[announced.front().local_port];
-    seen.push_back(announced.front().stamps);
-    seen.back()[idx(Stage::kHostSeen)] = now_ps;
+    auto& seen = seen_[announced.front().path.local_port];
+    seen.push_back(announced.front().path);
+    seen.back().stamps_ps[idx(Stage::kHostSeen)] = now_ps;
     announced.pop_front();
     if (seen.size() > kPendingMax) {
       seen.pop_front();
@@ -132,7 +135,7 @@ void HostStageTrace::received(uint16_t local_port, bool all, uint64_t now_ps) {
     if (seen.empty()) {
       return;
     }
-    seen.front()[idx(Stage::kRecvReturn)] = now_ps;
+    seen.front().stamps_ps[idx(Stage::kRecvReturn)] = now_ps;
     trace_.complete(seen.front());
     seen.pop_front();
   } while (all);

@@ -26,17 +26,37 @@ struct StageInterval {
 constexpr size_t kStageIntervalCount = 12;
 extern const std::array<StageInterval, kStageIntervalCount> kStageIntervals;
 
+// A packet that has gone all the way.
+struct PacketPath {
+  StageStamps stamps_ps{};
+  uint32_t sender = EthernetFrame::kSenderUnknown;  // host << 16 | VI
+  uint32_t receiver = 0;                            // the same
+  uint32_t frame_bytes = 0;
+  uint16_t local_port = 0;  // of the receiver
+};
+class PacketListener {
+ public:
+  virtual ~PacketListener() = default;
+  virtual void packet_completed(const PacketPath& path) = 0;
+};
+
 // All completed packets of a run.
 class StageTrace {
  public:
   // Adds a packet's stamps; intervals with a missing end are left out.
   void complete(const StageStamps& stamps);
+  void complete(const PacketPath& path) {
+    complete(path.stamps_ps);
+    if (listener_ != nullptr) listener_->packet_completed(path);
+  }
+  void set_listener(PacketListener* listener) { listener_ = listener; }
   [[nodiscard]] const LatencyHistogram& interval(size_t idx) const { return histograms_.at(idx); }
   // No interval has a sample.
   [[nodiscard]] bool empty() const;
 
  private:
   std::array<LatencyHistogram, kStageIntervalCount> histograms_;
+  PacketListener* listener_ = nullptr;
 };
 
 // The packets of one host. Times are picoseconds of simulated time. VI indices wrap at 32 bits.
@@ -44,7 +64,8 @@ class HostStageTrace {
  public:
   // host_is_traced: host software calls the functions below, so a packet is complete when the application has it. If
   // not (a live run), it is complete when its event is written, and only stages in the device are known.
-  HostStageTrace(StageTrace& trace, bool host_is_traced) : trace_(trace), host_is_traced_(host_is_traced) {}
+  HostStageTrace(StageTrace& trace, bool host_is_traced, uint16_t host_idx = 0)
+      : trace_(trace), host_is_traced_(host_is_traced), host_idx_(host_idx) {}
 
   // --- the host's side ---
   // Brackets a send call: descriptors queued between the two belong to it.
@@ -69,8 +90,7 @@ class HostStageTrace {
   };
   struct Announced {  // an RX event that the host has not seen yet
     uint32_t event_idx;
-    uint16_t local_port;
-    StageStamps stamps;
+    PacketPath path;
   };
   struct PerVi {
     std::deque<Sent> sent;
@@ -81,9 +101,10 @@ class HostStageTrace {
 
   StageTrace& trace_;
   const bool host_is_traced_;
+  const uint16_t host_idx_;
   uint64_t send_ps_ = 0;  // time of the send call that runs now; 0: none
   std::unordered_map<uint32_t, PerVi> vis_;
-  std::unordered_map<uint16_t, std::deque<StageStamps>> seen_;  // by local port: seen, not yet received
+  std::unordered_map<uint16_t, std::deque<PacketPath>> seen_;  // by local port: seen, not yet received
 };
 
 }  // namespace postern::sim

@@ -137,13 +137,18 @@ class TopologyParser {
         read_properties(*node.as_table(), name + ".", host);
         continue;
       }
-      const auto value =
-          node.is_boolean() ? std::optional<double>(node.as_boolean()->get() ? 1.0 : 0.0) : node.value<double>();
-      if (!value) {
-        errors_.report(&node, "host.nic." + name, "expected a number or true or false");
-        return;
+      PropertySetting setting{0, fmt::format("{}:{}", errors_.source_name(), node.source().begin.line), ""};
+      if (node.is_boolean()) {
+        setting.word = node.as_boolean()->get() ? "true" : "false";  // only a flag takes it
+      } else if (node.is_string() && valid_name(node.as_string()->get())) {
+        setting.word = node.as_string()->get();
+      } else if (const auto number = node.is_string() ? std::nullopt : node.value<double>()) {
+        setting.value = *number;
+      } else {
+        errors_.report(&node, "host.nic." + name, "expected a number, true, false or the name of a value");
+        continue;
       }
-      host.nic_properties[name] = {*value, fmt::format("{}:{}", errors_.source_name(), node.source().begin.line)};
+      host.nic_properties[name] = setting;
     }
   }
 
@@ -326,29 +331,74 @@ delay_ns = 500
 
 Topology default_topology() { return parse_topology(default_topology_text(), "(built in)").value(); }
 
+namespace {
+
+// Which hosts a --set names, and the property behind that.
+struct SettingTarget {
+  std::string property;
+  const HostSpec* host = nullptr;  // null: all
+};
+
+// "nicN." with a decimal N; false: the name does not begin so.
+bool split_position(const std::string& name, size_t& position, std::string& property) {
+  const size_t dot = name.find('.');
+  if (name.rfind("nic", 0) != 0 || dot == std::string::npos || dot == 3 || dot > 8) return false;
+  const std::string digits = name.substr(3, dot - 3);
+  if (!std::all_of(digits.begin(), digits.end(), [](unsigned char c) { return std::isdigit(c) != 0; })) return false;
+  position = std::strtoul(digits.c_str(), nullptr, 10);
+  property = name.substr(dot + 1);
+  return true;
+}
+
+Result<SettingTarget> setting_target(const Topology& topology, const std::string& name, const std::string& setting) {
+  SettingTarget target{name};
+  size_t position = 0;
+  const size_t colon = name.find(':');
+  if (colon != std::string::npos) {
+    target.property = name.substr(colon + 1);
+    target.host = topology.find_host(name.substr(0, colon));
+    if (target.host == nullptr) {
+      return Error{EINVAL, fmt::format("--set {}: there is no host \"{}\" in {}", setting, name.substr(0, colon),
+                                       topology.source_name)};
+    }
+  } else if (split_position(name, position, target.property)) {
+    if (position >= topology.hosts.size()) {
+      return Error{EINVAL, fmt::format("--set {}: there is no nic{} in {}; expected nic0 to nic{}", setting, position,
+                                       topology.source_name, topology.hosts.size() - 1)};
+    }
+    target.host = &topology.hosts[position];
+  }
+  return target;
+}
+
+}  // namespace
+
 Status apply_property_setting(Topology& topology, const std::string& setting) {
   const size_t equals = setting.find('=');
-  const size_t colon = setting.find(':');
-  const std::string problem = fmt::format("--set {}: expected PROPERTY=NUMBER or HOST:PROPERTY=NUMBER", setting);
+  const std::string problem = fmt::format(
+      "--set {}: expected PROPERTY=VALUE, HOST:PROPERTY=VALUE or nicN.PROPERTY=VALUE, the value a number or a name",
+      setting);
   if (equals == std::string::npos || equals + 1 == setting.size()) {
     return Error{EINVAL, problem};
   }
-  const bool one_host = colon != std::string::npos && colon < equals;
-  const std::string host_name = one_host ? setting.substr(0, colon) : "";
-  const size_t first = one_host ? colon + 1 : 0;
-  const std::string property = setting.substr(first, equals - first);
+  Result<SettingTarget> target = setting_target(topology, setting.substr(0, equals), setting);
+  if (!target) {
+    return target.error();
+  }
   char* end = nullptr;
-  const double value = std::strtod(setting.c_str() + equals + 1, &end);
-  if (*end != '\0' || property.empty()) {
+  PropertySetting value{0, "--set " + setting, setting.substr(equals + 1)};
+  value.value = std::strtod(value.word.c_str(), &end);
+  if (*end == '\0') {
+    value.word.clear();
+  } else if (!valid_name(value.word)) {
     return Error{EINVAL, problem};
   }
-  if (one_host && topology.find_host(host_name) == nullptr) {
-    return Error{EINVAL,
-                 fmt::format("--set {}: there is no host \"{}\" in {}", setting, host_name, topology.source_name)};
+  if (target->property.empty()) {
+    return Error{EINVAL, problem};
   }
   for (HostSpec& host : topology.hosts) {
-    if (!one_host || host.name == host_name) {
-      host.nic_properties[property] = {value, "--set " + setting};
+    if (target->host == nullptr || target->host == &host) {
+      host.nic_properties[target->property] = value;
     }
   }
   return {};

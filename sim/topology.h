@@ -19,6 +19,7 @@ using MacAddress = std::array<uint8_t, 6>;
 struct PropertySetting {
   double value = 0;
   std::string where;
+  std::string word;  // not empty: a name instead of a number, value has no meaning
 };
 
 struct HostSpec {
@@ -85,7 +86,9 @@ struct Topology {
 [[nodiscard]] const std::string& default_topology_text();
 [[nodiscard]] Topology default_topology();
 
-// Sets a property on every NIC, or on that of one host: "prop=value" or "host:prop=value".
+// Sets a property on every NIC ("prop=value"), or on that of one host by its name ("host:prop=value") or its position
+// in the topology ("nic0.prop=value"). Whether the property exists and takes the value is checked when the NIC is
+// built.
 [[nodiscard]] Status apply_property_setting(Topology& topology, const std::string& setting);
 
 [[nodiscard]] std::string format_ipv4(uint32_t address_host_order);

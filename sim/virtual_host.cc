@@ -16,6 +16,7 @@ namespace {
 constexpr uint64_t kServePeriodNs = 100'000'000;  // the helper looks at its timers at least this often
 constexpr uint64_t kAdminTurnPs = 1'000'000;      // how often a thread looks whether the resource manager is free
 constexpr uint64_t kSleepMaxNs = 100'000'000;
+constexpr uint64_t kDeviceQuietNs = 1'000'000'000;  // a waiter that has seen no event for so long asks the device
 
 HostAddress host_address(uint32_t address) {
   return HostAddress::ipv4(static_cast<uint8_t>(address >> 24), static_cast<uint8_t>(address >> 16),
@@ -47,7 +48,13 @@ class VirtualHost::AdminTurn {
   VirtualHost& host_;
 };
 
+void VirtualHost::administer(const std::function<void(ResourceManager&)>& body) {
+  const AdminTurn turn(*this);
+  body(resources_);
+}
+
 VirtualHost::Thread::~Thread() {
+  host_.threads_count_--;
   host_.active_threads_--;
   host_.cpu_.wake();  // the helper may have to take over
 }
@@ -107,6 +114,8 @@ Status VirtualHost::make_stack() {
   ViOptions vi_options;
   vi_options.host_stack = true;
   vi_options.evq_policy = options_.evq_policy;
+  vi_options.rx_prefix = options_.rx_prefix || options_.merge_count > 1;
+  vi_options.merge_count = options_.merge_count;
   vi_options.holdoff_ns = options_.holdoff_ns;
   vi_options.holdoff_events = options_.holdoff_events;
   Result<ViGrant> grant = resources_.create_vi(region_, config.vi.layout, vi_options);
@@ -115,6 +124,7 @@ Status VirtualHost::make_stack() {
   }
   grant_ = grant.value();
   config.vi.vi_id = grant_.vi_id;
+  config.vi.features = resources_.device().features;
   PciFunction& function = simulation_.function(host_idx_);
   Result<std::unique_ptr<ViWindow>> window = function.open_window(grant_.vi_id);
   Result<std::unique_ptr<InterruptLine>> interrupt = function.open_interrupt(grant_.vector);
@@ -147,7 +157,7 @@ Status VirtualHost::make_stack() {
 
 void VirtualHost::serve() {
   for (;;) {
-    if (active_threads_ > 0) {
+    if (active_threads_ > 0 || stack_->is_down()) {
       (void)cpu_.wait_interrupt(cpu_.interrupt_count(), (now_ns() + kServePeriodNs) * 1000);
     } else {
       sleep(now_ns() + kServePeriodNs, [this] { return active_threads_ > 0; });
@@ -329,6 +339,7 @@ bool VirtualHost::wait_until(const std::function<bool()>& ready, uint64_t deadli
     if (work > 0) {
       continue;
     }
+    watch_device();
     const uint64_t limit_ns = std::min(deadline_ns, std::max(stack_->next_deadline_ns(), now + 1));
     if (now < spin_end_ns) {
       const auto period_ps = static_cast<uint64_t>(cpu_.costs().poll_ns * 1000.0);
@@ -340,6 +351,36 @@ bool VirtualHost::wait_until(const std::function<bool()>& ready, uint64_t deadli
     }
   }
   return true;
+}
+
+// A device that is gone or has been reset sends no events any more: a waiter would wait for its deadline.
+void VirtualHost::watch_device() {
+  const uint32_t event_idx = stack_->vi_state().evq_consumer_idx;
+  if (event_idx != device_event_idx_ || device_seen_ns_ == 0) {
+    device_event_idx_ = event_idx;
+    device_seen_ns_ = now_ns();
+    return;
+  }
+  if (now_ns() - device_seen_ns_ < kDeviceQuietNs) {
+    return;
+  }
+  AdminTurn turn(*this);
+  device_seen_ns_ = now_ns();
+  if (Status status = resources_.check_device(); !status) {
+    device_error_ = status.error().message;
+    stack_->mark_device_gone();
+  }
+}
+
+std::string VirtualHost::device_problem() const {
+  if (stack_ == nullptr || !stack_->is_down()) {
+    return {};
+  }
+  const uint16_t code = stack_->vi_state().halted_code;
+  if (code != 0) {
+    return fmt::format("VI {} halted: {}", grant_.vi_id, pst_error_code_name(code));
+  }
+  return device_error_.empty() ? "the stack's memory is broken" : device_error_;
 }
 
 void VirtualHost::sleep(uint64_t deadline_ns, const std::function<bool()>& ready) {

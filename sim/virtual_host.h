@@ -3,6 +3,7 @@
 // first and last step. Every call must come from a thread of the simulation (Simulation::spawn).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -26,6 +27,8 @@ class VirtualHost : private stack::PortAuthority, private stack::Waker {
     EvqPolicy evq_policy = EvqPolicy::kStall;
     uint32_t holdoff_ns = 0;      // of the event queue's wakeups (R7)
     uint16_t holdoff_events = 0;  // likewise
+    bool rx_prefix = false;       // metadata before each received frame
+    uint8_t merge_count = 0;      // frames that one RX event may complete; more than one turns rx_prefix on
     stack::StackConfig stack;     // identity and VI are filled in
   };
 
@@ -47,7 +50,10 @@ class VirtualHost : private stack::PortAuthority, private stack::Waker {
   // A thread of the simulation works on this host while one exists.
   class Thread {
    public:
-    explicit Thread(VirtualHost& host) : host_(host) { host_.active_threads_++; }
+    explicit Thread(VirtualHost& host) : host_(host) {
+      host_.active_threads_++;
+      host_.threads_max_ = std::max(host_.threads_max_, ++host_.threads_count_);
+    }
     ~Thread();
     Thread(const Thread&) = delete;
     Thread& operator=(const Thread&) = delete;
@@ -86,8 +92,19 @@ class VirtualHost : private stack::PortAuthority, private stack::Waker {
   // Waits until one of the POLL* bits is set.
   [[nodiscard]] bool wait_ready(int endpoint, uint32_t poll_bits, uint64_t deadline_ns);
 
+  // Why the stack is down, for a person; empty while it is not.
+  [[nodiscard]] std::string device_problem() const;
+
   [[nodiscard]] stack::Stack& stack() { return *stack_; }
   [[nodiscard]] ResourceManager& resources() { return resources_; }
+  // Uses the resource manager when no other thread does.
+  void administer(const std::function<void(ResourceManager&)>& body);
+  [[nodiscard]] PciFunction& function() { return simulation_.function(host_idx_); }
+  [[nodiscard]] HostCpu& cpu() { return cpu_; }
+  [[nodiscard]] const HostSpec& spec() const { return spec_; }
+  [[nodiscard]] const Options& options() const { return options_; }
+  // Most workload threads that were here at once.
+  [[nodiscard]] unsigned threads_max() const { return threads_max_; }
   [[nodiscard]] uint32_t vi_id() const { return grant_.vi_id; }
   [[nodiscard]] const ViGeometry& geometry() const { return options_.geometry; }
   [[nodiscard]] size_t host_idx() const { return host_idx_; }
@@ -110,6 +127,7 @@ class VirtualHost : private stack::PortAuthority, private stack::Waker {
 
   [[nodiscard]] Status make_stack();
   void release_ports();
+  void watch_device();
   void sleep(uint64_t deadline_ns, const std::function<bool()>& ready);
   void note_local_port(int endpoint);
 
@@ -127,8 +145,13 @@ class VirtualHost : private stack::PortAuthority, private stack::Waker {
   std::unique_ptr<InterruptLine> interrupt_;
   std::unique_ptr<stack::Stack> stack_;
 
-  unsigned active_threads_ = 0;
+  unsigned active_threads_ = 0;  // those that do not sleep
+  unsigned threads_count_ = 0;
+  unsigned threads_max_ = 0;
   unsigned waiting_threads_ = 0;
+  uint32_t device_event_idx_ = 0;              // the event queue as it was when the device last gave a sign of life
+  uint64_t device_seen_ns_ = 0;                // when that was
+  std::string device_error_;                   // what it said when it was asked
   bool admin_busy_ = false;                    // the resource manager is single-threaded
   std::multimap<PortKey, uint32_t> bindings_;  // binding ids
   std::vector<PortKey> released_;              // not yet told to the resource manager

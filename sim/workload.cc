@@ -27,6 +27,8 @@ const char* workload_kind_name(WorkloadKind kind) {
       return "many_to_one";
     case WorkloadKind::kTcpTransfer:
       return "tcp_transfer";
+    case WorkloadKind::kViStream:
+      return "vi_stream";
   }
   return "unknown";
 }
@@ -98,7 +100,9 @@ void spawn_on(const WorkloadStatePtr& state, VirtualHost& host, const std::strin
 }
 
 std::string failure(const VirtualHost& host, const char* what, int error) {
-  return fmt::format("host {}: {}: {}", host.name(), what, std::strerror(error < 0 ? -error : error));
+  const std::string problem = host.device_problem();
+  return fmt::format("host {}: {}: {}{}", host.name(), what, std::strerror(error < 0 ? -error : error),
+                     problem.empty() ? "" : " (" + problem + ")");
 }
 
 std::string await_server(WorkloadState& state, VirtualHost& host) {
@@ -170,6 +174,8 @@ void start_workload(const WorkloadSpec& spec, WorkloadContext context, WorkloadR
     case WorkloadKind::kManyToOne:
     case WorkloadKind::kTcpTransfer:
       return spawn_tcp_streams(state);
+    case WorkloadKind::kViStream:
+      return spawn_vi_stream(state);
   }
 }
 

@@ -15,7 +15,7 @@ namespace postern::sim {
 class VirtualHost;
 class Simulation;
 
-enum class WorkloadKind { kUdpPingpong, kTcpPingpong, kUdpStream, kTcpStream, kManyToOne, kTcpTransfer };
+enum class WorkloadKind { kUdpPingpong, kTcpPingpong, kUdpStream, kTcpStream, kManyToOne, kTcpTransfer, kViStream };
 
 [[nodiscard]] const char* workload_kind_name(WorkloadKind kind);
 
@@ -25,8 +25,12 @@ struct WorkloadSpec {
   std::vector<std::string> from;          // hosts that send (clients); one, but for many_to_one
   std::string to;                         // host that receives (server)
   uint16_t port = 28000;                  // one that tshark has no dissector for
-  uint64_t size_bytes = 64;               // of a message, datagram or write
-  uint64_t count = 1000;                  // round trips or datagrams
+  uint64_t size_bytes = 64;               // of a message, datagram or write; vi_stream: of a frame with its FCS
+  uint64_t count = 1000;                  // round trips or datagrams; vi_stream: frames of each VI
+  bool bidirectional = false;             // vi_stream: "to" sends as well
+  uint32_t vis = 1;                       // vi_stream: VIs that send or receive, on each host
+  uint32_t idle_vis = 0;                  // vi_stream: VIs that exist beside them and do nothing, on each host
+  uint32_t batch = 32;                    // vi_stream: most frames that are sent with one doorbell
   uint64_t total_bytes = 10'000'000;      // of a TCP stream or transfer, per sender
   uint64_t interval_ns = 0;               // between two datagrams; 0: as fast as the processor and the ring allow
   uint64_t start_ns = 0;                  // after the hosts are up

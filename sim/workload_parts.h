@@ -82,5 +82,6 @@ void spawn_udp_pingpong(const WorkloadStatePtr& state);
 void spawn_udp_stream(const WorkloadStatePtr& state);
 void spawn_tcp_pingpong(const WorkloadStatePtr& state);
 void spawn_tcp_streams(const WorkloadStatePtr& state);  // tcp_stream, tcp_transfer, many_to_one
+void spawn_vi_stream(const WorkloadStatePtr& state);
 
 }  // namespace postern::sim

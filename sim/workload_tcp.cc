@@ -184,6 +184,8 @@ std::string serve_streams(WorkloadState& state, VirtualHost& host, Streams& stre
     if ((host.readiness(listener) & POLLIN) != 0) {
       if (const int endpoint = host.accept(listener); endpoint >= 0) {
         connections.push_back({endpoint, 0, {}, false});
+      } else if (endpoint != -EAGAIN) {
+        return failure(host, "accept", endpoint);
       }
     }
     for (Connection& connection : connections) {

@@ -10,7 +10,7 @@ namespace postern::stack {
 void ethernet_input(Core& core, const RxFrame& frame) {
   ++core.stats().rx_packets_count;
   core.stats().rx_bytes_count += frame.length_bytes;
-  const uint8_t* bytes = core.pool.buffer(frame.packet);
+  const uint8_t* bytes = core.pool.buffer(frame.packet) + frame.offset_bytes;
   EthernetHeader header;
   if (!ethernet_parse(bytes, frame.length_bytes, &header)) {
     ++core.stats().drop_ethernet_malformed;

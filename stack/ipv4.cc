@@ -157,7 +157,7 @@ SendResult ipv4_send_fragment(Core& core, const Ipv4Send& send, uint32_t packet,
 }
 
 void ipv4_input(Core& core, const RxFrame& frame) {
-  const uint8_t* ip = core.pool.buffer(frame.packet) + kEthernetHeaderBytes;
+  const uint8_t* ip = core.pool.buffer(frame.packet) + frame.offset_bytes + kEthernetHeaderBytes;
   Ipv4Packet packet;
   packet.packet = frame.packet;
   packet.l3 = ip;
@@ -185,10 +185,11 @@ void ipv4_input(Core& core, const RxFrame& frame) {
   }
   packet.payload = ip + header.header_bytes;
   packet.payload_bytes = static_cast<uint16_t>(header.total_bytes - header.header_bytes);
-  packet.payload_offset_bytes = static_cast<uint16_t>(kEthernetHeaderBytes + header.header_bytes);
+  packet.payload_offset_bytes = static_cast<uint16_t>(frame.offset_bytes + kEthernetHeaderBytes + header.header_bytes);
   Packet& meta = core.pool.packet(frame.packet);
   meta.chain = kNoPacket;
   meta.offset_bytes = packet.payload_offset_bytes;
+  meta.l3_header_bytes = static_cast<uint8_t>(header.header_bytes);
   meta.length_bytes = packet.payload_bytes;
   if (header.more_fragments || header.fragment_offset_bytes != 0) {
     ++stats.ip_fragments_in_count;

@@ -109,8 +109,8 @@ bool ipv4_reassemble(Core& core, Ipv4Packet* packet) {
   packet->payload = core.pool.buffer(entry.first) + first.offset_bytes;
   packet->payload_offset_bytes = first.offset_bytes;
   // The header that counts is the first fragment's, not that of the one that came last.
-  packet->l3 = core.pool.buffer(entry.first) + kEthernetHeaderBytes;
-  packet->header.header_bytes = static_cast<uint8_t>((packet->l3[0] & 0xf) * 4);
+  packet->l3 = packet->payload - first.l3_header_bytes;
+  packet->header.header_bytes = first.l3_header_bytes;
   packet->payload_bytes = first.length_bytes;
   entry = ReassemblyEntry{};
   return true;

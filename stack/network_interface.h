@@ -13,10 +13,11 @@ class PacketPool;
 
 // A frame received into a packet buffer; the buffer belongs to the receiver of this struct.
 struct RxFrame {
-  uint32_t packet = 0;  // packet index; the frame starts at its buffer's first byte
+  uint32_t packet = 0;  // packet index
   uint16_t length_bytes = 0;
   ChecksumResult checksum_l3 = ChecksumResult::kNone;
   ChecksumResult checksum_l4 = ChecksumResult::kNone;
+  uint16_t offset_bytes = 0;  // where the frame starts in its buffer
 };
 
 // A frame to send: one or two pieces, each within one packet buffer. The interface takes a reference on each packet

@@ -33,8 +33,8 @@ struct Packet {
   uint16_t refs = 0;                      // owners: a queue, the device for each piece that it has yet to read
   uint16_t offset_bytes = 0;              // payload within the buffer
   uint16_t length_bytes = 0;
-  uint8_t flags = 0;  // PacketFlags
-  uint8_t reserved = 0;
+  uint8_t flags = 0;            // PacketFlags
+  uint8_t l3_header_bytes = 0;  // RX: of the IP header, which ends where the payload starts
   uint32_t datagram_bytes = 0;  // UDP RX: of the whole chain
   uint64_t sent_ns = 0;         // TCP TX: last transmission
   SocketAddress from;           // UDP RX

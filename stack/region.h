@@ -23,7 +23,7 @@
 namespace postern::stack {
 
 constexpr uint64_t kRegionMagic = 0x31304b5453545350u;  // "PSTSTK01"
-constexpr uint32_t kRegionVersion = 2;                  // grows with each change of a struct in the region
+constexpr uint32_t kRegionVersion = 3;                  // grows with each change of a struct in the region
 
 enum DownFlags : uint32_t { kDownDeviceGone = 1, kDownViHalted = 2, kDownBroken = 4 };
 

@@ -79,9 +79,10 @@ bool ViNetif::take_received(PacketPool& pool, const ViEvent& event, RxFrame* fra
   const uint32_t mask = geometry().rx_entries - 1;
   const uint32_t count = event.consumer_idx - event.first_idx;
   if (count == 0 || count > geometry().rx_entries) return false;
-  if (count == 1 && !event.truncated && event.length_bytes <= kPacketBufferBytes) {
+  if (count == 1 && !event.truncated && event.payload_offset_bytes + event.length_bytes <= kPacketBufferBytes) {
     frame->packet = rx_slots_[event.first_idx & mask];
     rx_slots_[event.first_idx & mask] = kNoPacket;
+    frame->offset_bytes = event.payload_offset_bytes;
     frame->length_bytes = event.length_bytes;
     frame->checksum_l3 = event.checksum_l3;
     frame->checksum_l4 = event.checksum_l4;

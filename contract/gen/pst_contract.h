@@ -1647,7 +1647,7 @@ static inline void pst_vi_alloc_set_weight(struct pst_command* s, uint64_t value
 #define PST_VI_ALLOC_HOLDOFF_NS_WORD 5u
 #define PST_VI_ALLOC_HOLDOFF_NS_SHIFT 32u
 #define PST_VI_ALLOC_HOLDOFF_NS_WIDTH 32u
-/* Least time between two wakeups (R7). */
+/* Least time between two wakeups (R7). 0 in VI_ALLOC: the device's default, which is none unless configured. */
 static inline uint64_t pst_vi_alloc_get_holdoff_ns(const struct pst_command* s) {
   return (s->word[5] >> 32) & 0xffffffffull;
 }

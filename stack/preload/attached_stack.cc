@@ -41,6 +41,7 @@ stack::StackConfig config_for_grant(const hostd::StackGrant& grant, size_t bytes
   config.seed = grant.seed;
   config.vi.layout = grant.layout;
   config.vi.vi_id = grant.vi_id;
+  config.vi.features = grant.device_features;
   // As many packet buffers as fit; each ring entry needs one and sockets share the rest.
   const uint32_t smallest = 2 * (grant.layout.geometry.rx_entries + grant.layout.geometry.tx_entries);
   while (config.packet_count > smallest && stack::Stack::region_bytes(config) > bytes_available) {

@@ -14,7 +14,7 @@ import unittest
 PROJECT_ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONTRACT_HEADER = "contract/gen/pst_contract.h"
 # Documents whose paths start at the project's root.
-ROOTED = ("README.md", "CONTRIBUTING.md", "docs/PACKET_WALK.md", "docs/decisions.md", "docs/models/README.md")
+ROOTED = ("README.md", "CONTRIBUTING.md", "docs/PACKET_WALK.md", "docs/decisions.md", "docs/faults.md", "docs/models/README.md")
 WALK = "docs/PACKET_WALK.md"
 FENCE = re.compile(r"^```.*?^```[^\n]*$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`]+)`")

@@ -65,6 +65,8 @@ class FakeFunction : public LiveFunction {
   std::vector<std::string> log;          // every access
   std::map<uint64_t, uint64_t> failing;  // opcode -> PST_ERROR_CODE_* that the next such command gets
   bool answers_commands = true;
+  std::atomic<bool> vanished{false};   // all registers read as all ones; the device's clock runs
+  std::atomic<bool> was_reset{false};  // by nobody that the driver knows of; the device's clock runs
   bool keeps_log = true;
   std::set<uint64_t> domains, vis, filters, mappings;
   uint64_t completion_result_offset = 0;
@@ -95,6 +97,8 @@ class FakeFunction : public LiveFunction {
   Result<uint64_t> bar_read(unsigned bar, uint64_t offset, unsigned width) override {
     note(fmt::format("bar_read {}:{:#x}/{}", bar, offset, width));
     if (dead_) return gone();
+    if (vanished) return ~uint64_t{0} >> (64 - 8 * width);
+    if (was_reset && offset == PST_FUNCTION_ADMIN_ENABLE_OFFSET) return uint64_t{0};
     return registers[offset];
   }
   Status bar_write(unsigned bar, uint64_t offset, unsigned width, uint64_t value) override {

@@ -277,6 +277,25 @@ TEST_F(HostdTest, DeviceThatStopsAnsweringCountsAsLost) {
   EXPECT_TRUE(eventually([&] { return condition_of(stack) == StackCondition::kDeviceLost; }));
 }
 
+TEST_F(HostdTest, CardThatIsPulledOutIsNoticedWithoutARequest) {
+  start();
+  auto application = client();
+  StackAttachment stack = application->create_stack().value();
+  device_refuses_ = true;
+  function_.load()->vanished = true;
+  EXPECT_TRUE(eventually([&] { return condition_of(stack) == StackCondition::kDeviceLost; }));
+}
+
+TEST_F(HostdTest, FunctionThatWasResetBehindItsBackIsStartedAgain) {
+  start();
+  auto application = client();
+  StackAttachment stack = application->create_stack().value();
+  function_.load()->was_reset = true;
+  EXPECT_TRUE(eventually([&] { return condition_of(stack) == StackCondition::kDeviceLost; }));
+  EXPECT_TRUE(eventually([this] { return status()["device"]["opened_count"] == 2; }));
+  EXPECT_TRUE(application->create_stack().ok());
+}
+
 TEST_F(HostdTest, OrderlyEndTellsHelpersReapsThemAndRemovesTheSocket) {
   use_helper("obedient");
   start();

@@ -20,7 +20,15 @@ class RecordingWindow : public ViWindow {
  public:
   void write_doorbell(uint32_t offset, uint64_t value) override { writes.emplace_back(offset, value); }
   uint64_t read_doorbell(uint32_t) const override { return 0; }
-  void write_pio(uint32_t, const void*, size_t) override {}
+  void write_pio(uint32_t offset_bytes, const void* data, size_t size_bytes) override {
+    const auto* bytes = static_cast<const uint8_t*>(data);
+    pio_offset = offset_bytes;
+    pio.assign(bytes, bytes + size_bytes);
+    doorbells_before_pio = writes.size();
+  }
+  uint32_t pio_offset = 0xffffffff;
+  std::vector<uint8_t> pio;
+  size_t doorbells_before_pio = 0;
   std::vector<std::pair<uint32_t, uint64_t>> writes;
 };
 
@@ -235,6 +243,96 @@ TEST_F(ViTest, PollStopsAtTheCallersLimitAndKeepsTheRest) {
   EXPECT_EQ(state_.polls_count, 3u);
 }
 
+// A merged event of frame_count frames in front of consumer_idx, each length 100 + its ring index in its prefix.
+class ViMergeTest : public ViTest {
+ protected:
+  ViMergeTest() {
+    region_.resize(kRingStart + 0x100000);
+    vi_ = Vi(region_.data(), &state_, &window_);
+  }
+  static constexpr uint64_t kBuffers = 0x20000;
+  void post(uint32_t count) {
+    for (uint32_t i = 0; i < count; ++i) {
+      const uint64_t address = kBuffers + 2048 * (state_.rx_producer_idx % 128);
+      pst_rx_prefix prefix{};
+      pst_rx_prefix_set_length_bytes(&prefix, 100 + state_.rx_producer_idx);
+      std::memcpy(region_.data() + address, &prefix, sizeof prefix);
+      ASSERT_TRUE(vi_.post_rx(address, 2048));
+    }
+  }
+  void device_writes_merged(uint32_t event_idx, uint32_t frame_count, uint32_t consumer_idx) {
+    pst_rx_event rx{};
+    pst_rx_event_set_type(&rx, PST_EVENT_TYPE_RX);
+    pst_rx_event_set_checksum_l4(&rx, PST_CHECKSUM_RESULT_GOOD);
+    pst_rx_event_set_desc_count(&rx, frame_count);
+    pst_rx_event_set_prefix_present(&rx, 1);
+    pst_rx_event_set_merged(&rx, 1);
+    pst_rx_event_set_rx_consumer_idx(&rx, consumer_idx);
+    device_writes_event(event_idx, rx.word[0], rx.word[1]);
+  }
+};
+
+TEST_F(ViMergeTest, MergedEventBecomesOneEventPerFrame) {
+  post(5);
+  device_writes_merged(0, 5, 5);
+  ViEvent events[8];
+  ASSERT_EQ(vi_.poll(events, 8), 5u);
+  for (uint32_t i = 0; i < 5; ++i) {
+    EXPECT_EQ(events[i].type, ViEventType::kRx);
+    EXPECT_EQ(events[i].checksum_l4, ChecksumResult::kGood);
+    EXPECT_EQ(events[i].first_idx, i);
+    EXPECT_EQ(events[i].consumer_idx, i + 1);
+    EXPECT_EQ(events[i].desc_count, 1);
+    EXPECT_EQ(events[i].length_bytes, 100 + i);
+    EXPECT_EQ(events[i].payload_offset_bytes, PST_LIMIT_RX_PREFIX_BYTES);
+  }
+  EXPECT_EQ(state_.events_count, 1u);
+  EXPECT_EQ(state_.evq_consumer_idx, 1u);
+  EXPECT_EQ(vi_.rx_space(), 128u);
+}
+
+// The caller's limit falls within the event: nothing is lost, the slot is given back only when all has been given out,
+// and descriptors that are posted in between do not disturb the frames still to come.
+TEST_F(ViMergeTest, PollGoesOnWithinAMergedEvent) {
+  post(128);
+  device_writes_merged(0, 100, 100);
+  device_writes_merged(1, 28, 128);
+  ViEvent events[48];
+  uint32_t next = 0;
+  for (const size_t expected : {48u, 48u, 32u, 0u}) {
+    EXPECT_EQ(vi_.has_event(), expected != 0);
+    ASSERT_EQ(vi_.poll(events, 48), expected);
+    for (size_t i = 0; i < expected; ++i, ++next) {
+      ASSERT_EQ(events[i].first_idx, next);
+      ASSERT_EQ(events[i].length_bytes, 100 + next);
+    }
+    EXPECT_EQ(vi_.rx_space(), next - (state_.rx_producer_idx - 128));
+    if (next == 48) {
+      EXPECT_EQ(state_.evq_consumer_idx, 0u);
+      ASSERT_TRUE(vi_.post_rx(0x1000, 64));
+    }
+  }
+  EXPECT_EQ(next, 128u);
+  EXPECT_EQ(state_.evq_consumer_idx, 2u);
+  EXPECT_EQ(state_.events_count, 2u);
+}
+
+TEST_F(ViMergeTest, MergedEventOfNoFrameIsSkipped) {
+  device_writes_merged(0, 0, 0);
+  device_writes_event(1, 2, 1);
+  ViEvent event;
+  ASSERT_EQ(vi_.poll(&event, 1), 1u);
+  EXPECT_EQ(event.type, ViEventType::kTx);
+}
+
+TEST_F(ViTest, PrefixOfAnOrdinaryEventMovesThePayload) {
+  device_writes_event(0, 1 | (uint64_t{60} << 16) | (uint64_t{1} << 32) | (uint64_t{1} << 40), 1);
+  ViEvent event;
+  ASSERT_EQ(vi_.poll(&event, 1), 1u);
+  EXPECT_EQ(event.length_bytes, 60);
+  EXPECT_EQ(event.payload_offset_bytes, 32);
+}
+
 TEST_F(ViTest, UnknownEventTypeIsSkippedAndItsSpaceReturned) {
   device_writes_event(0, 0xe, 0);
   device_writes_event(1, 2, 1);
@@ -270,6 +368,146 @@ TEST_F(ViTest, PrimeCarriesConsumerIndexAndANewSequenceEachTime) {
 TEST_F(ViTest, TimerDoorbellCarriesDelayAndSequence) {
   vi_.arm_timer(250000, 3);
   EXPECT_EQ(window_.writes, (std::vector<Write>{{0x20, 0x000000030003d090}}));
+}
+
+// --- push and PIO ----------------------------------------------------------------------------------------------------
+
+class ViPushTest : public ViTest {
+ protected:
+  ViPushTest() { state_.features = PST_FUNCTION_FEATURES_TX_PUSH_MASK | PST_FUNCTION_FEATURES_PIO_MASK; }
+
+  void queue(size_t fragment_count = 1, const TxOptions& options = {}) {
+    const TxFragment fragments[2] = {{0x10040, 60}, {0x20000, 61}};
+    ASSERT_TRUE(vi_.queue_tx(fragments, fragment_count, options));
+  }
+  // The device has completed all before idx, and the library has seen it.
+  void complete(uint32_t idx) {
+    device_writes_event(state_.evq_consumer_idx, 2, idx);
+    ViEvent event;
+    ASSERT_EQ(vi_.poll(&event, 1), 1u);
+  }
+  std::vector<Write> take_writes() { return std::exchange(window_.writes, {}); }
+  // Bytes 0 to 7 and 8 to 15 of the descriptor that queue() makes: address, then length 60 and END_OF_PACKET.
+  static constexpr uint64_t kLow = 0x10040, kHigh = 60 | uint64_t{0x04} << 16;
+};
+
+TEST_F(ViPushTest, OnePacketOnAnEmptyRingTakesItsDescriptorAlong) {
+  queue();
+  vi_.ring_tx_doorbell();
+  vi_.ring_tx_doorbell();
+  EXPECT_EQ(take_writes(), (std::vector<Write>{{0x40, kLow}, {0x48, kHigh}, {0x50, 1}}));
+  complete(1);
+  queue();
+  vi_.ring_tx_doorbell();
+  EXPECT_EQ(take_writes(), (std::vector<Write>{{0x40, kLow}, {0x48, kHigh}, {0x50, 2}}));
+}
+
+TEST_F(ViPushTest, DescriptorIsInTheRingAsWell) {
+  queue();
+  vi_.ring_tx_doorbell();
+  uint64_t words[2];
+  std::memcpy(words, slot(state_.layout.tx_ring_offset, 0).data(), 16);
+  EXPECT_EQ(words[0], kLow);
+  EXPECT_EQ(words[1], kHigh);
+}
+
+TEST_F(ViPushTest, NoPushWhileAnEarlierPacketIsNotKnownToBeCompleted) {
+  queue();
+  vi_.ring_tx_doorbell();
+  take_writes();
+  queue();
+  vi_.ring_tx_doorbell();
+  EXPECT_EQ(take_writes(), (std::vector<Write>{{0x08, 2}}));
+  complete(1);
+  queue();
+  vi_.ring_tx_doorbell();
+  EXPECT_EQ(take_writes(), (std::vector<Write>{{0x08, 3}}));
+  complete(3);
+  queue();
+  vi_.ring_tx_doorbell();
+  EXPECT_EQ(take_writes().back(), (Write{0x50, 4}));
+}
+
+TEST_F(ViPushTest, NoPushOfSeveralDescriptors) {
+  queue();
+  queue();
+  vi_.ring_tx_doorbell();
+  EXPECT_EQ(take_writes(), (std::vector<Write>{{0x08, 2}}));
+  complete(2);
+  queue(2);
+  vi_.ring_tx_doorbell();
+  EXPECT_EQ(take_writes(), (std::vector<Write>{{0x08, 4}}));
+  complete(4);
+  TxOptions options;
+  options.vlan_insert = true;
+  queue(1, options);
+  vi_.ring_tx_doorbell();
+  EXPECT_EQ(take_writes(), (std::vector<Write>{{0x08, 6}}));
+}
+
+TEST_F(ViPushTest, PushGoesOnWhenTheIndexWraps32Bits) {
+  state_.tx_producer_idx = state_.tx_doorbell_idx = state_.tx_consumer_idx = 0xffffffff;
+  queue();
+  vi_.ring_tx_doorbell();
+  EXPECT_EQ(take_writes().back(), (Write{0x50, 0}));
+}
+
+TEST_F(ViTest, DeviceThatIsNotKnownToPushGetsPlainDoorbells) {
+  const TxFragment fragment = {0x1000, 60};
+  ASSERT_TRUE(vi_.queue_tx(&fragment, 1, {}));
+  vi_.ring_tx_doorbell();
+  EXPECT_EQ(window_.writes, (std::vector<Write>{{0x08, 1}}));
+  const uint8_t frame[60] = {};
+  EXPECT_FALSE(vi_.send_pio(frame, sizeof frame, {}));
+}
+
+TEST_F(ViPushTest, PioFrameGoesIntoThePageBeforeItsDoorbell) {
+  std::vector<uint8_t> frame(100);
+  for (size_t i = 0; i < frame.size(); ++i) frame[i] = static_cast<uint8_t>(i);
+  TxOptions options;
+  options.checksum_l4 = true;
+  options.complete = true;
+  ASSERT_TRUE(vi_.send_pio(frame.data(), frame.size(), options));
+  EXPECT_EQ(window_.pio, frame);
+  EXPECT_EQ(window_.pio_offset, 0u);
+  EXPECT_EQ(window_.doorbells_before_pio, 0u);
+  // TX_IDX 1, OFFSET 0, LENGTH 100 from bit 44, CHECKSUM_L4 bit 59, COMPLETE bit 60.
+  EXPECT_EQ(take_writes(), (std::vector<Write>{{0x28, 1 | uint64_t{100} << 44 | uint64_t{3} << 59}}));
+  EXPECT_EQ(vi_.tx_space(), 127u);
+  vi_.ring_tx_doorbell();
+  EXPECT_TRUE(take_writes().empty());
+}
+
+TEST_F(ViPushTest, PioNeedsAnEmptyRingAndAFrameThatFits) {
+  std::vector<uint8_t> frame(PST_LIMIT_PIO_BYTES + 1);
+  EXPECT_FALSE(vi_.send_pio(frame.data(), frame.size(), {}));
+  queue();
+  EXPECT_FALSE(vi_.send_pio(frame.data(), 60, {}));  // queued
+  vi_.ring_tx_doorbell();
+  take_writes();
+  EXPECT_FALSE(vi_.send_pio(frame.data(), 60, {}));  // not completed
+  complete(1);
+  TxOptions segmented;
+  segmented.segment_mss_bytes = 1000;
+  EXPECT_FALSE(vi_.send_pio(frame.data(), 60, segmented));
+  EXPECT_TRUE(take_writes().empty());
+  EXPECT_TRUE(vi_.send_pio(frame.data(), PST_LIMIT_PIO_BYTES, {}));
+  EXPECT_FALSE(vi_.send_pio(frame.data(), 60, {}));
+  complete(2);
+  queue();
+  vi_.ring_tx_doorbell();
+  EXPECT_EQ(take_writes().back(), (Write{0x50, 3}));
+}
+
+TEST_F(ViTest, TagIsInsertedByAnOptionDescriptor) {
+  const TxFragment fragment = {0x3000, 100};
+  TxOptions options;
+  options.vlan_insert = true;
+  options.vlan_tci = 0x2064;
+  ASSERT_TRUE(vi_.queue_tx(&fragment, 1, options));
+  const Bytes option = {0, 0, 0x64, 0x20, 0x01, 0, 0, 0, 0, 0, 0x01, 0, 0, 0, 0, 0};
+  EXPECT_EQ(slot(state_.layout.tx_ring_offset, 0), option);
+  EXPECT_EQ(slot(state_.layout.tx_ring_offset, 1)[10], 0x04);  // END_OF_PACKET, no SEGMENT
 }
 
 }  // namespace

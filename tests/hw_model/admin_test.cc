@@ -72,16 +72,29 @@ TEST(AdminTest, BatchRaisesItsVectorOnce) {
 
 TEST(AdminTest, UnknownOpcodes) {
   Rig rig;
-  for (const unsigned opcode : {0x12u, 0x40u, 0xffu})
+  for (const unsigned opcode : {0x13u, 0x40u, 0xffu})
     EXPECT_EQ(rig.a.status(make_command(opcode)), PST_ERROR_CODE_BAD_OPCODE);
 }
 
-TEST(AdminTest, RssIsUnsupportedAndTheFeatureBitSaysSo) {
+TEST(AdminTest, FeatureBitsSayWhatTheReceiveSideOffers) {
   Rig rig;
-  for (const unsigned opcode : {PST_COMMAND_RSS_ALLOC, PST_COMMAND_RSS_FREE, PST_COMMAND_RSS_CONFIGURE}) {
-    EXPECT_EQ(rig.a.status(make_command(opcode)), PST_ERROR_CODE_UNSUPPORTED);
+  const uint64_t features = rig.a.read32(PST_FUNCTION_FEATURES_OFFSET);
+  for (const uint64_t bit : {PST_FUNCTION_FEATURES_RSS_MASK, PST_FUNCTION_FEATURES_EVENT_MERGE_MASK,
+                             PST_FUNCTION_FEATURES_ADAPTIVE_MODERATION_MASK, PST_FUNCTION_FEATURES_PAUSE_MASK}) {
+    EXPECT_NE(features & bit, 0u) << bit;
   }
-  EXPECT_EQ(rig.a.read32(PST_FUNCTION_FEATURES_OFFSET) & PST_FUNCTION_FEATURES_RSS_MASK, 0u);
+}
+
+TEST(AdminTest, MergedEventsNeedThePrefix) {
+  Rig rig;
+  ViOptions options;
+  options.merge_count = 2;
+  EXPECT_EQ(TestVi(rig.a, 0, options).alloc_status, PST_ERROR_CODE_BAD_PARAMETER);
+  options.merge_count = 1;
+  EXPECT_EQ(TestVi(rig.a, 0, options).alloc_status, PST_ERROR_CODE_OK);
+  options.merge_count = 255;
+  options.rx_prefix = true;
+  EXPECT_EQ(TestVi(rig.a, 1, options).alloc_status, PST_ERROR_CODE_OK);
 }
 
 TEST(AdminTest, FlagsTargetsAndReservedBitsMustBeZero) {
@@ -184,7 +197,7 @@ TEST(AdminTest, MalformedFilters) {
   EXPECT_EQ(vi.add_filter(PST_FILTER_MATCH_LISTENER, [](pst_command& c) { pst_filter_insert_set_protocol(&c, 1); }),
             PST_ERROR_CODE_BAD_PARAMETER);
   EXPECT_EQ(vi.add_filter(PST_FILTER_MATCH_LISTENER, [](pst_command& c) { pst_filter_insert_set_rss(&c, 1); }),
-            PST_ERROR_CODE_UNSUPPORTED);
+            PST_ERROR_CODE_NOT_FOUND);  // no such context
 }
 
 TEST(AdminTest, MalformedBindModerationPortAndStatistics) {
@@ -201,14 +214,16 @@ TEST(AdminTest, MalformedBindModerationPortAndStatistics) {
   EXPECT_EQ(rig.a.status(bind), PST_ERROR_CODE_NOT_FOUND);
   pst_command moderation = make_command(PST_COMMAND_MODERATION_SET, vi.id);
   pst_moderation_set_set_adaptive(&moderation, 1);
-  EXPECT_EQ(rig.a.status(moderation), PST_ERROR_CODE_UNSUPPORTED);
+  EXPECT_EQ(rig.a.status(moderation), PST_ERROR_CODE_OK);
+  pst_command_set_target_id(&moderation, 77);
+  EXPECT_EQ(rig.a.status(moderation), PST_ERROR_CODE_NOT_FOUND);
   pst_command port = make_command(PST_COMMAND_PORT_CONFIG);
   EXPECT_EQ(rig.a.status(port), PST_ERROR_CODE_BAD_PARAMETER);
   pst_port_config_set_mtu_bytes(&port, 9217);
   EXPECT_EQ(rig.a.status(port), PST_ERROR_CODE_BAD_PARAMETER);
   pst_port_config_set_mtu_bytes(&port, 1500);
   pst_port_config_set_pause(&port, 1);
-  EXPECT_EQ(rig.a.status(port), PST_ERROR_CODE_UNSUPPORTED);
+  EXPECT_EQ(rig.a.status(port), PST_ERROR_CODE_OK);
   pst_command statistics = make_command(PST_COMMAND_STATISTICS_READ);
   pst_statistics_read_set_address(&statistics, 4);
   EXPECT_EQ(rig.a.status(statistics), PST_ERROR_CODE_BAD_PARAMETER);

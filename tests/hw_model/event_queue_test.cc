@@ -380,5 +380,105 @@ TEST(EventQueueTest, ModerationSetTakesEffectOnAWaitingWakeup) {
   EXPECT_EQ(rig.a.interrupts.size(), 1u);
 }
 
+// MODERATION_SET.ADAPTIVE, step by step: each wakeup judges how many events came since the one before.
+TEST(EventQueueTest, AdaptiveHoldOffDoublesUnderLoadAndHalvesWithoutIt) {
+  constexpr uint64_t kMostNs = 64000;
+  ViOptions options = with(PST_EVQ_POLICY_STALL, 512);
+  Rig rig(options);
+  pst_command c = make_command(PST_COMMAND_MODERATION_SET, rig.vi->id);
+  pst_moderation_set_set_holdoff_ns(&c, kMostNs);
+  pst_moderation_set_set_holdoff_events(&c, 100);  // has no effect
+  pst_moderation_set_set_adaptive(&c, 1);
+  ASSERT_EQ(rig.a.status(c), PST_ERROR_CODE_OK);
+  EXPECT_EQ(rig.a.counter("vi0.adaptive"), 1u);
+  const auto wakeup_after = [&rig](uint32_t event_count) {
+    const size_t before = rig.a.interrupts.size();
+    for (uint32_t i = 0; i < event_count; ++i) arrive(rig.a, rig.frame);
+    run_ns(2 * kMostNs);
+    EXPECT_EQ(rig.a.interrupts.size(), before);  // not primed
+    rig.vi->prime();
+    run_ns(2 * kMostNs);
+    EXPECT_EQ(rig.a.interrupts.size(), before + 1);
+    while (rig.vi->next_event()) rig.vi->post_rx(1);
+    rig.vi->return_space();
+    return rig.a.counter("vi0.holdoff_ns");
+  };
+  EXPECT_EQ(rig.a.counter("vi0.holdoff_ns"), 0u);
+  for (const uint64_t expected : {4000u, 8000u, 16000u, 32000u, 64000u, 64000u}) EXPECT_EQ(wakeup_after(8), expected);
+  EXPECT_EQ(wakeup_after(7), 64000u);
+  EXPECT_EQ(wakeup_after(2), 64000u);
+  for (const uint64_t expected : {32000u, 16000u, 8000u, 4000u, 0u, 0u}) EXPECT_EQ(wakeup_after(1), expected);
+  EXPECT_EQ(wakeup_after(100), 4000u);
+}
+
+TEST(EventQueueTest, AdaptiveHoldOffKeepsWakeupsApartByItsPresentTime) {
+  Rig rig(with(PST_EVQ_POLICY_STALL, 512));
+  pst_command c = make_command(PST_COMMAND_MODERATION_SET, rig.vi->id);
+  pst_moderation_set_set_holdoff_ns(&c, 160000);
+  pst_moderation_set_set_adaptive(&c, 1);
+  ASSERT_EQ(rig.a.status(c), PST_ERROR_CODE_OK);
+  for (int i = 0; i < 8; ++i) arrive(rig.a, rig.frame);
+  run_ns(3000);
+  rig.vi->prime();
+  run_ns(1000);
+  ASSERT_EQ(rig.a.interrupts.size(), 1u);  // at once: the time is still 0; from here on it is 10 us
+  while (rig.vi->next_event()) continue;
+  rig.vi->prime();
+  rig.receive(1);
+  run_ns(20000);
+  ASSERT_EQ(rig.a.interrupts.size(), 2u);
+  const uint64_t apart_ps = rig.a.interrupts[1].time_ps - rig.a.interrupts[0].time_ps;
+  EXPECT_GE(apart_ps, 10'000'000u);
+  EXPECT_LE(apart_ps, 11'000'000u);
+  // An explicit hold-off ends the adaptation.
+  pst_moderation_set_set_adaptive(&c, 0);
+  ASSERT_EQ(rig.a.status(c), PST_ERROR_CODE_OK);
+  EXPECT_EQ(rig.a.counter("vi0.adaptive"), 0u);
+  EXPECT_EQ(rig.a.counter("vi0.holdoff_ns"), 160000u);
+}
+
+// Every size of the contract fills to its last slot, stalls there, goes on after the wrap and counts its depths.
+TEST(EventQueueTest, QueuesOfAllSizesFillStallAndWrap) {
+  for (uint32_t entries = PST_LIMIT_EVQ_ENTRIES_MIN; entries <= PST_LIMIT_EVQ_ENTRIES_MAX; entries *= 2) {
+    Rig rig(with(PST_EVQ_POLICY_STALL, entries, 4096));
+    rig.a.record_wire = false;
+    uint32_t given = 0;
+    const auto timer_event = [&rig, &given] {
+      rig.vi->doorbell(
+          PST_VI_TIMER_OFFSET,
+          uint64_t{1} << PST_VI_TIMER_DELAY_NS_SHIFT | uint64_t{given++ % 0xffff + 1} << PST_VI_TIMER_SEQUENCE_SHIFT,
+          8);
+      run_ns(100);
+    };
+    // Timer events need no descriptors: one each, up to the brim.
+    for (uint32_t i = 0; i < entries; ++i) timer_event();
+    run_ns(2000);
+    ASSERT_EQ(rig.a.counter("vi0.events"), entries);
+    EXPECT_EQ(rig.a.counter("vi0.evq_stalls"), 0u);
+    timer_event();
+    run_ns(2000);
+    ASSERT_EQ(rig.a.counter("vi0.events"), entries) << "an unconsumed event was overwritten";
+    EXPECT_EQ(rig.a.counter("vi0.evq_stalls"), 1u);
+    EXPECT_EQ(rig.vi->events().size(), entries);
+    rig.vi->return_space();
+    run_ns(2000);
+    EXPECT_EQ(rig.vi->events().size(), 1u);
+    EXPECT_EQ(rig.a.counter("vi0.evq_depth_max"), entries);
+    EXPECT_EQ(rig.a.counter("vi0.evq_depth_le_" + std::to_string(entries)), entries / 2);
+    EXPECT_EQ(rig.a.counter("vi0.evq_depth_le_1"), 2u);
+  }
+}
+
+TEST(EventQueueTest, HistogramCountsDepthsByPowersOfTwoAndLeavesOutEmptyOnes) {
+  Rig rig(with(PST_EVQ_POLICY_STALL));
+  rig.receive(9);
+  const std::pair<const char*, uint64_t> expected[] = {{"1", 1}, {"2", 1}, {"4", 2}, {"8", 4}, {"16", 1}};
+  for (const auto& [bound, count] : expected)
+    EXPECT_EQ(rig.a.counter(std::string("vi0.evq_depth_le_") + bound), count) << bound;
+  size_t buckets = 0;
+  for (const sim::Counter& counter : rig.a.nic.counters()) buckets += counter.name.rfind("vi0.evq_depth_le_", 0) == 0;
+  EXPECT_EQ(buckets, std::size(expected));
+}
+
 }  // namespace
 }  // namespace postern::hw_model::test

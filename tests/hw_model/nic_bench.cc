@@ -214,6 +214,7 @@ TestVi::TestVi(Node& node_in, uint32_t area, const ViOptions& options_in)
   pst_vi_alloc_set_rx_prefix(&c, options.rx_prefix);
   pst_vi_alloc_set_mac_any_source(&c, options.any_source);
   pst_vi_alloc_set_vlan_strip(&c, options.vlan_strip);
+  pst_vi_alloc_set_merge_count(&c, options.merge_count);
   pst_vi_alloc_set_vector(&c, options.vector);
   pst_vi_alloc_set_holdoff_ns(&c, options.holdoff_ns);
   pst_vi_alloc_set_holdoff_events(&c, options.holdoff_events);

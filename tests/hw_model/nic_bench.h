@@ -104,7 +104,9 @@ class Node : public sc_core::sc_module,
   void vi_started(uint32_t vi_id) override { started.push_back(vi_id); }
   void vi_stopped(uint32_t vi_id) override { stopped.push_back(vi_id); }
   void deliver(const sim::FramePtr& frame) override;
-  void set_link(bool) override {}
+  void set_link(bool up) override {
+    if (peer != nullptr) peer->device().wire_export->set_link(up);
+  }
   void b_transport(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) override;
   tlm::tlm_sync_enum nb_transport_fw(tlm::tlm_generic_payload&, tlm::tlm_phase&, sc_core::sc_time&) override {
     return tlm::TLM_COMPLETED;
@@ -159,6 +161,7 @@ struct ViOptions {
   bool rx_prefix = false;
   bool any_source = true;
   bool vlan_strip = false;
+  uint32_t merge_count = 0;
   uint32_t vector = PST_VECTOR_NONE;
   uint32_t holdoff_ns = 0;
   uint32_t holdoff_events = 0;

@@ -17,7 +17,15 @@ class Soak {
   explicit Soak(uint64_t seed) : random_(seed), a_("a", kMacA) {
     a_.record_dma = true;
     a_.record_wire = false;
+    EXPECT_TRUE(a_.nic.set_property("mac_port.rx_cut_through", pick(2)));
     a_.enable_admin();
+    EXPECT_TRUE(a_.nic.set_property("tx_dma.cut_through", pick(2)));
+    EXPECT_TRUE(a_.nic.set_property("tx_dma.schedule_by_bytes", pick(2)));
+    EXPECT_TRUE(a_.nic.set_property("tx_dma.rate_burst_bytes", pick(3) * 2000));
+    pst_command port = make_command(PST_COMMAND_PORT_CONFIG);
+    pst_port_config_set_mtu_bytes(&port, 1500);
+    pst_port_config_set_pause(&port, 1);
+    EXPECT_EQ(a_.status(port), PST_ERROR_CODE_OK);
     for (uint32_t i = 0; i < kVis; ++i) allocate(i);
   }
 
@@ -31,7 +39,8 @@ class Soak {
     run_ns(5'000'000'000);  // the port sends what it holds; timers were armed for up to 4.3 s
     EXPECT_EQ(a_.counter("rx.frames") + a_.counter("rx.extra_copies"),
               a_.counter("rx.delivered") + a_.drops_total("RX"));
-    EXPECT_EQ(a_.counter("tx.packets"), a_.counter("tx.frames") + a_.counter("tx.loopback") + a_.drops_total("TX"));
+    EXPECT_EQ(a_.counter("tx.packets") + a_.counter("tx.extra_frames"),
+              a_.counter("tx.frames") + a_.counter("tx.loopback") + a_.drops_total("TX"));
     EXPECT_EQ(a_.counter("vi.active"), 0u);
     EXPECT_EQ(a_.counter("filters"), 0u);
     EXPECT_FALSE(sc_core::sc_pending_activity());
@@ -47,6 +56,7 @@ class Soak {
 
   uint64_t events_seen = 0;
   uint64_t errors_seen = 0;
+  uint64_t extra_frames() const { return a_.counter("tx.extra_frames"); }
 
  private:
   uint32_t pick(uint32_t below) { return static_cast<uint32_t>(random_() % below); }
@@ -56,6 +66,7 @@ class Soak {
     options.policy = pick(3);
     options.evq_entries = 128;
     options.rx_prefix = pick(2) != 0;
+    options.merge_count = options.rx_prefix ? pick(9) : pick(2);
     options.any_source = pick(2) != 0;
     options.vlan_strip = pick(2) != 0;
     options.vector = i;
@@ -66,6 +77,12 @@ class Soak {
     vis_[i] = std::make_unique<TestVi>(a_, i, options);
     written_[i] = 0;
     returned_[i] = 0;
+    if (pick(3) == 0) {
+      pst_command moderation = make_command(PST_COMMAND_MODERATION_SET, vis_[i]->id);
+      pst_moderation_set_set_holdoff_ns(&moderation, pick(20000));
+      pst_moderation_set_set_adaptive(&moderation, 1);
+      ASSERT_EQ(a_.status(moderation), PST_ERROR_CODE_OK);
+    }
     static uint16_t port;
     port = static_cast<uint16_t>(2000 + i);
     ASSERT_EQ(vis_[i]->add_filter(PST_FILTER_MATCH_LISTENER_ANY,
@@ -94,7 +111,66 @@ class Soak {
     for (uint32_t n = 1 + pick(20); n > 0; --n) arrive(a_, bytes, pick(30) == 0);
   }
 
+  // A TCP packet behind an option descriptor, mostly one that can be cut.
+  void transmit_segmented(TestVi& vi) {
+    UdpSpec spec;
+    spec.protocol = pick(20) == 0 ? 17 : 6;
+    spec.frame_bytes = 60 + pick(20000);
+    auto bytes = udp_frame(spec);
+    bytes[46] = static_cast<uint8_t>(pick(8) << 4);
+    std::memcpy(a_.memory.data() + vi.base + kTxBuffers, bytes.data(), bytes.size());
+    pst_tx_option_desc option{};
+    pst_tx_option_desc_set_type(&option, PST_TX_DESC_TYPE_OPTION);
+    pst_tx_option_desc_set_mss_bytes(&option, pick(30) == 0 ? 0 : 100 + pick(1400));
+    pst_tx_option_desc_set_vlan_insert(&option, pick(2));
+    vi.queue_desc({{option.word[0], option.word[1]}});
+    const auto first_bytes = 20 + pick(static_cast<uint32_t>(bytes.size()) - 20);
+    for (int part = 0; part < 2; ++part) {
+      pst_tx_desc desc{};
+      pst_tx_desc_set_address(&desc, kTxBuffers + (part == 0 ? 0 : first_bytes));
+      pst_tx_desc_set_length_bytes(&desc, part == 0 ? first_bytes : bytes.size() - first_bytes);
+      pst_tx_desc_set_end_of_packet(&desc, part);
+      pst_tx_desc_set_segment(&desc, part == 0);
+      pst_tx_desc_set_checksum_l4(&desc, pick(2));
+      vi.queue_desc(desc);
+    }
+    vi.ring_tx();
+  }
+
+  // A push or a frame from the PIO page; an error if packets are not completed.
+  void transmit_directly(TestVi& vi) {
+    if (pick(10) != 0) run_ns(100'000);  // mostly they are
+    ++vi.tx_idx;
+    const uint64_t bytes = 14 + pick(1500);
+    if (pick(2)) {
+      pst_tx_desc desc{};
+      pst_tx_desc_set_address(&desc, kTxBuffers + pick(65536));
+      pst_tx_desc_set_length_bytes(&desc, bytes);
+      pst_tx_desc_set_end_of_packet(&desc, pick(20) != 0);
+      vi.doorbell(PST_VI_TX_PUSH_DESCRIPTOR_LO_OFFSET, desc.word[0], 8);
+      vi.doorbell(PST_VI_TX_PUSH_DESCRIPTOR_HI_OFFSET, desc.word[1], 8);
+      vi.doorbell(PST_VI_TX_PUSH_DOORBELL_OFFSET, vi.tx_idx);
+    } else {
+      vi.doorbell(PST_VI_PIO_PAGE_OFFSET + 8 * pick(512), random_(), 8);
+      vi.doorbell(PST_VI_PIO_DOORBELL_OFFSET,
+                  vi.tx_idx | uint64_t{pick(2700)} << PST_VI_PIO_DOORBELL_OFFSET_BYTES_SHIFT |
+                      bytes << PST_VI_PIO_DOORBELL_LENGTH_BYTES_SHIFT,
+                  8);
+    }
+  }
+
+  // The peer asks to pause, or to go on.
+  void pause_frame() {
+    std::vector<uint8_t> bytes{0x01, 0x80, 0xc2, 0x00, 0x00, 0x01, 0, 0, 0, 0, 0, 9, 0x88, 0x08, 0, 1};
+    bytes.resize(60);
+    if (pick(2)) bytes[17] = static_cast<uint8_t>(pick(256));
+    arrive(a_, bytes);
+  }
+
   void transmit(TestVi& vi) {
+    const uint32_t kind = pick(12);
+    if (kind < 2) return transmit_segmented(vi);
+    if (kind < 3) return transmit_directly(vi);
     for (uint32_t n = 1 + pick(20); n > 0; --n) {
       pst_tx_desc desc{};
       pst_tx_desc_set_address(&desc, pick(300) == 0 ? kViAreaBytes : kTxBuffers + pick(65536));
@@ -136,6 +212,7 @@ class Soak {
         break;
       case 1:
         if (pick(4) == 0) vi.doorbell(8 * pick(12), random_(), pick(2) ? 4 : 8);
+        if (pick(4) == 0) pause_frame();
         break;
       case 2:
         vi.doorbell(PST_VI_TIMER_OFFSET, pick(5000) | 7ull << 32, 8);
@@ -205,7 +282,7 @@ TEST(RandomOperationsTest, EqualSeedsGiveEqualRuns) {
 }
 
 TEST(RandomOperationsTest, RulesHoldAndAccountsAddUp) {
-  uint64_t events = 0, errors = 0;
+  uint64_t events = 0, errors = 0, extra_frames = 0;
   for (uint64_t seed = 1; seed <= 5; ++seed) {
     SCOPED_TRACE(seed);
     Soak soak(seed);
@@ -213,9 +290,11 @@ TEST(RandomOperationsTest, RulesHoldAndAccountsAddUp) {
     if (HasFailure()) break;
     events += soak.events_seen;
     errors += soak.errors_seen;
+    extra_frames += soak.extra_frames();
   }
   EXPECT_GT(events, 5000u);
   EXPECT_GT(errors, 10u);
+  EXPECT_GT(extra_frames, 100u);
 }
 
 }  // namespace

@@ -259,5 +259,75 @@ TEST(RxDmaTest, DropAccountingSums) {
   EXPECT_EQ(rig.a.counter("rx.frames"), rig.a.counter("rx.delivered") + rig.a.drops_total("RX"));
 }
 
+TEST(RxDmaTest, JumboFrameIsScatteredOverFiveBuffers) {
+  Rig rig;
+  pst_command c = make_command(PST_COMMAND_PORT_CONFIG);
+  pst_port_config_set_mtu_bytes(&c, 9216);
+  ASSERT_EQ(rig.a.status(c), PST_ERROR_CODE_OK);
+  rig.vi->post_rx(8);
+  run_ns(2000);
+  const auto bytes = rig.frame(9230);  // 9,216 behind the Ethernet header
+  const auto events = rig.receive(bytes);
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(pst_rx_event_get_desc_count(&events[0]), 5u);
+  EXPECT_EQ(pst_rx_event_get_length_bytes(&events[0]), 9230u);
+  EXPECT_EQ(pst_rx_event_get_error_class(&events[0]), PST_RX_ERROR_CLASS_NONE);
+  EXPECT_EQ(std::memcmp(rig.vi->rx_buffer(0), bytes.data(), bytes.size()), 0);  // the buffers lie side by side
+  EXPECT_TRUE(rig.receive(rig.frame(9231)).empty());
+  EXPECT_EQ(rig.a.counter("drops.RX_BAD_LENGTH"), 1u);
+}
+
+// Cut-through: the event comes when the frame has ended, but earlier than if its writes had begun only then.
+TEST(RxDmaTest, CutThroughSavesTheTimeOfTheWritesAndOfTheLookup) {
+  std::array<uint64_t, 2> event_ps{};
+  for (const bool cut_through : {false, true}) {
+    Rig rig;
+    ASSERT_TRUE(rig.a.nic.set_property("mac_port.rx_cut_through", cut_through ? 1 : 0));
+    rig.vi->post_rx(8);
+    run_ns(5000);
+    const uint64_t arrival_ps = now_ps();
+    rig.a.record_dma = true;
+    ASSERT_EQ(rig.receive(rig.frame(1514)).size(), 1u);
+    event_ps[cut_through ? 1 : 0] = rig.a.dma.back().time_ps - arrival_ps;
+    EXPECT_EQ(std::memcmp(rig.vi->rx_buffer(0), rig.frame(1514).data(), 1514), 0);
+  }
+  EXPECT_GT(event_ps[1], 0u);
+  EXPECT_LT(event_ps[1] + 200'000, event_ps[0]);  // 1,450 bytes at 7.2 bytes/ns, and 64 ns
+}
+
+TEST(RxDmaTest, CutThroughFrameThatTurnsOutBadGivesItsDescriptorsBack) {
+  Rig rig;
+  ASSERT_TRUE(rig.a.nic.set_property("mac_port.rx_cut_through", 1));
+  rig.vi->post_rx(2);
+  run_ns(3000);
+  arrive(rig.a, rig.frame(1514), true);
+  run_ns(5000);
+  EXPECT_TRUE(rig.vi->events().empty());
+  EXPECT_EQ(rig.a.counter("drops.RX_BAD_FCS"), 1u);
+  const auto events = rig.receive(rig.frame(1000));
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(pst_rx_event_get_rx_consumer_idx(&events[0]), 1u);
+  EXPECT_EQ(rig.a.counter("rx.frames"), rig.a.counter("rx.delivered") + rig.a.drops_total("RX"));
+}
+
+// The writes of a bad frame take their time on the link all the same: the next frame's event is later for it.
+TEST(RxDmaTest, CutThroughFrameThatTurnsOutBadStillCostsTheLink) {
+  std::array<uint64_t, 2> event_ps{};
+  for (const bool bad_before : {false, true}) {
+    Rig rig;
+    ASSERT_TRUE(rig.a.nic.set_property("mac_port.rx_cut_through", 1));
+    ASSERT_TRUE(rig.a.nic.set_property("pcie_link.generation", 1));
+    ASSERT_TRUE(rig.a.nic.set_property("pcie_link.lanes", 2));
+    rig.vi->post_rx(8);
+    run_ns(20000);
+    const uint64_t start_ps = now_ps();
+    rig.a.record_dma = true;
+    if (bad_before) arrive(rig.a, rig.frame(1514), true);
+    ASSERT_EQ(rig.receive(rig.frame(100)).size(), 1u);
+    event_ps[bad_before ? 1 : 0] = rig.a.dma.back().time_ps - start_ps;
+  }
+  EXPECT_GT(event_ps[1], event_ps[0] + 1'000'000);
+}
+
 }  // namespace
 }  // namespace postern::hw_model::test

@@ -250,5 +250,120 @@ TEST(RxFilterTest, TableFillsToItsLimitsAndEmptiesAgain) {
   EXPECT_EQ(rig.a.counter("filters"), 0u);
 }
 
+// Filters whose keys all start their chain at one slot: the probe limit is what ends it, though the table is empty
+// otherwise. The keys were found by search: the hash is the device's own matter.
+TEST(RxFilterTest, FullProbeChainIsAnsweredWithTableFull) {
+  Rig rig;
+  rig.vi(0);
+  constexpr uint32_t kSlots = 2 * PST_LIMIT_FILTER_COUNT_MAX;
+  constexpr unsigned kConnectionTcpIpv4 =
+      PST_FILTER_MATCH_CONNECTION | PST_ADDRESS_FAMILY_IPV4 << 4 | 6u << 8;  // first word of the key
+  const auto slot_of = [](uint64_t remote_address, uint64_t remote_port) {
+    const uint64_t key[6] = {kConnectionTcpIpv4, 80 | remote_port << 16, 0, 0, remote_address, 0};
+    uint64_t h = 0x9e3779b97f4a7c15ull;
+    for (const uint64_t word : key) {
+      h = (h ^ word) * 0xff51afd7ed558ccdull;
+      h ^= h >> 32;
+    }
+    return h % kSlots;
+  };
+  const auto insert = [&rig](uint64_t remote_address, uint64_t remote_port) {
+    pst_command c = make_command(PST_COMMAND_FILTER_INSERT, 0);
+    pst_filter_insert_set_match(&c, PST_FILTER_MATCH_CONNECTION);
+    pst_filter_insert_set_family(&c, PST_ADDRESS_FAMILY_IPV4);
+    pst_filter_insert_set_protocol(&c, 6);
+    pst_filter_insert_set_local_port(&c, 80);
+    pst_filter_insert_set_remote_port(&c, remote_port);
+    pst_filter_insert_set_remote_address_lo(&c, remote_address);
+    return rig.a.command(c);
+  };
+  const uint64_t slot = slot_of(0, 0);
+  std::vector<uint32_t> ids;
+  uint64_t address = 0, port = 0;
+  const auto next_colliding = [&] {
+    do {
+      port = (port + 1) & 0xffff;
+      address += port == 0;
+    } while (slot_of(address, port) != slot);
+  };
+  for (uint32_t i = 0; i < PST_LIMIT_FILTER_PROBE_MAX; ++i, next_colliding()) {
+    const pst_admin_completion answer = insert(address, port);
+    ASSERT_EQ(pst_admin_completion_get_status(&answer), PST_ERROR_CODE_OK) << i;
+    ids.push_back(static_cast<uint32_t>(pst_admin_completion_get_result(&answer)));
+  }
+  pst_admin_completion answer = insert(address, port);
+  EXPECT_EQ(pst_admin_completion_get_status(&answer), PST_ERROR_CODE_TABLE_FULL);
+  EXPECT_EQ(rig.a.counter("filters"), PST_LIMIT_FILTER_PROBE_MAX);
+  // One in the middle of the chain gives way to the newcomer; those behind it are still found.
+  ASSERT_EQ(rig.a.status(make_command(PST_COMMAND_FILTER_REMOVE, ids[7])), PST_ERROR_CODE_OK);
+  answer = insert(address, port);
+  EXPECT_EQ(pst_admin_completion_get_status(&answer), PST_ERROR_CODE_OK);
+  next_colliding();
+  answer = insert(address, port);
+  EXPECT_EQ(pst_admin_completion_get_status(&answer), PST_ERROR_CODE_TABLE_FULL);
+  answer = insert(0, 0);
+  EXPECT_EQ(pst_admin_completion_get_status(&answer), PST_ERROR_CODE_EXISTS);
+}
+
+TEST(RxFilterTest, MulticastAddressReachesEveryViThatAsksForIt) {
+  Rig rig;
+  for (uint32_t i = 0; i < 3; ++i) {
+    if (i == 1) {
+      rig.vi(1);
+      continue;  // does not ask
+    }
+    ASSERT_EQ(rig.vi(i).add_filter(PST_FILTER_MATCH_MAC,
+                                   [](pst_command& c) {
+                                     pst_filter_insert_set_local_address_lo(&c,
+                                                                            0x0100005e0001ull);  // 01-00-5e-00-00-01
+                                     pst_filter_insert_set_replicate(&c, 1);
+                                   }),
+              PST_ERROR_CODE_OK);
+  }
+  auto spec = Rig::to_a();
+  spec.destination = {0x01, 0x00, 0x5e, 0x00, 0x00, 0x01};
+  EXPECT_EQ(rig.receive(udp_frame(spec)), (Ids{0, 2}));
+  spec.destination[5] = 2;
+  EXPECT_TRUE(rig.receive(udp_frame(spec)).empty());
+}
+
+TEST(RxFilterTest, Ipv6ConnectionNeedsAllFourParts) {
+  Rig rig;
+  ASSERT_EQ(rig.vi(0).add_filter(PST_FILTER_MATCH_CONNECTION,
+                                 [](pst_command& c) {
+                                   pst_filter_insert_set_family(&c, PST_ADDRESS_FAMILY_IPV6);
+                                   pst_filter_insert_set_local_port(&c, 2000);
+                                   pst_filter_insert_set_remote_port(&c, 1000);
+                                   pst_filter_insert_set_local_address_lo(&c, 0x00000000000080fe);
+                                   pst_filter_insert_set_local_address_hi(&c, 0x0100000000000000);
+                                   pst_filter_insert_set_remote_address_lo(&c, 0x00000000000080fe);
+                                   pst_filter_insert_set_remote_address_hi(&c, 0x0200000000000000);
+                                 }),
+            PST_ERROR_CODE_OK);
+  std::vector<uint8_t> frame(62);
+  std::copy(kMacA.begin(), kMacA.end(), frame.begin());
+  std::copy(kMacB.begin(), kMacB.end(), frame.begin() + 6);
+  frame[12] = 0x86;
+  frame[13] = 0xdd;
+  frame[14] = 0x60;
+  frame[19] = 8;
+  frame[20] = 17;
+  frame[22] = frame[38] = 0xfe;
+  frame[23] = frame[39] = 0x80;
+  frame[37] = 2;
+  frame[53] = 1;
+  frame[54] = 1000 >> 8;
+  frame[55] = 1000 & 0xff;
+  frame[56] = 2000 >> 8;
+  frame[57] = 2000 & 0xff;
+  frame[59] = 8;
+  EXPECT_EQ(rig.receive(frame), Ids{0});
+  for (const size_t byte : {30u, 37u, 46u, 53u, 55u, 57u}) {
+    frame[byte] ^= 4;
+    EXPECT_TRUE(rig.receive(frame).empty()) << byte;
+    frame[byte] ^= 4;
+  }
+}
+
 }  // namespace
 }  // namespace postern::hw_model::test

@@ -39,10 +39,11 @@ int run(int argc, char** argv) {
     const std::string setting = argv[i];
     const size_t equals = setting.find('=');
     const double value = equals == std::string::npos ? 0 : std::atof(setting.c_str() + equals + 1);
-    if (!a.nic.set_property(setting.substr(0, equals), value) ||
-        !b.nic.set_property(setting.substr(0, equals), value)) {
-      std::fprintf(stderr, "vi_benchmark: %s: no such property, or a value outside its bounds\n", argv[i]);
-      return 1;
+    for (Node* node : {&a, &b}) {
+      if (const auto result = node->nic.set_property(setting.substr(0, equals), value); !result) {
+        std::fprintf(stderr, "vi_benchmark: %s\n", result.error.c_str());
+        return 1;
+      }
     }
   }
   std::unique_ptr<TestVi> sender_vi, receiver_vi;

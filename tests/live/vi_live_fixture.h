@@ -86,6 +86,7 @@ struct Host {
     Result<ViGrant> grant = resources->create_vi(region, state.layout, options);
     if (!grant) return grant.error();
     state.vi_id = grant->vi_id;
+    state.features = resources->device().features;
     Result<std::unique_ptr<ViWindow>> opened = function->open_window(grant->vi_id);
     if (!opened) return opened.error();
     window = std::move(opened.value());
@@ -114,6 +115,17 @@ struct Host {
     if (!vi.queue_tx(&fragment, 1, TxOptions())) return false;
     vi.ring_tx_doorbell();
     return true;
+  }
+
+  // The same through the PIO page.
+  bool send_pio(const std::array<uint8_t, 6>& to, uint32_t sequence) {
+    std::array<uint8_t, 64> frame{};
+    std::copy(to.begin(), to.end(), frame.begin());
+    std::memcpy(frame.data() + 6, resources->device().mac.data(), 6);
+    frame[12] = 0x88;
+    frame[13] = 0xb5;
+    std::memcpy(frame.data() + 14, &sequence, sizeof sequence);
+    return vi.send_pio(frame.data(), frame.size(), TxOptions());
   }
 
   // Takes all events; the sequence number of the last frame goes to last_sequence. Returns the number of frames.

@@ -22,6 +22,30 @@ TEST_F(ViLiveTest, PingPongWithSleepOnEachSideLosesNoWakeup) {
   }
 }
 
+TEST_F(ViLiveTest, PushPioAndPlainDoorbellsMixInAnyOrder) {
+  ASSERT_NE(a_.state.features & PST_FUNCTION_FEATURES_TX_PUSH_MASK, 0u);
+  ASSERT_NE(a_.state.features & PST_FUNCTION_FEATURES_PIO_MASK, 0u);
+  const auto& to = b_.resources->device().mac;
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  uint32_t sent = 0;
+  uint32_t received = 0;
+  const auto take = [&] {
+    a_.take_events();
+    received += b_.take_events();
+    EXPECT_EQ(b_.last_sequence, received);
+    return std::chrono::steady_clock::now() < deadline && !HasFailure();
+  };
+  // Each round begins on an empty ring with a frame by PIO or by push, and has up to three more behind it at once.
+  for (uint32_t round = 0; round < 5000; ++round) {
+    while (a_.state.tx_consumer_idx != a_.state.tx_producer_idx) ASSERT_TRUE(take()) << simulator_.status();
+    ASSERT_TRUE(round % 2 == 0 ? a_.send_pio(to, ++sent) : a_.send(to, ++sent));
+    for (uint32_t more = round % 4; more > 0; --more) ASSERT_TRUE(a_.send(to, ++sent));
+  }
+  while (received < sent) ASSERT_TRUE(take()) << simulator_.status();
+  EXPECT_EQ(a_.error_code, 0);
+  EXPECT_EQ(received, 12'500u);
+}
+
 TEST_F(ViLiveTest, AStreamArrivesCompleteAndInOrder) {
   constexpr uint32_t kFrames = 50'000;
   constexpr uint32_t kAhead = 256;  // fewer than the receiver's buffers

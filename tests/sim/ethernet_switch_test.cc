@@ -109,6 +109,19 @@ TEST(EthernetSwitchTest, DropsDamagedFramesAndDoesNotLearnFromThem) {
   EXPECT_EQ(f.sinks[2].arrivals.size(), 1u);  // still unknown: flooded
 }
 
+TEST(EthernetSwitchTest, PauseFramesStayOnTheirLink) {
+  SwitchFixture f;
+  const FramePtr pause = make_frame(9, 2);
+  const uint8_t address[6] = {0x01, 0x80, 0xc2, 0x00, 0x00, 0x01};
+  std::copy(std::begin(address), std::end(address), pause->bytes.begin());
+  f.send(1, pause);
+  EXPECT_EQ(f.ethernet_switch.counters(1).link_local_frames, 1u);
+  for (const auto& sink : f.sinks) EXPECT_TRUE(sink.arrivals.empty());
+  pause->bytes[5] = 0x10;  // the first address behind them: a group like any other
+  f.send(1, pause);
+  EXPECT_EQ(f.sinks[2].arrivals.size(), 1u);
+}
+
 TEST(EthernetSwitchTest, PortWithoutLinkForgetsItsAddressesAndDrops) {
   SwitchFixture f;
   f.send(1, make_frame(0xff, 2));

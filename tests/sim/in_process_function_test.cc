@@ -84,6 +84,60 @@ TEST_F(InProcessFunctionTest, AWriteIsPostedAndCostsOnlyTheProcessor) {
   });
 }
 
+// Writes on the link for 300 bytes from offset 32 of a PIO page and then a doorbell.
+uint64_t tlps_of_pio(uint32_t write_combining_lines) {
+  Simulation::Options options;
+  options.topology = default_topology();
+  options.costs.write_combining_lines = write_combining_lines;
+  auto simulation = Simulation::create(options).value();
+  const auto tlps = [&] {
+    for (const NamedCount& c : simulation->nic_counters(0)) {
+      if (c.name == "pcie.host_posted_tlps") return c.value;
+    }
+    return uint64_t{0};
+  };
+  uint64_t stored = 0, rung = 0;
+  simulation->spawn("body", [&] {
+    ASSERT_TRUE(simulation->function(0).config_write(pci::kCommand, 2, pci::kCommandMemory).ok());
+    auto window = simulation->function(0).open_window(0).value();
+    const std::vector<uint8_t> frame(300, 7);
+    window->write_pio(32, frame.data(), frame.size());
+    stored = tlps();
+    window->write_doorbell(PST_VI_TX_DOORBELL_OFFSET, 1);
+    rung = tlps();
+  });
+  simulation->run(kRunNs);
+  EXPECT_LE(stored, rung - 1);
+  return rung - 1;
+}
+
+// Lines 0 (32 bytes of it), 1 to 4, and 5 (12 bytes).
+TEST(InProcessFunctionPioTest, StoresLeaveAsOneWritePerLine) { EXPECT_EQ(tlps_of_pio(10), 6u); }
+
+TEST(InProcessFunctionPioTest, OneLineIsEnoughForSequentialStores) { EXPECT_EQ(tlps_of_pio(1), 6u); }
+
+TEST(InProcessFunctionPioTest, WithoutWriteCombiningEachWordIsAWrite) { EXPECT_EQ(tlps_of_pio(0), 38u); }
+
+TEST_F(InProcessFunctionTest, PioStoresAreOnTheirWayBeforeTheNextAccess) {
+  run([&] {
+    enable();
+    auto window = function().open_window(0).value();
+    const std::vector<uint8_t> frame(64 + 20, 7);
+    window->write_pio(0, frame.data(), frame.size());
+    EXPECT_EQ(count(0, "pio_writes"), 1u);  // the full line
+    window->write_pio(84, frame.data(), 4);
+    EXPECT_EQ(count(0, "pio_writes"), 1u);
+    window->write_doorbell(PST_VI_RX_DOORBELL_OFFSET, 1);
+    EXPECT_EQ(count(0, "pio_writes"), 2u);  // 24 bytes in one
+    window->write_pio(0, frame.data(), 8);
+    EXPECT_NE(window->read_doorbell(PST_VI_RX_DOORBELL_OFFSET), ~uint64_t{0});
+    EXPECT_EQ(count(0, "pio_writes"), 3u);
+    window->write_pio(0, frame.data(), 8);
+    ASSERT_TRUE(function().bar_write(PST_BAR_FUNCTION, PST_FUNCTION_ADMIN_ENTRIES_OFFSET, 4, 64).ok());
+    EXPECT_EQ(count(0, "pio_writes"), 4u);
+  });
+}
+
 TEST_F(InProcessFunctionTest, BarsDoNotAnswerWhileMemorySpaceIsDisabled) {
   run([&] { EXPECT_EQ(function().bar_read(PST_BAR_FUNCTION, PST_FUNCTION_MAGIC_OFFSET, 4).value(), 0xffffffffu); });
 }
@@ -163,6 +217,7 @@ struct BareHost {
     ASSERT_TRUE(granted.ok()) << granted.error().message;
     grant = granted.value();
     state.vi_id = grant.vi_id;
+    state.features = resources.device().features;
     window = f.function(idx).open_window(grant.vi_id).value();
     interrupt = f.function(idx).open_interrupt(grant.vector).value();
     vi = Vi(memory.base, &state, window.get());
@@ -270,17 +325,162 @@ TEST_F(InProcessFunctionTest, AFrameCrossesFromOneHostsRingsToTheOthers) {
   b.resources.abandon();
 }
 
-TEST(SimulationTest, AnUnknownPropertyNamesWhereItWasSetAndTheKnownOnes) {
+// A host that sends, one frame in each of three ways, and how long after the call of the library the peer has the
+// event.
+TEST_F(InProcessFunctionTest, PushSavesTheDescriptorReadAndPioThePayloadReadToo) {
+  BareHost a(*this, 0);
+  BareHost b(*this, 1);
+  bool b_ready = false;
+  uint32_t frame_count = 0;
+  simulation->spawn("b", [&] {
+    b.start();
+    for (uint64_t i = 0; i < 3; ++i) ASSERT_TRUE(b.vi.post_rx(2048 * i, 2048));
+    b.vi.ring_rx_doorbell();
+    cpu(1).watch(b.grant.dma_address + b.state.layout.evq_offset, 256 * PST_EVENT_BYTES);
+    b_ready = true;
+  });
+  double latency_ns[3] = {};
+  run([&] {
+    a.start();
+    while (!b_ready) {
+      function(0).pause_ns(1000);
+    }
+    uint8_t* frame = a.bytes(4096);
+    std::memcpy(frame, simulation->host_spec(1).mac.data(), 6);
+    std::memcpy(frame + 6, simulation->host_spec(0).mac.data(), 6);
+    frame[12] = 0x88;
+    frame[13] = 0xb5;
+    const TxFragment fragment{4096, 100};
+    const uint32_t features = a.state.features;
+    for (int way = 0; way < 3; ++way) {
+      frame[99] = static_cast<uint8_t>(way + 1);
+      const uint64_t seen_count = cpu(1).write_count();
+      const uint64_t begin_ps = cpu(0).now_ps();
+      a.state.features = way == 0 ? 0 : features;
+      if (way == 2) {
+        ASSERT_TRUE(a.vi.send_pio(frame, 100, TxOptions{}));
+        std::memset(frame + 14, 0, 86);  // the frame is the caller's again
+      } else {
+        ASSERT_TRUE(a.vi.queue_tx(&fragment, 1, TxOptions{}));
+        a.vi.ring_tx_doorbell();
+      }
+      while (cpu(1).write_count() == seen_count && cpu(0).now_ps() < begin_ps + 100'000'000) {
+        function(0).pause_ns(5);
+      }
+      latency_ns[way] = static_cast<double>(cpu(0).now_ps() - begin_ps) / 1000;
+      function(0).pause_ns(20'000);
+      ViEvent event;
+      ASSERT_EQ(b.vi.poll(&event, 1), 1u);
+      EXPECT_EQ(event.length_bytes, 100);
+      EXPECT_EQ(b.bytes(2048 * static_cast<uint64_t>(way))[99], way + 1);
+      frame_count++;
+      ASSERT_EQ(a.vi.poll(&event, 1), 1u);
+      EXPECT_EQ(event.type, ViEventType::kTx);
+    }
+  });
+  EXPECT_EQ(frame_count, 3u);
+  EXPECT_GT(latency_ns[0] - latency_ns[1], 350);  // a read of 16 bytes, less two stores by the processor
+  EXPECT_GT(latency_ns[1] - latency_ns[2], 350);  // a read of 100 bytes, less the stores into the page
+  a.resources.abandon();
+  b.resources.abandon();
+}
+
+// One packet of the VI library becomes frames that the peer's VI takes one by one.
+TEST_F(InProcessFunctionTest, ASegmentedPacketArrivesAsFrames) {
+  BareHost a(*this, 0);
+  BareHost b(*this, 1);
+  bool b_ready = false;
+  simulation->spawn("b", [&] {
+    b.start();
+    for (uint64_t i = 0; i < 8; ++i) ASSERT_TRUE(b.vi.post_rx(2048 * i, 2048));
+    b.vi.ring_rx_doorbell();
+    b_ready = true;
+  });
+  run([&] {
+    a.start();
+    while (!b_ready) {
+      function(0).pause_ns(1000);
+    }
+    uint8_t* packet = a.bytes(0);
+    std::memset(packet, 0, 6000);
+    std::memcpy(packet, simulation->host_spec(1).mac.data(), 6);
+    std::memcpy(packet + 6, simulation->host_spec(0).mac.data(), 6);
+    packet[12] = 0x08;
+    packet[14] = 0x45;
+    packet[23] = 6;  // TCP
+    for (int i = 0; i < 4; ++i)
+      packet[26 + i] = static_cast<uint8_t>(simulation->host_spec(0).address_ipv4 >> (24 - 8 * i));
+    packet[46] = 0x50;
+    packet[5999] = 88;
+    const TxFragment fragments[] = {{0, 1000}, {1000, 5000}};
+    TxOptions options;
+    options.segment_mss_bytes = 1448;
+    options.checksum_l3 = true;
+    options.checksum_l4 = true;
+    ASSERT_TRUE(a.vi.queue_tx(fragments, 2, options));
+    a.vi.ring_tx_doorbell();
+    function(0).pause_ns(50'000);
+    ViEvent events[8];
+    ASSERT_EQ(b.vi.poll(events, 8), 5u);
+    for (const ViEvent& event : {events[0], events[1], events[2], events[3], events[4]}) {
+      EXPECT_EQ(event.checksum_l3, ChecksumResult::kGood);
+      EXPECT_EQ(event.checksum_l4, ChecksumResult::kGood);
+    }
+    EXPECT_EQ(events[0].length_bytes, 54 + 1448);
+    EXPECT_EQ(events[4].length_bytes, 54 + 5946 - 4 * 1448);
+    EXPECT_EQ(b.bytes(4 * 2048)[events[4].length_bytes - 1], 88);
+    ASSERT_EQ(a.vi.poll(events, 8), 1u);
+    EXPECT_EQ(events[0].consumer_idx, 3u);
+  });
+  a.resources.abandon();
+  b.resources.abandon();
+}
+
+std::string error_of_setting(const std::string& setting) {
   Simulation::Options options;
   options.topology = default_topology();
-  ASSERT_TRUE(apply_property_setting(options.topology, "a:no.such=1").ok());
+  EXPECT_TRUE(apply_property_setting(options.topology, setting).ok());
   const auto simulation = Simulation::create(options);
-  ASSERT_FALSE(simulation.ok());
-  EXPECT_EQ(simulation.error().message.rfind("--set a:no.such=1: host \"a\": no NIC property \"no.such\" that takes 1; "
-                                             "expected one of ",
-                                             0),
+  return simulation.ok() ? "" : simulation.error().message;
+}
+
+TEST(SimulationTest, AnUnknownPropertyNamesWhereItWasSetAndTheNearestOnes) {
+  const std::string message = error_of_setting("a:event_queue.holdof_ns=1");
+  EXPECT_EQ(message.rfind("--set a:event_queue.holdof_ns=1: host \"a\": the NIC has no property "
+                          "\"event_queue.holdof_ns\"; nearest: event_queue.holdoff_ns, ",
+                          0),
             0u)
-      << simulation.error().message;
+      << message;
+}
+
+TEST(SimulationTest, APropertyOfTheWrongTypeNamesWhatItExpects) {
+  EXPECT_EQ(error_of_setting("nic1.pcie_link.tags=1.5"),
+            "--set nic1.pcie_link.tags=1.5: host \"b\": property \"pcie_link.tags\" expects a whole number, 1 to 1024 "
+            "reads; found 1.5");
+}
+
+TEST(SimulationTest, AWordForANumberNamesWhatThePropertyExpects) {
+  EXPECT_EQ(error_of_setting("pcie_link.lanes=wide"),
+            "--set pcie_link.lanes=wide: host \"a\": property \"pcie_link.lanes\" (integer) expects one of 1, 2, 4, 8, "
+            "16; found \"wide\"");
+}
+
+TEST(SimulationTest, SettingsByPositionReachThatNicOnly) {
+  Simulation::Options options;
+  options.topology = default_topology();
+  ASSERT_TRUE(apply_property_setting(options.topology, "nic1.event_queue.holdoff_ns=2000").ok());
+  ASSERT_TRUE(apply_property_setting(options.topology, "pcie_link.split_at_rcb=true").ok());
+  const auto simulation = Simulation::create(options);
+  ASSERT_TRUE(simulation.ok()) << simulation.error().message;
+  const auto value = [&](size_t host_idx, const std::string& name) {
+    for (const Property& property : simulation.value()->nic_properties(host_idx)) {
+      if (property.name == name) return property.value;
+    }
+    return -1.0;
+  };
+  EXPECT_EQ(value(0, "event_queue.holdoff_ns"), 0);
+  EXPECT_EQ(value(1, "event_queue.holdoff_ns"), 2000);
+  EXPECT_EQ(value(0, "pcie_link.split_at_rcb"), 1);
 }
 
 TEST(SimulationTest, ATapPortIsAnErrorInVirtualTime) {

@@ -23,7 +23,7 @@ TEST(ScenarioFileTest, EveryBuiltinScenarioIsValid) {
 TEST(ScenarioFileTest, ReadsWorkloadsTopologyAndCosts) {
   const Result<Scenario> result = parse_scenario(
       "seed = 5\nspin_us = 7\nlimit_ms = 10\n[cpu]\nsend_call_ns = 99.5\n"
-      "[vi]\nevq_entries = 256\nevq_policy = \"drop\"\nholdoff_ns = 9\n"
+      "[vi]\nevq_entries = 256\nevq_policy = \"drop\"\nholdoff_ns = 9\nmerge_count = 5\nrx_prefix = true\n"
       "[[host]]\nname = \"x\"\naddress = \"10.0.0.1/8\"\n[[host]]\nname = \"y\"\naddress = \"10.0.0.2/8\"\n"
       "[[link]]\nends = [\"x\", \"y\"]\n"
       "[[workload]]\nkind = \"tcp_stream\"\nfrom = \"x\"\nto = \"y\"\ntotal_bytes = 77\nport = 80\nstart_us = 3\n",
@@ -37,6 +37,8 @@ TEST(ScenarioFileTest, ReadsWorkloadsTopologyAndCosts) {
   EXPECT_EQ(scenario.host.geometry.evq_entries, 256u);
   EXPECT_EQ(scenario.host.evq_policy, EvqPolicy::kDrop);
   EXPECT_EQ(scenario.host.holdoff_ns, 9u);
+  EXPECT_EQ(scenario.host.merge_count, 5);
+  EXPECT_TRUE(scenario.host.rx_prefix);
   EXPECT_EQ(scenario.topology.hosts[0].name, "x");
   ASSERT_EQ(scenario.workloads.size(), 1u);
   EXPECT_EQ(scenario.workloads[0].kind, WorkloadKind::kTcpStream);
@@ -50,7 +52,7 @@ TEST(ScenarioFileTest, UnknownKindListsTheKnownOnes) {
   EXPECT_EQ(
       error_of("[[workload]]\nkind = \"telepathy\"\nfrom = \"a\"\nto = \"b\"\n"),
       "run.toml:2: workload.kind: expected one of udp_pingpong, tcp_pingpong, udp_stream, tcp_stream, many_to_one, "
-      "tcp_transfer, found \"telepathy\"");
+      "tcp_transfer, vi_stream, found \"telepathy\"");
 }
 
 TEST(ScenarioFileTest, ARingSizeThatIsNoPowerOfTwoIsAnError) {

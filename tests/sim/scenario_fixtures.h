@@ -21,9 +21,15 @@ inline Scenario scenario_of(const std::string& text) {
   return scenario.ok() ? std::move(scenario).value() : Scenario{};
 }
 
+inline RunWatchers monitored() {
+  RunWatchers watchers;
+  watchers.monitor = true;
+  return watchers;
+}
+
 // Runs a scenario in this process.
 inline Json run_here(const Scenario& scenario) {
-  const Result<ScenarioOutcome> outcome = execute_scenario(scenario, "", false, true, true);
+  const Result<ScenarioOutcome> outcome = execute_scenario(scenario, "", false, true, monitored());
   EXPECT_TRUE(outcome.ok()) << (outcome.ok() ? "" : outcome.error().message);
   if (!outcome.ok()) {
     return {};
@@ -40,7 +46,7 @@ inline std::string run_apart(const Scenario& scenario) {
   const pid_t child = fork();
   if (child == 0) {
     close(ends[0]);
-    const Result<ScenarioOutcome> outcome = execute_scenario(scenario, "", false, true, true);
+    const Result<ScenarioOutcome> outcome = execute_scenario(scenario, "", false, true, monitored());
     const bool clean = outcome.ok() && outcome.value().violation_count == 0;
     const std::string text = !outcome.ok() ? outcome.error().message
                              : clean       ? outcome.value().json

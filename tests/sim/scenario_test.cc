@@ -32,7 +32,7 @@ TEST(ScenarioTest, UdpPingpongEndsAndEveryStageIsMeasured) {
 
 TEST(ScenarioTest, TheStagesOfAPacketAddUpToItsTotal) {
   const Json json =
-      run_here(scenario_of("[[workload]]\nkind = \"udp_pingpong\"\nfrom = \"a\"\nto = \"b\"\ncount = 50\n"));
+      run_here(scenario_of("[[workload]]\nkind = \"udp_pingpong\"\nfrom = \"a\"\nto = \"b\"\ncount = 200\n"));
   double sum_ns = 0;
   for (const char* name : {"stack_tx", "doorbell", "desc_fetch", "tx_dma", "port_wait", "wire", "rx_dma", "event_write",
                            "wakeup", "stack_rx"}) {
@@ -114,6 +114,30 @@ TEST(ScenarioTest, AWorkloadThatCannotEndFailsWithAReason) {
   EXPECT_NE(outcome.value().results[0].error.find("Connection timed out"), std::string::npos);
 }
 
+// Both hosts receive behind prefixes, with events that complete several frames; loss makes TCP reorder them.
+TEST(ScenarioTest, MergedReceiveEventsDeliverTheSameBytes) {
+  Scenario scenario = scenario_of(
+      std::string(kImpairedLink) +
+      "[vi]\nmerge_count = 16\n"
+      "[[workload]]\nkind = \"tcp_transfer\"\nfrom = \"a\"\nto = \"b\"\ntotal_bytes = 300_000\n"
+      "[[workload]]\nkind = \"tcp_stream\"\nfrom = \"b\"\nto = \"a\"\nport = 28001\ntotal_bytes = 300_000\n");
+  for (HostSpec& host : scenario.topology.hosts) host.nic_properties["event_queue.merge_wait_ns"].value = 5000;
+  const Json json = run_here(scenario);
+  for (const Json& workload : json["workloads"]) EXPECT_TRUE(workload["ok"]) << workload;
+  for (const Json& queue : json["event_queues"]) EXPECT_GT(queue["merged_frames"], 0) << queue;
+}
+
+TEST(ScenarioTest, ReportHoldsTheHistogramOfEachEventQueue) {
+  const Json json =
+      run_here(scenario_of("[[workload]]\nkind = \"udp_stream\"\nfrom = \"a\"\nto = \"b\"\ncount = 500\n"));
+  for (const Json& queue : json["event_queues"]) {
+    uint64_t sum = 0;
+    for (const auto& [bound, count] : queue["depth"].items()) sum += count.get<uint64_t>();
+    EXPECT_GT(sum, 0u);
+    EXPECT_EQ(sum, json["hosts"][queue["host"].get<std::string>()]["nic"]["vi0.events"].get<uint64_t>()) << queue;
+  }
+}
+
 TEST(ScenarioTest, WorkloadsOfBothDirectionsShareTheHosts) {
   const Json json = run_here(
       scenario_of("[[workload]]\nkind = \"udp_pingpong\"\nfrom = \"a\"\nto = \"b\"\ncount = 100\n"
@@ -140,6 +164,16 @@ TEST(ScenarioTest, AFullEventQueueUnderPolicyDropCountsEachDatagramOnce) {
 TEST(ImpairedTransferTest, SeedOne) { expect_transfer(1); }
 TEST(ImpairedTransferTest, SeedTwo) { expect_transfer(2); }
 TEST(ImpairedTransferTest, SeedThree) { expect_transfer(3); }
+
+TEST(ScenarioTest, WorkloadThatWouldStartAfterTheLimitEndsTheRunWithAnError) {
+  Result<Scenario> scenario = parse_scenario(
+      "limit_ms = 20\n[[workload]]\nkind = \"udp_pingpong\"\nfrom = \"a\"\nto = \"b\"\nstart_us = 50_000\n", "late");
+  ASSERT_TRUE(scenario.ok());
+  Result<ScenarioOutcome> outcome = execute_scenario(scenario.value(), "", false);
+  ASSERT_TRUE(outcome.ok());
+  EXPECT_FALSE(outcome->ok);
+  EXPECT_LT(outcome->simulated_ns, 50'000'000u);
+}
 
 }  // namespace
 }  // namespace postern::sim

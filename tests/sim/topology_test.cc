@@ -157,6 +157,34 @@ TEST(TopologyTest, PropertySettingAppliesToAllHostsOrOne) {
   EXPECT_EQ(topology.hosts[0].nic_properties.at("x.y").value, 3);
   EXPECT_FALSE(apply_property_setting(topology, "nothing").ok());
   EXPECT_FALSE(apply_property_setting(topology, "c:x=1").ok());
+  ASSERT_TRUE(apply_property_setting(topology, "nic1.x.u=5").ok());
+  EXPECT_EQ(topology.hosts[0].nic_properties.count("x.u"), 0u);
+  EXPECT_EQ(topology.hosts[1].nic_properties.at("x.u").value, 5);
+  ASSERT_TRUE(apply_property_setting(topology, "nic.x=6").ok());  // no position: a property of that name
+  EXPECT_EQ(topology.hosts[0].nic_properties.at("nic.x").value, 6);
+  ASSERT_TRUE(apply_property_setting(topology, "x.mode=fast").ok());
+  EXPECT_EQ(topology.hosts[0].nic_properties.at("x.mode").word, "fast");
+  for (const char* bad : {"x=", "=1", "nic1.=1", "a:=1", "x=1 2", "x=1;2"}) {
+    EXPECT_NE(apply_property_setting(topology, bad).error().message.find("expected PROPERTY=VALUE"), std::string::npos)
+        << bad;
+  }
+  EXPECT_EQ(apply_property_setting(topology, "nic2.x=1").error().message,
+            "--set nic2.x=1: there is no nic2 in (built in); expected nic0 to nic1");
+}
+
+TEST(TopologyTest, NicPropertiesAreNumbersFlagsOrNames) {
+  const std::string head = "[[host]]\nname = \"a\"\naddress = \"10.9.0.1/24\"\n[host.nic]\n";
+  const std::string tail = "[[host]]\nname = \"b\"\naddress = \"10.9.0.2/24\"\n[[link]]\nends = [\"a\", \"b\"]\n";
+  const Result<Topology> good = parse_topology(head + "x.on = true\nx.mode = \"fast\"\nx.share = 0.5\n" + tail, "n");
+  ASSERT_TRUE(good.ok()) << good.error().message;
+  const auto& properties = good.value().hosts[0].nic_properties;
+  EXPECT_EQ(properties.at("x.on").word, "true");
+  EXPECT_EQ(properties.at("x.mode").word, "fast");
+  EXPECT_EQ(properties.at("x.share").value, 0.5);
+  EXPECT_EQ(properties.at("x.share").word, "");
+  const Result<Topology> bad = parse_topology(head + "x.list = [1]\n" + tail, "n");
+  ASSERT_FALSE(bad.ok());
+  EXPECT_EQ(bad.error().message, "n:5: host.nic.x.list: expected a number, true, false or the name of a value");
 }
 
 }  // namespace

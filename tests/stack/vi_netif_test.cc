@@ -136,6 +136,36 @@ TEST_F(ViNetifTest, ReceivedFrameReachesTheSocketWithoutACopyOfTheRing) {
   EXPECT_STREQ(buffer, "hello");
 }
 
+// As a device with RX_PREFIX and MERGE_COUNT does: a prefix in front of each frame, one event for all.
+TEST_F(ViNetifTest, MergedFramesBehindPrefixesReachTheSocketOneByOne) {
+  constexpr uint32_t kFrames = 3;
+  const std::string texts[kFrames] = {"one", "twenty", "three hundred"};
+  for (const std::string& text : texts) {
+    const Frame frame = udp_frame(text);
+    const auto& desc = ring<pst_rx_desc>(config.vi.layout.rx_ring_offset)[rx_idx++ & 127];
+    pst_rx_prefix prefix{};
+    pst_rx_prefix_set_length_bytes(&prefix, frame.size());
+    *ring<pst_rx_prefix>(pst_rx_desc_get_address(&desc)) = prefix;
+    std::memcpy(ring<uint8_t>(pst_rx_desc_get_address(&desc)) + sizeof prefix, frame.data(), frame.size());
+  }
+  pst_rx_event rx{};
+  pst_rx_event_set_type(&rx, PST_EVENT_TYPE_RX);
+  pst_rx_event_set_checksum_l3(&rx, PST_CHECKSUM_RESULT_GOOD);
+  pst_rx_event_set_checksum_l4(&rx, PST_CHECKSUM_RESULT_GOOD);
+  pst_rx_event_set_desc_count(&rx, kFrames);
+  pst_rx_event_set_prefix_present(&rx, 1);
+  pst_rx_event_set_merged(&rx, 1);
+  pst_rx_event_set_rx_consumer_idx(&rx, rx_idx);
+  write_event({{rx.word[0], rx.word[1]}});
+  stack->poll();
+  for (const std::string& text : texts) {
+    char buffer[32] = {};
+    const iovec iov{buffer, sizeof buffer};
+    EXPECT_EQ(stack->recv(socket, &iov, 1, 0, nullptr), static_cast<int64_t>(text.size()));
+    EXPECT_EQ(buffer, text);
+  }
+}
+
 TEST_F(ViNetifTest, BuffersAreRefilledInBatches) {
   for (int i = 0; i < 15; ++i) receive(udp_frame("x"));
   stack->poll();

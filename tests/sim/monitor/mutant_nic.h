@@ -41,7 +41,9 @@ class MutantNic : public NicDevice {
   void send_frame(const FramePtr& frame) { wire_port->deliver(frame); }
   void bar_write(unsigned bar, uint64_t offset, uint64_t value, uint32_t bytes);
 
-  bool set_property(const std::string& name, double value) override { return inner_.set_property(name, value); }
+  sim::PropertyResult set_property(const std::string& name, double value) override {
+    return inner_.set_property(name, value);
+  }
   [[nodiscard]] std::vector<Property> properties() const override { return inner_.properties(); }
   [[nodiscard]] std::vector<Counter> counters() const override;
   void function_reset() override { inner_.function_reset(); }

@@ -1,0 +1,35 @@
+// `postern replay`: drives a NIC with the recorded host side of a run and compares what it does with what was recorded.
+// No SystemC in this header. Once per process: a SystemC kernel elaborates once.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "driver/result.h"
+
+namespace postern::sim {
+
+struct ReplayOptions {
+  std::string path;
+  std::string device = "model";
+  std::vector<std::string> settings;  // "PROPERTY=NUMBER", over the recorded ones, for every NIC
+  bool ignore_timing = false;         // order and contents per VI only; host actions wait for what they followed
+  std::string json_path;              // empty: none; "-": standard output instead of the report
+};
+
+struct ReplayOutcome {
+  bool equal = false;
+  uint64_t record_count = 0;
+  uint64_t output_count = 0;  // compared
+  uint64_t simulated_ps = 0;
+  uint64_t divergence_record = 0;  // number of the record in the file, from 0
+  std::string divergence;          // empty if equal: one line, then both histories
+};
+
+// Errors: a bad file, an unknown device or property.
+[[nodiscard]] Result<ReplayOutcome> replay(const ReplayOptions& options);
+// The whole verb. Exit status: 0 equal, 1 diverged, 2 bad input.
+[[nodiscard]] int run_replay(const ReplayOptions& options);
+
+}  // namespace postern::sim
