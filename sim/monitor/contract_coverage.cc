@@ -203,7 +203,7 @@ void ContractCoverage::register_accessed(unsigned bar, uint64_t offset, const ui
       if (info.stride != 0) at &= info.stride - 1;
       if (at == info.offset) {
         seen_[first_register_ + 2 * index + (write ? 1 : 0)] = 1;
-        if (info.field_count == 0) return;
+        if (info.field_count == 0 || (write && !info.writable)) return;  // what is ignored exercises no field
         uint64_t value = 0;
         std::memcpy(&value, data, bytes);
         if (bytes * 8 >= info.width) mark(register_fields_[index], &value, 1);
