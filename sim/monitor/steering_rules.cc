@@ -21,7 +21,8 @@ constexpr uint32_t kHeaderBytes = 64;
 
 struct TxPacket {
   uint32_t first_idx = 0;
-  uint32_t bytes = 0;  // read so far, at most kHeaderBytes
+  uint32_t bytes = 0;        // read so far, at most kHeaderBytes
+  uint32_t frame_bytes = 0;  // on the wire, without FCS; 0: not known, or several frames
   bool segmented = false;
   bool former = false;  // of the VI that had this id before: what it was granted is no longer known
   std::array<uint8_t, kHeaderBytes> header{};
@@ -120,6 +121,7 @@ class SteeringRules : public RuleGroup {
                     bool truncated);
   static bool same(const EthernetFrame& frame, const uint8_t* data, uint32_t bytes, bool stripped, bool truncated);
   void take_header(const ShadowVi& vi, ViState& state, const DmaAccess& access);
+  static uint32_t frame_bytes_of(const ShadowVi& vi, uint32_t first_idx);
   void check_source(uint32_t vi_id, const FrameHeaders& h);
   [[nodiscard]] bool granted(const ShadowVi& vi, uint32_t family, uint64_t low, uint64_t high) const;
   [[nodiscard]] bool source_allowed(const ShadowVi& vi, const FrameHeaders& h) const;
@@ -444,9 +446,27 @@ TxPacket& SteeringRules::new_packet(const ShadowVi& vi, ViState& state, uint32_t
   }
   TxPacket& packet = state.sent.push();
   packet.first_idx = first_idx;
-  packet.bytes = 0;
+  packet.bytes = packet.frame_bytes = 0;
   packet.segmented = packet.former = false;
   return packet;
+}
+
+// What the packet that begins at a descriptor is on the wire; 0 if it is more than one frame.
+uint32_t SteeringRules::frame_bytes_of(const ShadowVi& vi, uint32_t first_idx) {
+  constexpr uint32_t kTagBytes = 4;
+  if (pst_tx_desc_get_segment(&vi.tx_desc(first_idx))) return 0;
+  uint32_t bytes = 0;
+  const pst_tx_desc& before = vi.tx_desc(first_idx - 1);
+  if (pst_tx_desc_get_type(&before) == PST_TX_DESC_TYPE_OPTION) {
+    const pst_tx_option_desc option{{before.word[0], before.word[1]}};
+    bytes += pst_tx_option_desc_get_vlan_insert(&option) ? kTagBytes : 0;
+  }
+  for (uint32_t i = 0; i < PST_LIMIT_TX_FRAGMENTS_MAX; ++i) {
+    const pst_tx_desc& desc = vi.tx_desc(first_idx + i);
+    bytes += static_cast<uint32_t>(pst_tx_desc_get_length_bytes(&desc));
+    if (pst_tx_desc_get_end_of_packet(&desc)) return std::max<uint32_t>(bytes, PST_LIMIT_FRAME_BYTES_MIN);
+  }
+  return 0;
 }
 
 void SteeringRules::take_header(const ShadowVi& vi, ViState& state, const DmaAccess& access) {
@@ -467,7 +487,10 @@ void SteeringRules::take_header(const ShadowVi& vi, ViState& state, const DmaAcc
     TxPacket& candidate = state.sent[state.sent.size() - back];
     if (candidate.first_idx == first_idx && !candidate.former) packet = &candidate;
   }
-  if (packet == nullptr) packet = &new_packet(vi, state, first_idx);
+  if (packet == nullptr) {
+    packet = &new_packet(vi, state, first_idx);
+    packet->frame_bytes = frame_bytes_of(vi, first_idx);
+  }
   packet->segmented = pst_tx_desc_get_segment(&vi.tx_desc(first_idx)) != 0;
   if (!vi.any_source) situation(Situation::kR9SourceChecked);
   const uint32_t bytes = std::min(access.bytes, kHeaderBytes - offset);
@@ -486,6 +509,7 @@ void SteeringRules::doorbell(uint64_t, const ShadowVi& vi, uint32_t offset, uint
   if (length == 0 || at + length > PST_LIMIT_PIO_BYTES) return;
   TxPacket& packet = new_packet(vi, state, static_cast<uint32_t>(value) - 1);
   packet.bytes = std::min(length, kHeaderBytes);
+  packet.frame_bytes = std::max<uint32_t>(length, PST_LIMIT_FRAME_BYTES_MIN);
   packet.header.fill(0);  // what was never written reads as 0
   if (!vi.pio_page.empty()) std::memcpy(packet.header.data(), vi.pio_page.data() + at, packet.bytes);
 }
@@ -527,6 +551,7 @@ void SteeringRules::frame_sent(uint64_t, const FramePtr& frame) {
     ViState& state = state_of(*shadow().vi(id));
     for (size_t i = 0; i < state.sent.size(); ++i) {
       const TxPacket& packet = state.sent[i];
+      if (packet.frame_bytes != 0 && packet.frame_bytes != frame->bytes.size()) continue;
       if (packet.bytes != 0) {
         if (std::memcmp(packet.header.data(), frame->bytes.data(), 12) != 0) continue;
         // The read may not reach the addresses, and an inserted tag moves them.
