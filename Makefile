@@ -23,8 +23,18 @@ build: configure  ## build everything (PRESET=release, debug, asan or tsan)
 demo: build  ## run the whole machine once: virtual time, live, TAP, iperf3; each line with its result
 	@POSTERN_BUILD_DIR=$(CURDIR)/$(BUILD) demo/run.sh
 
-test: build  ## run all tests but the slow ones (and, under sanitizers, those that CMakePresets.json leaves out)
-	@ctest --preset $(PRESET) -j $(JOBS)
+# The boundary monitors of the tests write what they have seen of the contract into this folder (docs/monitor.md). Builds
+# with sanitizers leave tests out, so only the others are held to the coverage.
+COVERAGE     := $(CURDIR)/$(BUILD)/contract_coverage
+COVERAGE_MIN := 90
+
+test: build  ## run all tests but the slow ones (and, under sanitizers, those that CMakePresets.json leaves out); contract coverage
+	@rm -rf $(COVERAGE) && mkdir -p $(COVERAGE)
+	@POSTERN_COVERAGE_DIR=$(COVERAGE) ctest --preset $(PRESET) -j $(JOBS)
+ifneq ($(filter $(PRESET),release debug),)
+	@/usr/bin/python3 -B tools/contract_coverage.py --require $(COVERAGE_MIN) --exceptions docs/coverage_exceptions.toml \
+	  --json $(BUILD)/contract_coverage.json $(COVERAGE)
+endif
 
 test-all: build  ## run all tests, also the slow ones
 	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j $(JOBS)
