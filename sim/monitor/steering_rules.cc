@@ -41,6 +41,11 @@ class Fifo {
     return slots_[end_++ & (slots_.size() - 1)];
   }
   void drop(size_t count) { begin_ += count; }
+  // Keeps the order of the others.
+  void erase(size_t i) {
+    for (; i != 0; --i) (*this)[i] = (*this)[i - 1];
+    ++begin_;
+  }
   void clear() { begin_ = end_; }
 
  private:
@@ -122,6 +127,8 @@ class SteeringRules : public RuleGroup {
   static bool same(const EthernetFrame& frame, const uint8_t* data, uint32_t bytes, bool stripped, bool truncated);
   void take_header(const ShadowVi& vi, ViState& state, const DmaAccess& access);
   static uint32_t frame_bytes_of(const ShadowVi& vi, uint32_t first_idx);
+  static bool may_be(const TxPacket& packet, const EthernetFrame& frame);
+  void sent_by_nobody(const EthernetFrame& frame);
   void check_source(uint32_t vi_id, const FrameHeaders& h);
   [[nodiscard]] bool granted(const ShadowVi& vi, uint32_t family, uint64_t low, uint64_t high) const;
   [[nodiscard]] bool source_allowed(const ShadowVi& vi, const FrameHeaders& h) const;
@@ -398,8 +405,15 @@ void SteeringRules::check_prefix(const ShadowVi& vi, const pst_rx_prefix& prefix
 }
 
 void SteeringRules::event_written(uint64_t now_ps, const ShadowVi& vi, uint32_t, bool, const pst_event& event) {
-  if (pst_event_get_type(&event) != PST_EVENT_TYPE_RX) return;
   ViState& state = state_of(vi);
+  if (pst_event_get_type(&event) == PST_EVENT_TYPE_TX) {
+    // What the event before this one completed has left, or was dropped.
+    while (!state.sent.empty() && !state.sent[0].former &&
+           static_cast<int32_t>(state.sent[0].first_idx - vi.tx_consumer_idx) < 0)
+      state.sent.drop(1);
+    return;
+  }
+  if (pst_event_get_type(&event) != PST_EVENT_TYPE_RX) return;
   const pst_rx_event rx{{event.word[0], event.word[1]}};
   const auto end_idx = static_cast<uint32_t>(pst_rx_event_get_rx_consumer_idx(&rx));
   const bool merged = pst_rx_event_get_merged(&rx) != 0;
@@ -441,8 +455,8 @@ TxPacket& SteeringRules::new_packet(const ShadowVi& vi, ViState& state, uint32_t
     tx_active_.push_back(vi.id);
   }
   if (state.sent.size() >= kSentMax) {
+    state.sent_forgot |= !state.sent[0].former;
     state.sent.drop(1);
-    state.sent_forgot = true;
   }
   TxPacket& packet = state.sent.push();
   packet.first_idx = first_idx;
@@ -539,47 +553,57 @@ bool SteeringRules::source_allowed(const ShadowVi& vi, const FrameHeaders& h) co
   }
 }
 
+// Whether a frame may be what the packet became: its length if known, addresses, and not what offloads change.
+bool SteeringRules::may_be(const TxPacket& packet, const EthernetFrame& frame) {
+  if (packet.frame_bytes != 0 && packet.frame_bytes != frame.bytes.size()) return false;
+  if (packet.bytes == 0) return true;
+  const uint8_t* sent = frame.bytes.data();
+  if (std::memcmp(packet.header.data(), sent, 12) != 0) return false;
+  // The read may not reach the IP addresses, and an inserted tag moves them.
+  const bool both_ipv4 = sent[12] == 0x08 && sent[13] == 0x00 && packet.header[12] == 0x08 && packet.header[13] == 0x00;
+  return !both_ipv4 || packet.bytes < 34 || std::memcmp(packet.header.data() + 26, sent + 26, 8) == 0;
+}
+
+// Packets of several VIs may look alike: the frame is that of a VI which may send it, and of those the one for which it
+// is most nearly due.
 void SteeringRules::frame_sent(uint64_t, const FramePtr& frame) {
   const uint8_t* sent = frame->bytes.data();
   if (sent[12] == 0x88 && sent[13] == 0x08) return;  // a pause frame of the port's own
-  const bool ipv4 = sent[12] == 0x08 && sent[13] == 0x00;
   FrameHeaders h;
-  bool parsed = false;
-  bool found = false;
-  uint32_t owner = 0;
+  bool parsed = false, best_allowed = false;
+  uint32_t best_vi = Violation::kNoVi;
+  size_t best_place = 0;
   for (const uint32_t id : tx_active_) {
-    ViState& state = state_of(*shadow().vi(id));
-    for (size_t i = 0; i < state.sent.size(); ++i) {
-      const TxPacket& packet = state.sent[i];
-      if (packet.frame_bytes != 0 && packet.frame_bytes != frame->bytes.size()) continue;
-      if (packet.bytes != 0) {
-        if (std::memcmp(packet.header.data(), frame->bytes.data(), 12) != 0) continue;
-        // The read may not reach the addresses, and an inserted tag moves them.
-        if (ipv4 && packet.bytes >= 34 && packet.header[12] == 0x08 && packet.header[13] == 0x00 &&
-            std::memcmp(packet.header.data() + 26, sent + 26, 8) != 0)
-          continue;
-      }
-      const ShadowVi& vi = *shadow().vi(id);
-      const bool trusted = packet.former || vi.any_source;
-      if (!trusted && !parsed) h = read_headers(sent, static_cast<uint32_t>(frame->bytes.size()));
-      parsed |= !trusted;
-      const bool allowed = trusted || source_allowed(vi, h);
-      if (found && !allowed) break;
-      found = true;
-      owner = id;
-      if (!allowed) break;  // perhaps another VI has the right
-      state.sent.drop(packet.segmented ? i : i + 1);
-      if (!vi.any_source && h.l3 != PST_L3_CLASS_OTHER) situation(Situation::kR9SourceGranted);
-      return;
-    }
+    const ShadowVi& vi = *shadow().vi(id);
+    const ViState& state = state_of(vi);
+    size_t place = 0;
+    while (place < state.sent.size() && !may_be(state.sent[place], *frame)) ++place;
+    if (place == state.sent.size()) continue;
+    const bool trusted = state.sent[place].former || vi.any_source;
+    if (!trusted && !parsed) h = read_headers(sent, static_cast<uint32_t>(frame->bytes.size()));
+    parsed |= !trusted;
+    const bool allowed = trusted || source_allowed(vi, h);
+    if (best_vi != Violation::kNoVi && (allowed != best_allowed ? best_allowed : place >= best_place)) continue;
+    best_vi = id;
+    best_allowed = allowed;
+    best_place = place;
+    if (allowed && place == 0) break;
   }
-  if (found) return check_source(owner, h);
+  if (best_vi == Violation::kNoVi) return sent_by_nobody(*frame);
+  if (!best_allowed) return check_source(best_vi, h);
+  ViState& state = vis_[best_vi];
+  if (!state.sent[best_place].segmented) state.sent.erase(best_place);
+  if (!shadow().vi(best_vi)->any_source && h.l3 != PST_L3_CLASS_OTHER) situation(Situation::kR9SourceGranted);
+}
+
+void SteeringRules::sent_by_nobody(const EthernetFrame& frame) {
   const bool forgot =
       std::any_of(tx_active_.begin(), tx_active_.end(), [&](uint32_t id) { return vis_[id].sent_forgot; });
   if (forgot || shadow().reset_under_way()) return;
+  const auto bytes = static_cast<uint32_t>(frame.bytes.size());
+  const FrameHeaders h = read_headers(frame.bytes.data(), bytes);
   report(Rule::kR9, Violation::kNoVi, "frames that a VI has posted",
-         fmt::format("a frame of {} bytes from {:012x}, ethertype {:02x}{:02x}", frame->bytes.size(),
-                     read_headers(sent, static_cast<uint32_t>(frame->bytes.size())).source, sent[12], sent[13]));
+         fmt::format("a frame of {} bytes from {:012x}, ethertype {:#x}", bytes, h.source, h.ethertype));
 }
 
 void SteeringRules::check_source(uint32_t vi_id, const FrameHeaders& h) {
