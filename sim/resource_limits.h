@@ -30,8 +30,8 @@ struct ResourceLimits {
   std::string reason;                 // what says so, e.g. "98.2 % busy"
 };
 
-// The first in this order that is exhausted: wire, wire to the host, PCIe upstream, PCIe downstream, processor (busy); PCIe tags, PCIe
-// credits (waited for); event queue, receive descriptors, transmit buffer, receive buffer.
+// The first in this order that is exhausted: wire, wire to the host, PCIe upstream, PCIe downstream, processor (busy);
+// PCIe tags, PCIe credits (waited for); event queue, receive descriptors, transmit buffer, receive buffer.
 [[nodiscard]] ResourceLimits find_limits(const ResourceUse& use);
 
 }  // namespace postern::sim

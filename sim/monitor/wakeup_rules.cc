@@ -37,7 +37,8 @@ class WakeupRules : public RuleGroup {
     // Primes that may still lead to a wakeup, oldest first: a wakeup for an earlier one may be under way when the host
     // primes again.
     std::array<Prime, 16> primes{};
-    uint32_t credits = 0;  // how many of them
+    bool unreachable = false;  // a write into its queue came to nothing: the device counts an event that nobody sees
+    uint32_t credits = 0;      // how many of them
     uint64_t prime_issue_ps = 0;
     bool armed = false;        // primed, with an event beyond the prime's index
     uint64_t armed_ps = 0;     // since when
@@ -260,7 +261,7 @@ void WakeupRules::no_reason(uint64_t now_ps, uint32_t vector) {
   for (const uint32_t id : users_) {
     ViState& state = vis_[id];
     const ShadowVi& vi = *shadow().vi(id);
-    if (vi.state == ShadowViState::kStopping) return;
+    if (vi.state == ShadowViState::kStopping || state.unreachable) return;
     if (state.credits == 0) continue;
     report(Rule::kR3, id, fmt::format("an event beyond index {} before its interrupt", vi.prime_idx),
            fmt::format("interrupt on vector {}; the last event has index {}", vector, vi.events_written - 1));
@@ -326,6 +327,8 @@ void WakeupRules::command_completed(uint64_t now_ps, const ShadowCommand& comman
 void WakeupRules::fault_injected(uint64_t now_ps, const InjectedFault& fault) {
   if (fault.kind == FaultKind::kSurpriseRemoval || fault.kind == FaultKind::kFunctionReset)
     return reset_started(now_ps);
+  if (fault.kind == FaultKind::kUnmappedAddress && shadow().vi(fault.vi_id) != nullptr)
+    state_of(*shadow().vi(fault.vi_id)).unreachable = true;
   if (fault.kind != FaultKind::kMsixLost && fault.kind != FaultKind::kMsixDelayed) return;
   if (fault.kind == FaultKind::kMsixDelayed) {
     delayed_until_ps_.push_back(now_ps + fault.detail * 1000 + core_.ps(bounds().wakeup_ns));

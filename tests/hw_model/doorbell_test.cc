@@ -321,8 +321,8 @@ TEST(DoorbellPioTest, WriteAcrossTheEndOfThePageIsRefused) {
   uint64_t value = ~0ull;
   tlm::tlm_generic_payload payload;
   payload.set_write();
-  payload.set_address(sim::bar_address(PST_BAR_VI, uint64_t{rig.vi->id} * PST_VI_WINDOW_STRIDE +
-                                                       PST_VI_PIO_PAGE_OFFSET + PST_LIMIT_PIO_BYTES - 4));
+  payload.set_address(sim::bar_address(
+      PST_BAR_VI, uint64_t{rig.vi->id} * PST_VI_WINDOW_STRIDE + PST_VI_PIO_PAGE_OFFSET + PST_LIMIT_PIO_BYTES - 4));
   payload.set_data_ptr(reinterpret_cast<unsigned char*>(&value));
   payload.set_data_length(sizeof value);
   payload.set_streaming_width(sizeof value);
