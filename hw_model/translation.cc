@@ -77,7 +77,9 @@ bool Translation::translate(uint32_t pd, uint64_t domain_address, uint64_t bytes
     }
     const uint64_t offset = domain_address - range->domain_address;
     const uint64_t here = std::min(bytes, range->bytes - offset);
-    segments.push_back({range->host_address + offset, static_cast<uint32_t>(here)});
+    DmaSegment& segment = segments.emplace_back();  // filled in place: a copy would wait for the stores before it
+    segment.host_address = range->host_address + offset;
+    segment.bytes = static_cast<uint32_t>(here);
     domain_address += here;
     bytes -= here;
   }

@@ -46,6 +46,7 @@ struct Benchmark {
   const char* scenario;    // TOML without topology: two hosts, one 10 Gb/s link
   const char* count_name;  // which count of the first workload is measured
   bool trace_stages;
+  bool monitor = false;
 };
 
 constexpr Benchmark kBenchmarks[] = {
@@ -70,6 +71,10 @@ constexpr Benchmark kBenchmarks[] = {
 
 // Runs that are only compared with each other: {without, with}.
 constexpr const char* kViStream = "[[workload]]\nkind = \"vi_stream\"\nfrom = \"a\"\nto = \"b\"\nsize_bytes = 64\n";
+constexpr char kMonitoredViStream[] =
+    "[[workload]]\nkind = \"vi_stream\"\nfrom = \"a\"\nto = \"b\"\nsize_bytes = 64\ncount = 400_000\n";
+constexpr char kMonitoredTcpStream[] =
+    "[[workload]]\nkind = \"tcp_stream\"\nfrom = \"a\"\nto = \"b\"\ntotal_bytes = 60_000_000\nsize_bytes = 65536\n";
 constexpr unsigned kIdleVis = 1022;  // with the busy one and the stack's: all 1,024
 
 Benchmark vi_stream_benchmark(const char* name, const std::string& text) {
@@ -86,8 +91,11 @@ ChildReport run_here(const Benchmark& benchmark) {
   if (!scenario) {
     return refuse(scenario.error().message);
   }
+  RunWatchers watchers;
+  watchers.monitor = benchmark.monitor;
   const auto begin = std::chrono::steady_clock::now();
-  const Result<ScenarioOutcome> outcome = execute_scenario(scenario.value(), "", false, benchmark.trace_stages);
+  const Result<ScenarioOutcome> outcome =
+      execute_scenario(scenario.value(), "", false, benchmark.trace_stages, watchers);
   report.wall_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   if (!outcome) {
     return refuse(outcome.error().message);
@@ -95,6 +103,9 @@ ChildReport run_here(const Benchmark& benchmark) {
   const WorkloadResult& result = outcome.value().results.at(0);
   if (!outcome.value().ok) {
     return refuse(result.error.empty() ? "did not finish" : result.error);
+  }
+  if (outcome.value().violation_count != 0) {
+    return refuse(outcome.value().violations);
   }
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
@@ -203,6 +214,34 @@ bool measure_idle_vis(std::vector<Measurement>& list, unsigned runs) {
   return true;
 }
 
+// What the boundary monitor costs: a TCP stream between hosts with driver and stack, and, where it costs most, 64-byte
+// frames between VIs; with it to without, alternating.
+bool measure_monitor(std::vector<Measurement>& list, unsigned runs) {
+  const struct {
+    const char* name;
+    const char* scenario;
+    const char* count_name;
+  } kinds[] = {{"monitor_overhead_ratio", kMonitoredTcpStream, "received_bytes"},
+               {"monitor_overhead_ratio_vi64", kMonitoredViStream, "received_frames"}};
+  for (const auto& kind : kinds) {
+    std::vector<double> ratios;
+    for (unsigned i = 0; i < runs; ++i) {
+      double wall_s[2];
+      for (const bool monitor : {false, true}) {
+        const ChildReport report = run_apart({kind.name, "", kind.scenario, kind.count_name, false, monitor});
+        if (!report.ok) {
+          fmt::print(stderr, "postern-bench: {}: {}\n", kind.name, report.error.data());
+          return false;
+        }
+        wall_s[monitor ? 1 : 0] = report.wall_s;
+      }
+      ratios.push_back(wall_s[1] / wall_s[0]);
+    }
+    list.push_back({kind.name, median(ratios), "time with the boundary monitor to without"});
+  }
+  return true;
+}
+
 // An hour in which nothing happens but the stacks' own timers.
 bool measure_idle_hour(std::vector<Measurement>& list) {
   const ChildReport report =
@@ -268,7 +307,7 @@ int run_all(const std::string& path, unsigned runs) {
     }
     append(list, benchmark, report);
   }
-  if (!measure_idle_vis(list, runs) || !measure_idle_hour(list)) {
+  if (!measure_idle_vis(list, runs) || !measure_monitor(list, runs) || !measure_idle_hour(list)) {
     return 1;
   }
   fmt::print("{:<44}{:>18}  {}\n", "benchmark", "value", "unit");

@@ -23,11 +23,6 @@ uint64_t frame_time_ps(uint64_t frame_bytes, double rate_gbps) {
   return static_cast<uint64_t>(std::llround(static_cast<double>(bits) * 1000.0 / rate_gbps));
 }
 
-uint64_t mix_hash(uint64_t hash, uint64_t word) {
-  const uint64_t x = (hash ^ word) * 0x9e3779b97f4a7c15;
-  return x ^ (x >> 32);
-}
-
 uint64_t inter_frame_gap_ps(double rate_gbps) {
   return static_cast<uint64_t>(std::llround(static_cast<double>(kInterFrameGapBytes * 8) * 1000.0 / rate_gbps));
 }
@@ -85,9 +80,16 @@ class EthernetLink::Direction : public sc_core::sc_module, public EthernetIf {
   void add_to_fingerprint(const EthernetFrame& frame) {
     uint64_t hash = mix_hash(counters_.fingerprint, now_ps());
     const size_t size_bytes = frame.bytes.size();
-    for (size_t i = 0; i < size_bytes; i += sizeof(uint64_t)) {
-      uint64_t word = 0;
-      std::memcpy(&word, frame.bytes.data() + i, std::min(sizeof word, size_bytes - i));
+    const uint8_t* data = frame.bytes.data();
+    uint64_t word = 0;
+    size_t left = size_bytes;
+    for (; left >= sizeof word; left -= sizeof word, data += sizeof word) {  // a constant size: one load, no call
+      std::memcpy(&word, data, sizeof word);
+      hash = mix_hash(hash, word);
+    }
+    if (left > 0) {
+      word = 0;
+      std::memcpy(&word, data, left);
       hash = mix_hash(hash, word);
     }
     counters_.fingerprint = mix_hash(hash, size_bytes);

@@ -28,7 +28,10 @@ constexpr uint64_t kMinFrameBytes = 60;
 [[nodiscard]] uint64_t inter_frame_gap_ps(double rate_gbps);
 
 // One step of a fingerprint: a 64-bit word into a running hash (multiply and fold; not cryptographic).
-[[nodiscard]] uint64_t mix_hash(uint64_t hash, uint64_t word);
+[[nodiscard]] inline uint64_t mix_hash(uint64_t hash, uint64_t word) {
+  const uint64_t x = (hash ^ word) * 0x9e3779b97f4a7c15;
+  return x ^ (x >> 32);
+}
 
 class EthernetLink : public sc_core::sc_module {
  public:

@@ -2,9 +2,11 @@
 // and host sends and receives. A frame is Ethernet, IPv4 and UDP with a sequence number; receivers check every byte.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <random>
 #include <vector>
 
 #include "sim/host_vi.h"
@@ -67,8 +69,8 @@ std::vector<uint8_t> make_frame(const HostSpec& from, const HostSpec& to, uint16
                                 uint64_t seed) {
   std::vector<uint8_t> frame(wire_bytes - kFcsBytes);
   const auto bytes = static_cast<uint32_t>(frame.size());
-  const Payload payload(seed);
-  std::memcpy(frame.data() + kPayloadOffset, payload.at(0), bytes - kPayloadOffset);
+  std::mt19937_64 random(seed);
+  std::generate(frame.begin() + kPayloadOffset, frame.end(), [&] { return static_cast<uint8_t>(random()); });
   std::memcpy(frame.data(), to.mac.data(), 6);
   std::memcpy(frame.data() + 6, from.mac.data(), 6);
   store_be16(frame.data() + 12, 0x0800);
