@@ -204,7 +204,8 @@ void ContractShadow::ring(uint64_t issue_ps, ShadowVi& vi, uint32_t offset, uint
     default:
       return;
   }
-  if (offset == PST_VI_TX_DOORBELL_OFFSET) return;
+  // Right only while every earlier packet is completed, and so has been read.
+  if (offset == PST_VI_TX_DOORBELL_OFFSET || vi.tx_fetched_idx != index - 1) return;
   // Neither a pushed descriptor nor a PIO frame is read from the ring.
   pst_tx_desc desc{};
   if (offset == PST_VI_TX_PUSH_DOORBELL_OFFSET) {
@@ -217,7 +218,6 @@ void ContractShadow::ring(uint64_t issue_ps, ShadowVi& vi, uint32_t offset, uint
   }
   if (vi.tx_descs.empty()) vi.tx_descs.resize(vi.tx_entries);
   vi.tx_descs[(index - 1) & (vi.tx_entries - 1)] = desc;
-  if (vi.tx_fetched_idx != index - 1) return;
   vi.tx_fetched_idx = index;
   if (offset != PST_VI_TX_PUSH_DOORBELL_OFFSET) return;
   for (ShadowListener* listener : descriptor_listeners_) listener->descriptors_read(issue_ps, vi, true, index - 1, 1);

@@ -199,7 +199,9 @@ bool ContractShadow::tx_buffer_of(const ShadowVi& vi, uint64_t host_address, uin
   const uint32_t open = vi.tx_fetched_idx - vi.tx_consumer_idx;
   const uint32_t last = vi.tx_read_idx;
   const bool last_open = last - vi.tx_consumer_idx < open;
-  if (last_open && vi.tx_read_bytes != 0 && look(last) && owner.offset_bytes == vi.tx_read_bytes) return true;
+  if (last_open && vi.tx_read_bytes != 0 && look(last) && owner.offset_bytes == vi.tx_read_bytes &&
+      owner.limit_bytes >= bytes)
+    return true;
   const uint32_t from = last_open && vi.tx_read_bytes != 0 ? last + 1 : vi.tx_consumer_idx;
   for (uint32_t idx = from; idx != vi.tx_fetched_idx; ++idx) {
     if (look(idx) && owner.offset_bytes == 0 && owner.limit_bytes >= bytes) return true;

@@ -16,7 +16,7 @@ namespace {
 
 constexpr uint64_t kFramesMax = 1024;  // frames that arrived last; a VI's older ones are forgotten
 constexpr size_t kSentMax = 512;       // packets of one VI between payload read and wire
-constexpr size_t kPacketsAtOnce = 4;   // of one VI whose payload reads may be mixed
+constexpr size_t kPacketsAtOnce = 16;  // of one VI whose payload reads may be mixed
 constexpr uint32_t kHeaderBytes = 64;
 
 struct TxPacket {
@@ -127,7 +127,8 @@ class SteeringRules : public RuleGroup {
   static bool same(const EthernetFrame& frame, const uint8_t* data, uint32_t bytes, bool stripped, bool truncated);
   void take_header(const ShadowVi& vi, ViState& state, const DmaAccess& access);
   static uint32_t frame_bytes_of(const ShadowVi& vi, uint32_t first_idx);
-  static bool may_be(const TxPacket& packet, const EthernetFrame& frame);
+  static bool may_be(const TxPacket& packet, const EthernetFrame& frame, bool of_length);
+  bool find_sender(const EthernetFrame& frame, bool of_length, FrameHeaders& h);
   void sent_by_nobody(const EthernetFrame& frame);
   void check_source(uint32_t vi_id, const FrameHeaders& h);
   [[nodiscard]] bool granted(const ShadowVi& vi, uint32_t family, uint64_t low, uint64_t high) const;
@@ -490,14 +491,13 @@ void SteeringRules::take_header(const ShadowVi& vi, ViState& state, const DmaAcc
   for (uint32_t back = 0; back < PST_LIMIT_TX_FRAGMENTS_MAX && first_idx != 0; ++back) {
     const pst_tx_desc& before = vi.tx_desc(first_idx - 1);
     if (pst_tx_desc_get_end_of_packet(&before) || pst_tx_desc_get_type(&before) != PST_TX_DESC_TYPE_DATA) break;
-    if (offset >= kHeaderBytes) return;
     offset += static_cast<uint32_t>(pst_tx_desc_get_length_bytes(&before));
     --first_idx;
   }
-  if (offset >= kHeaderBytes) return;
   TxPacket* packet = nullptr;
   // Reads of one packet come together: it is among the last ones.
-  for (size_t back = 1; back <= std::min<size_t>(state.sent.size(), kPacketsAtOnce) && packet == nullptr; ++back) {
+  const size_t known = offset == 0 ? 0 : std::min<size_t>(state.sent.size(), kPacketsAtOnce);
+  for (size_t back = 1; back <= known && packet == nullptr; ++back) {
     TxPacket& candidate = state.sent[state.sent.size() - back];
     if (candidate.first_idx == first_idx && !candidate.former) packet = &candidate;
   }
@@ -506,6 +506,7 @@ void SteeringRules::take_header(const ShadowVi& vi, ViState& state, const DmaAcc
     packet->frame_bytes = frame_bytes_of(vi, first_idx);
   }
   packet->segmented = pst_tx_desc_get_segment(&vi.tx_desc(first_idx)) != 0;
+  if (offset >= kHeaderBytes) return;  // a packet whose beginning was taken for another one's keeps no header
   if (!vi.any_source) situation(Situation::kR9SourceChecked);
   const uint32_t bytes = std::min(access.bytes, kHeaderBytes - offset);
   std::memcpy(packet->header.data() + offset, access.data, bytes);
@@ -554,8 +555,8 @@ bool SteeringRules::source_allowed(const ShadowVi& vi, const FrameHeaders& h) co
 }
 
 // Whether a frame may be what the packet became: its length if known, addresses, and not what offloads change.
-bool SteeringRules::may_be(const TxPacket& packet, const EthernetFrame& frame) {
-  if (packet.frame_bytes != 0 && packet.frame_bytes != frame.bytes.size()) return false;
+bool SteeringRules::may_be(const TxPacket& packet, const EthernetFrame& frame, bool of_length) {
+  if (of_length && packet.frame_bytes != 0 && packet.frame_bytes != frame.bytes.size()) return false;
   if (packet.bytes == 0) return true;
   const uint8_t* sent = frame.bytes.data();
   if (std::memcmp(packet.header.data(), sent, 12) != 0) return false;
@@ -565,11 +566,8 @@ bool SteeringRules::may_be(const TxPacket& packet, const EthernetFrame& frame) {
 }
 
 // Packets of several VIs may look alike: the frame is that of a VI which may send it, and of those the one for which it
-// is most nearly due.
-void SteeringRules::frame_sent(uint64_t, const FramePtr& frame) {
-  const uint8_t* sent = frame->bytes.data();
-  if (sent[12] == 0x88 && sent[13] == 0x08) return;  // a pause frame of the port's own
-  FrameHeaders h;
+// is most nearly due. False: nobody has posted it.
+bool SteeringRules::find_sender(const EthernetFrame& frame, bool of_length, FrameHeaders& h) {
   bool parsed = false, best_allowed = false;
   uint32_t best_vi = Violation::kNoVi;
   size_t best_place = 0;
@@ -577,10 +575,10 @@ void SteeringRules::frame_sent(uint64_t, const FramePtr& frame) {
     const ShadowVi& vi = *shadow().vi(id);
     const ViState& state = state_of(vi);
     size_t place = 0;
-    while (place < state.sent.size() && !may_be(state.sent[place], *frame)) ++place;
+    while (place < state.sent.size() && !may_be(state.sent[place], frame, of_length)) ++place;
     if (place == state.sent.size()) continue;
     const bool trusted = state.sent[place].former || vi.any_source;
-    if (!trusted && !parsed) h = read_headers(sent, static_cast<uint32_t>(frame->bytes.size()));
+    if (!trusted && !parsed) h = read_headers(frame.bytes.data(), static_cast<uint32_t>(frame.bytes.size()));
     parsed |= !trusted;
     const bool allowed = trusted || source_allowed(vi, h);
     if (best_vi != Violation::kNoVi && (allowed != best_allowed ? best_allowed : place >= best_place)) continue;
@@ -589,11 +587,23 @@ void SteeringRules::frame_sent(uint64_t, const FramePtr& frame) {
     best_place = place;
     if (allowed && place == 0) break;
   }
-  if (best_vi == Violation::kNoVi) return sent_by_nobody(*frame);
-  if (!best_allowed) return check_source(best_vi, h);
+  if (best_vi == Violation::kNoVi) return false;
+  if (!best_allowed) {
+    check_source(best_vi, h);
+    return true;
+  }
   ViState& state = vis_[best_vi];
   if (!state.sent[best_place].segmented) state.sent.erase(best_place);
   if (!shadow().vi(best_vi)->any_source && h.l3 != PST_L3_CLASS_OTHER) situation(Situation::kR9SourceGranted);
+  return true;
+}
+
+void SteeringRules::frame_sent(uint64_t, const FramePtr& frame) {
+  const std::vector<uint8_t>& bytes = frame->bytes;
+  if (bytes[12] == 0x88 && bytes[13] == 0x08) return;  // a pause frame of the port's own
+  FrameHeaders h;
+  // Descriptors that name one address with different lengths may have been taken for each other: addresses decide.
+  if (!find_sender(*frame, true, h) && !find_sender(*frame, false, h)) sent_by_nobody(*frame);
 }
 
 void SteeringRules::sent_by_nobody(const EthernetFrame& frame) {
