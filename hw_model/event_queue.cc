@@ -107,22 +107,24 @@ void EventQueue::land(uint64_t word0, uint64_t word1, uint64_t vi_and_epoch, uin
   }
   // Nobody can be told: the queue itself is out of reach.
   ++nic_.statistics->events_lost;
-  if (vi->state == ViState::kRunning) {
+  if (pst_event_get_type(&event) != PST_EVENT_TYPE_ERROR) {
     write_failed(*vi, static_cast<uint32_t>(event_idx), PST_ERROR_SOURCE_EVQ, PST_ERROR_CODE_DMA_FAULT,
                  static_cast<uint32_t>(event_idx));
   }
 }
 
-// What was issued after event_idx comes to nothing; the error event takes its slot, so that the ring has no gap.
+// What was issued after event_idx comes to nothing; the error event takes its slot, so that the ring has no gap. If the
+// VI has halted meanwhile, its error event moves up to there.
 void EventQueue::write_failed(Vi& vi, uint32_t event_idx, unsigned source, unsigned code, uint32_t ring_idx) {
-  if (vi.state != ViState::kRunning) return;
   ++vi.epoch;
+  if (vi.state != ViState::kRunning && vi.state != ViState::kHalted) return;  // it is being torn down
   vi.evq_producer_idx = event_idx;
   if (static_cast<int32_t>(vi.evq_consumer_idx - event_idx) > 0) vi.evq_consumer_idx = event_idx;
   if (static_cast<int32_t>(vi.prime_idx - event_idx) > 0) vi.prime_idx = event_idx;
   nic_.rx_dma->drop_merge(vi);
   vi.tx_unreported_count = 0;
   vi.tx_reported_idx = vi.tx_completed_idx;
+  if (vi.state == ViState::kHalted) return post_error(vi, vi.error_event);
   nic_.vi_table->halt(vi, source, code, ring_idx);
 }
 

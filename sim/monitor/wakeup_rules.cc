@@ -64,7 +64,6 @@ class WakeupRules : public RuleGroup {
   void woke(uint64_t now_ps, const ShadowVi& vi, ViState& state);
   void check_moderation(uint64_t now_ps, const ShadowVi& vi, const ViState& state, const char* what);
   [[nodiscard]] bool uses_vector(const ShadowVi& vi, ViState& state, uint64_t now_ps, uint32_t vector) const;
-  [[nodiscard]] bool was_delayed(uint64_t now_ps);
   void no_reason(uint64_t now_ps, uint32_t vector);
   static bool satisfied(const ShadowVi& vi, const Prime& prime) {
     return static_cast<int32_t>(vi.events_written - prime.index) > 0;
@@ -90,7 +89,7 @@ class WakeupRules : public RuleGroup {
   std::vector<uint32_t> users_;  // scratch: VIs of a vector
   std::vector<std::vector<uint32_t>> vector_users_ = std::vector<std::vector<uint32_t>>(PST_LIMIT_MSIX_VECTOR_COUNT);
   uint32_t admin_interrupts_allowed_ = 0;
-  std::vector<uint64_t> delayed_until_ps_;  // messages that were held up: when they are due at the latest
+  uint64_t delayed_until_ps_ = 0;  // messages that were held up have come by then
   uint64_t admin_excess_until_ps_ = 0;
 };
 
@@ -154,6 +153,7 @@ void WakeupRules::wakeup_event(uint64_t now_ps, const ShadowVi& target, const ps
   if (!source->exists()) return;  // it waited for space in this queue
   ViState& state = state_of(*source);
   if (state.credits == 0) {
+    if (now_ps <= delayed_until_ps_ || state.unreachable) return;  // as for interrupts
     report(Rule::kR7, source_id, "one wakeup per prime", fmt::format("{} without a prime", describe_event(event)));
     return;
   }
@@ -183,6 +183,10 @@ void WakeupRules::check_moderation(uint64_t now_ps, const ShadowVi& vi, const Vi
   const uint64_t holdoff_ps = core_.ps(vi.holdoff_ns);
   if (vi.adaptive) situation(Situation::kR7Adaptive);
   if (holdoff_ps == 0 || vi.adaptive || vi.state != ShadowViState::kRunning) return;
+  // A message that was held up, or an event that nobody saw, moves the time between two wakeups.
+  // Of two primes, the wakeup may be for the earlier one, whose hold-off began earlier.
+  if (state.credits > 1) return;
+  if (state.unreachable || now_ps <= delayed_until_ps_) return;
   const uint64_t slack_ps = core_.ps(bounds().moderation_slack_ns);
   if (vi.moderation_changed_ps != 0 && now_ps < vi.moderation_changed_ps + holdoff_ps + slack_ps) return;
   if (vi.holdoff_events > 1) {
@@ -246,18 +250,10 @@ void WakeupRules::interrupt(uint64_t now_ps, uint32_t vector) {
   no_reason(now_ps, vector);
 }
 
-// A message that was held up may come when its reason is gone.
-bool WakeupRules::was_delayed(uint64_t now_ps) {
-  while (!delayed_until_ps_.empty()) {
-    const uint64_t until_ps = delayed_until_ps_.front();
-    delayed_until_ps_.erase(delayed_until_ps_.begin());
-    if (now_ps <= until_ps) return true;
-  }
-  return false;
-}
-
 void WakeupRules::no_reason(uint64_t now_ps, uint32_t vector) {
-  if (shadow().reset_under_way() || now_ps < admin_excess_until_ps_ || was_delayed(now_ps)) return;
+  if (shadow().reset_under_way() || now_ps < admin_excess_until_ps_) return;
+  // A message that was held up may come when its reason is gone, others of its vector behind it.
+  if (now_ps <= delayed_until_ps_) return;
   for (const uint32_t id : users_) {
     ViState& state = vis_[id];
     const ShadowVi& vi = *shadow().vi(id);
@@ -331,7 +327,7 @@ void WakeupRules::fault_injected(uint64_t now_ps, const InjectedFault& fault) {
     state_of(*shadow().vi(fault.vi_id)).unreachable = true;
   if (fault.kind != FaultKind::kMsixLost && fault.kind != FaultKind::kMsixDelayed) return;
   if (fault.kind == FaultKind::kMsixDelayed) {
-    delayed_until_ps_.push_back(now_ps + fault.detail * 1000 + core_.ps(bounds().wakeup_ns));
+    delayed_until_ps_ = std::max(delayed_until_ps_, now_ps + fault.detail * 1000 + core_.ps(bounds().wakeup_ns));
   }
   // The message has been sent: one wakeup that was due comes later or not at all.
   for (const uint32_t id : due_) {
