@@ -14,7 +14,7 @@ class FramePool {
     sim::FramePtr frame = find_free();
     frame->bytes.resize(size_bytes);
     frame->bad_fcs = false;
-    frame->stamps_ps = {};
+    sim::clear_stamps(frame->stamps_ps);
     return frame;
   }
 

@@ -6,6 +6,7 @@ namespace postern::hw_model {
 namespace {
 
 constexpr int64_t kUnitsPerNs = 1'000'000'000'000;
+constexpr int64_t kUnitsPerPs = kUnitsPerNs / 1000;
 constexpr uint64_t kPsPerMs = 1'000'000'000;
 
 int64_t floor_div(int64_t value, int64_t divisor) { return value / divisor - (value % divisor < 0 ? 1 : 0); }
@@ -40,6 +41,9 @@ bool PtpClock::adjust(uint64_t now_ps, int64_t step_ns, int64_t rate_ppb) {
 }
 
 uint64_t PtpClock::time_ns(uint64_t device_ps) const {
+  if (device_ps >= now_.start_ps && now_.rate_ppb == 0) {  // nearly always; two divisions instead of six
+    return now_.ns + (device_ps - now_.start_ps + static_cast<uint64_t>(now_.remainder / kUnitsPerPs)) / 1000;
+  }
   if (device_ps >= now_.start_ps) return advance(now_, device_ps).ns;
   // Two adjustments within one frame would put it before both; then the older of the two is as near as we know.
   return advance(before_, device_ps < before_.start_ps ? before_.start_ps : device_ps).ns;

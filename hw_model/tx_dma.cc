@@ -183,7 +183,7 @@ void TxDma::start(Vi& vi, uint32_t first_idx, TxOp* op) {
   scheduler_.charge_packet(vi, op->bytes);
   uint64_t ready_ps = Agenda::now_ps();
   if (op->drop_reason < 0) {
-    op->stamps_ps = {};
+    sim::clear_stamps(op->stamps_ps);
     op->stamps_ps[static_cast<size_t>(sim::Stage::kDescFetched)] = vi.tx_cache.arrived_ps;
     op->stamps_ps[static_cast<size_t>(sim::Stage::kDoorbellArrive)] = vi.tx_doorbells.arrival_ps(op->end_idx);
     if (op->segment) {

@@ -96,6 +96,7 @@ void PciConfigSpace::reset() {
   cells_.fill({});
   define_header();
   define_capabilities();
+  note_command();
 }
 
 uint32_t PciConfigSpace::read(uint16_t offset, unsigned width_bytes) const {
@@ -115,6 +116,7 @@ void PciConfigSpace::write(uint16_t offset, unsigned width_bytes, uint32_t value
     const auto kept = static_cast<uint8_t>(cell.value & ~cell.writable & ~(cell.clear_on_one & byte));
     cell.value = static_cast<uint8_t>(kept | (byte & cell.writable));
   }
+  note_command();
   if (on_control_ && (bus_master_enabled() != was_master || msix_deliverable() != was_deliverable)) on_control_();
 
   // The reset bit is not stored: it acts and reads as 0.
@@ -125,12 +127,11 @@ void PciConfigSpace::write(uint16_t offset, unsigned width_bytes, uint32_t value
   }
 }
 
-bool PciConfigSpace::memory_enabled() const {
-  return (read(pci::kCommand, 2) & pci::kCommandMemory) != 0 && (read(pci::kPowerControl, 2) & kPowerStateMask) == 0;
-}
-
-bool PciConfigSpace::bus_master_enabled() const {
-  return (read(pci::kCommand, 2) & pci::kCommandBusMaster) != 0 && (read(pci::kPowerControl, 2) & kPowerStateMask) == 0;
+void PciConfigSpace::note_command() {
+  const uint32_t command = read(pci::kCommand, 2);
+  const bool powered = (read(pci::kPowerControl, 2) & kPowerStateMask) == 0;
+  memory_enabled_ = powered && (command & pci::kCommandMemory) != 0;
+  bus_master_enabled_ = powered && (command & pci::kCommandBusMaster) != 0;
 }
 
 bool PciConfigSpace::msix_enabled() const { return (read(pci::kMsixControl, 2) & pci::kMsixControlEnable) != 0; }

@@ -49,9 +49,9 @@ class PciConfigSpace {
   void write(uint16_t offset, unsigned width_bytes, uint32_t value);
 
   // The function answers BAR accesses (command register, power state D0).
-  [[nodiscard]] bool memory_enabled() const;
+  [[nodiscard]] bool memory_enabled() const { return memory_enabled_; }
   // The function may do DMA and send MSI-X messages.
-  [[nodiscard]] bool bus_master_enabled() const;
+  [[nodiscard]] bool bus_master_enabled() const { return bus_master_enabled_; }
   // MSI-X messages may leave: enabled, function mask clear, bus master enabled.
   [[nodiscard]] bool msix_deliverable() const;
   [[nodiscard]] bool msix_enabled() const;
@@ -82,8 +82,12 @@ class PciConfigSpace {
   void define_header();
   void define_bar(unsigned bar, uint64_t size_bytes);
   void define_capabilities();
+  void note_command();
 
   std::array<Cell, pci::kConfigBytes> cells_{};
+  // What the cells of command register and power state say; kept because every DMA asks.
+  bool memory_enabled_ = false;
+  bool bus_master_enabled_ = false;
   std::function<void()> on_function_reset_;
   std::function<void()> on_control_;
 };
