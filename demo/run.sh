@@ -103,6 +103,27 @@ virtual_twice() {
   echo "second run's JSON byte-identical ($(stat -c %s "$OUT/$name.json") bytes)"
 }
 
+line_rate() {
+  "$POSTERN" sim line_rate_10g_64 --monitor >"$OUT/line_rate.txt" || { tail -n 20 "$OUT/line_rate.txt" >&2; return 1; }
+  awk '/^  mpps|^  backward_mpps/ {rate = rate " " $2} /^host a: limited/ {limit = $0}
+       END {print "Mpps" rate "; " limit "; no violation of R1-R12"}' "$OUT/line_rate.txt"
+}
+
+recorded_and_replayed() {
+  "$POSTERN" sim tcp_pingpong --quiet --record "$OUT/run.trace" && "$POSTERN" replay "$OUT/run.trace"
+}
+
+traced() {
+  "$POSTERN" sim pingpong --quiet --trace "$OUT/trace.json" --vcd "$OUT/signals.vcd" || return 1
+  python3 - "$OUT/trace.json" <<'PY' || return 1
+import json, sys
+events = json.load(open(sys.argv[1]))["traceEvents"]
+flows = [event for event in events if event["ph"] == "s"]
+assert len(flows) > 1000, "only %d arrows" % len(flows)
+print("%d events, %d arrows from send to receive" % (len(events), len(flows)))
+PY
+}
+
 # --- live -----------------------------------------------------------------------------------------------------------
 
 # live_up HOSTS ARGUMENT...: starts a testbed, which must have these hosts, each with a NIC whose client is its hostd.
@@ -188,6 +209,10 @@ FILE_MIB=64
 mkdir "$WORK/www"
 head -c "$((FILE_MIB << 20))" /dev/urandom >"$WORK/www/file"
 FILE_HASH=$(sha256sum <"$WORK/www/file")
+
+line "64-byte frames at 10 Gb/s both ways, under the monitor" line_rate
+line "a run recorded, and replayed into another NIC" recorded_and_replayed
+line "a trace for Perfetto, signals for GTKWave" traced
 
 heading "(b) Live: unmodified python3 and curl through two model NICs"
 if line "postern up" live_up "a b"; then
