@@ -98,7 +98,7 @@ Status Player::declare(const TraceRecord& record) {
   if (unanswered) hosts_[record.host].holes.push_back(record.address);
   const bool sized = record.kind == RecordKind::kBarReadIssued || record.kind == RecordKind::kBarWrite;
   const uint64_t bytes = record.kind == RecordKind::kBarWrite ? record.data.size() : record.value;
-  if (sized && (bytes < 4 || bytes > PST_LIMIT_PIO_BYTES)) {
+  if (sized && (bytes == 0 || bytes > PST_LIMIT_PIO_BYTES)) {
     return Error{EINVAL, fmt::format("{}: a BAR access of {} bytes", options_.path, bytes)};
   }
   return {};
@@ -123,10 +123,9 @@ Status Player::scan() {
 }
 
 Status Player::set(Host& host, const std::string& name, double value, const char* where) {
-  if (host.replayed->nic().set_property(name, value)) return {};
-  return Error{EINVAL, fmt::format("{}: the device \"{}\" has no property {} that can be {}; see `postern sim "
-                                   "--list-properties`",
-                                   where, options_.device, name, value)};
+  const PropertyResult set = host.replayed->nic().set_property(name, value);
+  if (set) return {};
+  return Error{EINVAL, fmt::format("{}: {}", where, set.error)};
 }
 
 Status Player::build(Host& host, uint32_t host_idx) {
