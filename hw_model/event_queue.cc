@@ -173,8 +173,9 @@ void EventQueue::post_timer(Vi& vi, uint16_t sequence) {
 
 void EventQueue::post_error(Vi& vi, const pst_event& event) {
   vi.error_event = event;
-  vi.error_pending = full(vi);  // R5 holds for error events too
-  if (!vi.error_pending) issue(vi, event);
+  vi.error_pending = full(vi);              // R5 holds for error events too
+  if (vi.error_pending) return issued(vi);  // the halt has taken back a wakeup that was planned
+  issue(vi, event);
 }
 
 void EventQueue::post_wakeup(Vi& target, uint32_t source_vi) {
@@ -240,7 +241,7 @@ void EventQueue::consider_wakeup(Vi& vi) {
       due_ps = std::max(now, vi.last_wakeup_ps + vi.holdoff_ps);
     }
   }
-  if (due_ps <= now || vi.state == ViState::kHalted) return wake(vi);
+  if (due_ps <= now || (vi.state == ViState::kHalted && !vi.error_pending)) return wake(vi);  // an error is urgent
   if (vi.holdoff_armed) return;  // the first event's hold-off counts
   vi.holdoff_armed = true;
   nic_.agenda->at<&EventQueue::holdoff_over>(due_ps, this, vi.id, vi.epoch, ++vi.holdoff_generation);

@@ -11,6 +11,8 @@ namespace postern::sim {
 
 namespace {
 
+constexpr uint64_t kUndelayedNs = 1000;  // a wakeup that nothing holds up takes less, as the model has it
+
 class WakeupRules : public RuleGroup {
  public:
   explicit WakeupRules(MonitorCore& core)
@@ -163,13 +165,18 @@ void WakeupRules::wakeup_event(uint64_t now_ps, const ShadowVi& target, const ps
 // A wakeup is spent. Primes that the device has seen before it count no more.
 void WakeupRules::woke(uint64_t now_ps, const ShadowVi& vi, ViState& state) {
   check_moderation(now_ps, vi, state, "wakeup");
+  // It may have waited behind payload on the link: it was sent after what it was for (at the earliest when an earlier
+  // prime came, if there is a later one), and after the hold-off.
+  const bool overtaken = state.credits != 0 && !state.armed;
+  const uint64_t since_ps = state.armed ? state.armed_ps : overtaken ? state.primes[0].issue_ps : now_ps;
+  const uint64_t held_ps = state.woke_before ? state.woke_ps + core_.ps(vi.holdoff_ns) : 0;
   uint32_t spent = 0;
   while (spent < state.credits && !satisfied(vi, state.primes[spent])) ++spent;
   spent = std::min(spent + 1, state.credits);
   while (spent < state.credits && state.primes[spent].issue_ps + core_.ps(bounds().in_flight_ns) < now_ps) ++spent;
   drop_primes(state, spent);
   state.woke_before = true;
-  state.woke_ps = now_ps;
+  state.woke_ps = std::min(now_ps, std::max(since_ps, held_ps));
   // A prime that the host issues only after this wakeup (host software runs ahead) is due one of its own.
   const bool second = state.credits != 0 && state.prime_issue_ps >= now_ps;
   const bool pending = static_cast<int32_t>(vi.events_written - vi.prime_idx) > 0;
@@ -184,13 +191,14 @@ void WakeupRules::check_moderation(uint64_t now_ps, const ShadowVi& vi, const Vi
   if (vi.adaptive) situation(Situation::kR7Adaptive);
   if (holdoff_ps == 0 || vi.adaptive || vi.state != ShadowViState::kRunning) return;
   // A message that was held up, or an event that nobody saw, moves the time between two wakeups.
-  // Of two primes, the wakeup may be for the earlier one, whose hold-off began earlier.
-  if (state.credits > 1) return;
   if (state.unreachable || now_ps <= delayed_until_ps_) return;
   const uint64_t slack_ps = core_.ps(bounds().moderation_slack_ns);
   if (vi.moderation_changed_ps != 0 && now_ps < vi.moderation_changed_ps + holdoff_ps + slack_ps) return;
   if (vi.holdoff_events > 1) {
-    const uint32_t pending = vi.events_written - vi.prime_idx;
+    // Of two primes the wakeup may be for the earlier one, whose hold-off began earlier.
+    const bool several = state.credits > 1;
+    const uint32_t pending = vi.events_written - (several ? state.primes[0].index : vi.prime_idx);
+    if (several && now_ps + slack_ps >= state.primes[0].issue_ps + holdoff_ps) return;
     if (pending >= vi.holdoff_events) {
       situation(Situation::kR7EventCount);
       return;
@@ -204,7 +212,7 @@ void WakeupRules::check_moderation(uint64_t now_ps, const ShadowVi& vi, const Vi
   }
   if (!state.woke_before) return;
   const uint64_t apart_ps = now_ps - state.woke_ps;
-  if (state.armed && state.armed_ps < now_ps && now_ps - state.armed_ps > slack_ps)
+  if (state.armed && state.armed_ps < now_ps && now_ps - state.armed_ps > core_.ps(kUndelayedNs))
     situation(Situation::kR7HoldoffDelayed);
   if (apart_ps + slack_ps < holdoff_ps)
     report(Rule::kR7, vi.id, fmt::format("{} ns between two wakeups", vi.holdoff_ns),
