@@ -81,17 +81,19 @@ std::vector<ProcessId> session_members(const ProcessId& leader) {
   return members;
 }
 
-void reap(const std::vector<ProcessId>& ids) {
-  for (const ProcessId& id : ids) waitpid(id.pid, nullptr, WNOHANG);  // only matters if they are our children
+// A child of ours is gone once it has been waited for: its first thread may be a zombie before the process has ended.
+bool process_gone(const ProcessId& id) {
+  const pid_t waited = waitpid(id.pid, nullptr, WNOHANG);
+  if (waited >= 0) return waited == id.pid;
+  return !process_alive(id);
 }
 
 bool wait_all_gone(const std::vector<ProcessId>& ids, milliseconds patience) {
   const auto deadline = steady_clock::now() + patience;
   for (;;) {
-    reap(ids);
-    bool any = false;
-    for (const ProcessId& id : ids) any = any || process_alive(id);
-    if (!any) return true;
+    bool all = true;
+    for (const ProcessId& id : ids) all = process_gone(id) && all;
+    if (all) return true;
     if (steady_clock::now() >= deadline) return false;
     std::this_thread::sleep_for(milliseconds(5));
   }

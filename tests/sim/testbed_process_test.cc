@@ -27,6 +27,7 @@ TEST(TestbedProcessTest, EndsAProcessByItsIdAndStartTime) {
   EXPECT_TRUE(process_alive(*id));
   EXPECT_EQ(process_end({*id}, milliseconds(1000)), 0);
   EXPECT_FALSE(process_alive(*id));
+  EXPECT_EQ(kill(id->pid, 0), -1) << "no zombie is left either";
 }
 
 TEST(TestbedProcessTest, AForeignProcessWithTheSameIdIsNotHit) {
