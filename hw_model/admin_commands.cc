@@ -13,6 +13,7 @@
 #include "hw_model/port_statistics.h"
 #include "hw_model/ptp_clock.h"
 #include "hw_model/rss.h"
+#include "hw_model/rx_dma.h"
 #include "hw_model/rx_filter.h"
 #include "hw_model/translation.h"
 #include "hw_model/vi_table.h"
@@ -182,7 +183,9 @@ Admin::Outcome Admin::execute(const pst_command& command) {
     case PST_COMMAND_TRANSLATION_UNMAP:
       outcome.status = translation.unmap(target(command), pst_translation_unmap_get_domain_address(&command));
       outcome.later = outcome.status == PST_ERROR_CODE_OK;
-      if (outcome.later) nic_.agenda->at<&Admin::unmap_quiet>(nic_.pcie_link->quiesce_ps(), this, run_);
+      if (!outcome.later) return outcome;
+      nic_.rx_dma->close_merges(target(command));  // their payload is on its way, and lands with the event
+      nic_.agenda->at<&Admin::unmap_quiet>(nic_.pcie_link->quiesce_ps(), this, run_);
       return outcome;
     case PST_COMMAND_VI_ALLOC:
       return vi_alloc(command);

@@ -44,7 +44,14 @@ double pcie_tlp_rate_gbps(unsigned generation, unsigned lanes, uint32_t mps_byte
 
 void LinkCalendar::reset() {
   head_ = count_ = 0;
-  floor_ps_ = 0;
+  floor_ps_ = now_ps_ = 0;
+}
+
+void LinkCalendar::grow() {
+  std::vector<Interval> larger(2 * ring_.size());
+  for (uint32_t i = 0; i < count_; ++i) larger[i] = at(i);
+  ring_.swap(larger);
+  head_ = 0;
 }
 
 void LinkCalendar::extend(uint64_t duration_ps) {
@@ -52,14 +59,7 @@ void LinkCalendar::extend(uint64_t duration_ps) {
 }
 
 void LinkCalendar::insert(uint32_t position, const Interval& interval) {
-  if (count_ == kCapacity) {
-    if (position == 0) {
-      floor_ps_ = interval.end_ps;
-      return;
-    }
-    forget_first();
-    --position;
-  }
+  if (count_ == ring_.size()) grow();
   for (uint32_t i = count_++; i > position; --i) at(i) = at(i - 1);
   at(position) = interval;
 }
@@ -189,6 +189,7 @@ uint64_t PcieTimeline::write_tlp(uint64_t earliest_ps, uint32_t bytes, bool rela
 }
 
 uint64_t PcieTimeline::write(uint64_t earliest_ps, uint64_t address, uint32_t bytes, bool relaxed) {
+  requested(earliest_ps);
   relaxed = relaxed && parameters_.relaxed_ordering;
   uint64_t visible = earliest_ps;
   while (bytes > 0) {
@@ -253,6 +254,7 @@ uint64_t PcieTimeline::completions(uint64_t ready_ps, uint64_t address, uint32_t
 // Splits a read into requests; answer(address, bytes) says when the one that has just been sent is over.
 template <class Answer>
 uint64_t PcieTimeline::read_requests(uint64_t earliest_ps, uint64_t address, uint32_t bytes, Answer answer) {
+  requested(earliest_ps);
   uint64_t done = earliest_ps;
   while (bytes > 0) {
     const uint64_t to_page_end = kPage - address % kPage;

@@ -48,11 +48,15 @@ struct PcieParameters {
 double pcie_tlp_rate_gbps(unsigned generation, unsigned lanes, uint32_t mps_bytes);
 
 // What one direction of a link is occupied with: disjoint intervals in order. A transfer takes the first gap that is
-// long enough, so one that is planned ahead does not hold up what comes before it.
+// long enough, so one that is planned ahead does not hold up what comes before it, however far ahead that is.
 class LinkCalendar {
  public:
-  LinkCalendar() : ring_(kCapacity) {}
+  LinkCalendar() : ring_(kInitialCapacity) {}
   void reset();
+  // A request comes in at this time: those that follow may ask for kOverPs before it at the earliest.
+  void requested(uint64_t now_ps) {
+    if (now_ps > now_ps_) now_ps_ = now_ps;
+  }
   // Occupies duration_ps from earliest_ps on or later; returns the end.
   uint64_t reserve(uint64_t earliest_ps, uint64_t duration_ps) {
     const uint64_t start_ps = earliest_ps > floor_ps_ ? earliest_ps : floor_ps_;
@@ -70,13 +74,12 @@ class LinkCalendar {
     uint64_t start_ps;
     uint64_t end_ps;
   };
-  static constexpr uint32_t kCapacity = 1024;     // more planned ahead: the gaps before the oldest ones close
-  static constexpr uint32_t kKept = 16;           // of those that are over
-  static constexpr uint64_t kOverPs = 2'000'000;  // nothing is requested so much later than it could have been sent
-  Interval& at(uint32_t i) { return ring_[(head_ + i) % kCapacity]; }
+  static constexpr uint32_t kInitialCapacity = 1024;  // a power of two; doubles when more is planned ahead
+  static constexpr uint64_t kOverPs = 8'000'000;      // a frame of 9 KB at 10 Gb/s that is written from its header on
+  Interval& at(uint32_t i) { return ring_[(head_ + i) & (ring_.size() - 1)]; }
   uint64_t append(uint64_t start_ps, uint64_t duration_ps) {
-    while (count_ > kKept && at(0).end_ps + kOverPs < start_ps) forget_first();
-    if (count_ == kCapacity) forget_first();
+    while (count_ > 1 && at(0).end_ps + kOverPs < now_ps_) forget_first();
+    if (count_ == ring_.size()) grow();
     at(count_++) = {start_ps, start_ps + duration_ps};
     return start_ps + duration_ps;
   }
@@ -85,6 +88,7 @@ class LinkCalendar {
     ++head_;
     --count_;
   }
+  void grow();
   uint64_t reserve_between(uint64_t start_ps, uint64_t duration_ps);
   void insert(uint32_t position, const Interval& interval);
 
@@ -92,6 +96,7 @@ class LinkCalendar {
   uint32_t head_ = 0;
   uint32_t count_ = 0;
   uint64_t floor_ps_ = 0;
+  uint64_t now_ps_ = 0;
 };
 
 // The credits of one kind, as their user sees them. They come back in the order in which they were taken.
@@ -173,6 +178,11 @@ class PcieTimeline {
 
   PcieParameters parameters_;
   uint64_t ps_per_byte_q20_ = 0;
+  // Each public function does this first.
+  void requested(uint64_t now_ps) {
+    upstream_.requested(now_ps);
+    downstream_.requested(now_ps);
+  }
   LinkCalendar upstream_;
   LinkCalendar downstream_;  // read completions only
   CreditPool posted_, non_posted_, completion_, host_posted_, host_non_posted_;

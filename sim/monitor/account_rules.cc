@@ -18,7 +18,8 @@ namespace {
 
 constexpr size_t kReasons = PST_PORT_STATISTICS_DROPS_COUNT;
 bool is_pause(const std::vector<uint8_t>& frame) {
-  return frame.size() > 15 && frame[12] == 0x88 && frame[13] == 0x08 && frame[14] == 0 && frame[15] == 1;
+  return frame.size() >= PST_LIMIT_FRAME_BYTES_MIN && frame[12] == 0x88 && frame[13] == 0x08 && frame[14] == 0 &&
+         frame[15] == 1;
 }
 constexpr bool is_rx_reason(size_t reason) { return reason <= PST_DROP_REASON_RX_BUFFER_FULL; }
 
@@ -42,6 +43,7 @@ class AccountRules : public RuleGroup {
   void finish(uint64_t now_ps) override;
 
  private:
+  [[nodiscard]] bool for_this_station(const std::vector<uint8_t>& frame) const;
   void check_statistics(const pst_port_statistics& statistics);
   void check_counters(uint64_t now_ps);
   void expect_equal(const char* what, uint64_t expected, uint64_t seen);
@@ -57,11 +59,20 @@ class AccountRules : public RuleGroup {
   std::array<uint8_t, PST_PORT_STATISTICS_BYTES> incoming_{};
 };
 
+bool AccountRules::for_this_station(const std::vector<uint8_t>& frame) const {
+  static constexpr std::array<uint8_t, 6> kPauseAddress{0x01, 0x80, 0xc2, 0, 0, 1};  // IEEE 802.3 annex 31B
+  if (std::equal(kPauseAddress.begin(), kPauseAddress.end(), frame.begin())) return true;
+  uint64_t destination = 0;
+  std::memcpy(&destination, frame.data(), 6);
+  return destination == core_.options.port_address;
+}
+
 void AccountRules::frame_received(uint64_t now_ps, const FramePtr& frame) {
   last_traffic_ps_ = now_ps;
   if (down_) return;  // nothing arrives over a link that is down
   const auto bytes = static_cast<uint32_t>(frame->bytes.size());
-  if (!frame->bad_fcs && shadow().port().pause && is_pause(frame->bytes)) {
+  // Obeyed or not, a pause frame for this station is no frame of RX_FRAMES.
+  if (!frame->bad_fcs && is_pause(frame->bytes) && for_this_station(frame->bytes)) {
     ++pauses_received_;
     return;
   }

@@ -89,6 +89,8 @@ BoundaryMonitor::BoundaryMonitor(MonitorOptions options)
   groups_.push_back(make_account_rules(*core_));
 }
 
+void BoundaryMonitor::set_bounds(const MonitorBounds& bounds) { core_->options.bounds = bounds; }
+
 BoundaryMonitor::~BoundaryMonitor() = default;
 
 void BoundaryMonitor::set_counter_reader(CounterReader reader) { core_->counters = std::move(reader); }

@@ -46,6 +46,8 @@ struct ShadowFilter {
   pst_command command{};  // the FILTER_INSERT
 };
 
+constexpr uint16_t kNoRssVi = 0xffff;
+// One that is not configured sends all to the filter's target VI.
 struct ShadowRssContext {
   bool exists = false;
   uint32_t domain = 0;

@@ -68,6 +68,8 @@ class DmaRules : public RuleGroup {
 
   std::vector<ViState> vis_;
   std::vector<BadDescriptor> bad_;
+  static constexpr uint32_t kMtuDefaultBytes = 1500;
+  uint32_t mtu_least_bytes_ = kMtuDefaultBytes;  // of those configured since reset: one may come into force at any time
   std::vector<DeadRange> dead_;
   std::vector<ShadowSegment> segments_;
   std::vector<std::pair<uint64_t, uint64_t>> excuses_;  // address and until when
@@ -196,9 +198,9 @@ void DmaRules::check_tx_descriptor(const ShadowVi& vi, ViState& state, uint32_t 
 
 // A packet of impossible length may be dropped as TX_BAD_LENGTH before any of its addresses is used.
 void DmaRules::forgive_bad_length(const ShadowVi& vi, const ViState& state, uint32_t last_idx) {
-  constexpr uint32_t kMtuDefaultBytes = 1500, kHeaderBytes = 14, kTagBytes = 4;
-  const uint32_t mtu_bytes = shadow().port().mtu_bytes != 0 ? shadow().port().mtu_bytes : kMtuDefaultBytes;
-  const bool possible = state.tx_bytes >= kHeaderBytes && state.tx_bytes <= mtu_bytes + kHeaderBytes + 2 * kTagBytes;
+  constexpr uint32_t kHeaderBytes = 14, kTagBytes = 4;
+  const bool possible =
+      state.tx_bytes >= kHeaderBytes && state.tx_bytes <= mtu_least_bytes_ + kHeaderBytes + 2 * kTagBytes;
   if (bad_.empty() || possible) return;
   bad_.erase(std::remove_if(bad_.begin(), bad_.end(),
                             [&](const BadDescriptor& entry) {
@@ -278,6 +280,10 @@ void DmaRules::event_written(uint64_t now_ps, const ShadowVi& vi, uint32_t, bool
 }
 
 void DmaRules::command_fetched(const ShadowCommand& command) {
+  if (pst_command_get_opcode(&command.command) == PST_COMMAND_PORT_CONFIG) {
+    const auto mtu_bytes = static_cast<uint32_t>(pst_port_config_get_mtu_bytes(&command.command));
+    mtu_least_bytes_ = std::min(mtu_least_bytes_, mtu_bytes);
+  }
   if (pst_command_get_opcode(&command.command) != PST_COMMAND_TRANSLATION_UNMAP) return;
   const ShadowDomain* domain = shadow().domain(static_cast<uint32_t>(pst_command_get_target_id(&command.command)));
   if (domain == nullptr) return;
@@ -323,6 +329,7 @@ void DmaRules::fault_injected(uint64_t now_ps, const InjectedFault& fault) {
 void DmaRules::reset_started(uint64_t) {
   situation(Situation::kR10FunctionReset);
   core_.removed = false;
+  mtu_least_bytes_ = kMtuDefaultBytes;
   bad_.clear();
 }
 

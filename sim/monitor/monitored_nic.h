@@ -5,11 +5,17 @@
 #include <array>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "sim/boundary_tap.h"
 #include "sim/monitor/boundary_monitor.h"
 
 namespace postern::sim {
+
+// The monitor's default bounds, or wider ones for a device whose link to the host is slower than its wire, so that
+// events and interrupts may wait behind a full receive buffer. Of properties that a device does not have, the defaults
+// count.
+[[nodiscard]] MonitorBounds monitor_bounds_for(const std::vector<Property>& properties);
 
 class MonitoredNic {
  public:
@@ -25,8 +31,19 @@ class MonitoredNic {
   void finish();
 
  private:
+  // Asks the device for its properties when all have been set.
+  class Tap : public BoundaryTap {
+   public:
+    Tap(const sc_core::sc_module_name& name, NicDevice& inner, BoundaryMonitor& monitor)
+        : BoundaryTap(name, inner), monitor_(monitor) {}
+
+   private:
+    void start_of_simulation() override { monitor_.set_bounds(monitor_bounds_for(properties())); }
+    BoundaryMonitor& monitor_;
+  };
+
   BoundaryMonitor monitor_;
-  BoundaryTap tap_;
+  Tap tap_;
   bool finished_ = false;
 };
 

@@ -228,6 +228,10 @@ void ContractShadow::free_vi(ShadowVi& vi) {
   filters_.erase(std::remove_if(filters_.begin(), filters_.end(),
                                 [&](const ShadowFilter& filter) { return filter.vi_id == vi.id; }),
                  filters_.end());
+  for (ShadowRssContext& context : rss_contexts_) {  // a VI that gets this id later is another one
+    if (context.configured)
+      std::replace(context.table.begin(), context.table.end(), static_cast<uint16_t>(vi.id), kNoRssVi);
+  }
   index_rings();
   ++steering_version_;
 }

@@ -86,6 +86,7 @@ class SteeringRules : public RuleGroup {
     uint64_t time_ps = 0;
     FramePtr frame;        // null once it was delivered to everybody
     uint32_t targets = 0;  // VIs that have not got it yet
+    uint32_t bytes = 0;
   };
   struct Piece {
     uint32_t index = 0, start = 0, bytes = 0;
@@ -141,6 +142,7 @@ class SteeringRules : public RuleGroup {
   std::vector<Arrival> frames_;  // by number % kFramesMax
   uint64_t frame_count_ = 0;
   uint64_t changed_ps_ = 0;
+  bool looped_back_ = false;  // since reset: frames that never cross the wire may be delivered
 };
 
 SteeringRules::ViState& SteeringRules::state_of(const ShadowVi& vi) {
@@ -159,10 +161,12 @@ SteeringRules::ViState& SteeringRules::state_of(const ShadowVi& vi) {
 
 bool SteeringRules::note_change(const ShadowCommand& command) {
   switch (pst_command_get_opcode(&command.command)) {
+    case PST_COMMAND_PORT_CONFIG:
+      looped_back_ = looped_back_ || pst_port_config_get_loopback(&command.command) != 0;
+      [[fallthrough]];
     case PST_COMMAND_FILTER_INSERT:
     case PST_COMMAND_FILTER_REMOVE:
     case PST_COMMAND_RSS_CONFIGURE:
-    case PST_COMMAND_PORT_CONFIG:
     case PST_COMMAND_VI_ALLOC:
     case PST_COMMAND_VI_FREE:
     case PST_COMMAND_VI_RESET:
@@ -235,7 +239,7 @@ void SteeringRules::add_target(const ShadowFilter& filter, const FrameHeaders& h
       pst_filter_insert_get_rss(&filter.command)
           ? shadow().rss_context(static_cast<uint32_t>(pst_filter_insert_get_rss_context(&filter.command)))
           : nullptr;
-  if (context == nullptr || !ip) return vis.push_back(filter.vi_id);
+  if (context == nullptr || !context->configured || !ip) return vis.push_back(filter.vi_id);
   situation(Situation::kR9Rss);
   // The contract does not say whether ports take part for UDP; both are accepted.
   for (const bool with_ports : {true, false}) {
@@ -298,7 +302,7 @@ void SteeringRules::frame_received(uint64_t now_ps, const FramePtr& frame) {
   const FrameHeaders h = read_headers(frame->bytes.data(), static_cast<uint32_t>(frame->bytes.size()));
   const uint64_t number = frame_count_++;
   Arrival& arrival = frames_[number % kFramesMax];
-  arrival = {now_ps, frame, 0};
+  arrival = {now_ps, frame, 0, static_cast<uint32_t>(frame->bytes.size())};
   const std::vector<uint32_t>& targets = steer(h);
   situation(targets.empty() ? Situation::kR9NoFilter : Situation::kR9Filtered);
   for (const uint32_t id : targets) {
@@ -364,7 +368,7 @@ void SteeringRules::not_expected(uint64_t now_ps, const ShadowVi& vi, const ViSt
                                  uint32_t bytes, bool truncated) {
   if (bytes < 14) return;
   const FrameHeaders h = read_headers(data, bytes);
-  for (const auto& [arrived_ps, frame, targets] : frames_) {
+  for (const auto& [arrived_ps, frame, targets, frame_bytes] : frames_) {
     if (!frame ||
         !(same(*frame, data, bytes, false, truncated) || (vi.vlan_strip && same(*frame, data, bytes, true, truncated))))
       continue;
@@ -374,13 +378,18 @@ void SteeringRules::not_expected(uint64_t now_ps, const ShadowVi& vi, const ViSt
                        bytes, h.destination, h.ethertype, h.destination_port));
     return;
   }
-  if (!state.forgot && !shadow().port().loopback && !vi.vlan_strip) {
+  // Another VI, to which filters steered it before, may have got it already.
+  const bool gone = std::any_of(frames_.begin(), frames_.end(), [&](const Arrival& arrival) {
+    return !arrival.frame && (truncated ? arrival.bytes >= bytes : arrival.bytes == bytes);
+  });
+  if (gone && uncertain(now_ps)) return;
+  if (!state.forgot && !looped_back_ && !vi.vlan_strip) {
     report(Rule::kR3, vi.id, "the bytes of a frame that arrived",
            fmt::format("{} bytes that are no such frame (to {:012x}, ethertype {:#x})", bytes, h.destination,
                        h.ethertype));
     return;
   }
-  if (vi.vlan_strip || truncated || uncertain(now_ps)) return;
+  if (vi.vlan_strip || truncated) return;
   // Looped back inside the NIC, or waited for long: judge what was delivered by itself.
   const std::vector<uint32_t>& targets = steer(h);
   if (std::find(targets.begin(), targets.end(), vi.id) != targets.end()) return;
@@ -529,9 +538,18 @@ void SteeringRules::doorbell(uint64_t, const ShadowVi& vi, uint32_t offset, uint
   if (!vi.pio_page.empty()) std::memcpy(packet.header.data(), vi.pio_page.data() + at, packet.bytes);
 }
 
+// A grant counts from when the device has read the command: it may be in force before it is answered.
 bool SteeringRules::granted(const ShadowVi& vi, uint32_t family, uint64_t low, uint64_t high) const {
-  return std::any_of(vi.grants.begin(), vi.grants.end(), [&](const ShadowGrant& grant) {
+  const bool in_force = std::any_of(vi.grants.begin(), vi.grants.end(), [&](const ShadowGrant& grant) {
     return grant.family == family && grant.address_lo == low && grant.address_hi == high;
+  });
+  if (in_force) return true;
+  const auto& commands = shadow().commands_in_flight();
+  return std::any_of(commands.begin(), commands.end(), [&](const ShadowCommand& command) {
+    const pst_command& c = command.command;
+    return pst_command_get_opcode(&c) == PST_COMMAND_SOURCE_GRANT && pst_command_get_target_id(&c) == vi.id &&
+           pst_source_grant_get_family(&c) == family && pst_source_grant_get_address_lo(&c) == low &&
+           pst_source_grant_get_address_hi(&c) == high;
   });
 }
 
@@ -560,9 +578,16 @@ bool SteeringRules::may_be(const TxPacket& packet, const EthernetFrame& frame, b
   if (packet.bytes == 0) return true;
   const uint8_t* sent = frame.bytes.data();
   if (std::memcmp(packet.header.data(), sent, 12) != 0) return false;
-  // The read may not reach the IP addresses, and an inserted tag moves them.
-  const bool both_ipv4 = sent[12] == 0x08 && sent[13] == 0x00 && packet.header[12] == 0x08 && packet.header[13] == 0x00;
-  return !both_ipv4 || packet.bytes < 34 || std::memcmp(packet.header.data() + 26, sent + 26, 8) == 0;
+  // The read may not reach the addresses, and an inserted tag moves them.
+  const auto same = [&](uint32_t from, uint32_t count) {
+    return packet.bytes < from + count || std::memcmp(packet.header.data() + from, sent + from, count) == 0;
+  };
+  const bool moved = std::memcmp(packet.header.data() + 12, sent + 12, 2) != 0 || packet.bytes < 14;
+  const uint32_t ethertype = static_cast<uint32_t>(sent[12]) << 8 | sent[13];
+  if (moved) return true;
+  if (ethertype == 0x0800) return same(26, 8);
+  if (ethertype == 0x86dd) return same(22, 32);
+  return ethertype != 0x0806 || same(14, 28);
 }
 
 // Packets of several VIs may look alike: the frame is that of a VI which may send it, and of those the one for which it
@@ -624,6 +649,7 @@ void SteeringRules::check_source(uint32_t vi_id, const FrameHeaders& h) {
 
 void SteeringRules::reset_started(uint64_t now_ps) {
   changed_ps_ = now_ps;
+  looped_back_ = false;
   for (ViState& state : vis_) {
     state.expected.clear();
     state.pieces.clear();

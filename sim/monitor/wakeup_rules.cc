@@ -42,10 +42,12 @@ class WakeupRules : public RuleGroup {
     bool unreachable = false;  // a write into its queue came to nothing: the device counts an event that nobody sees
     uint32_t credits = 0;      // how many of them
     uint64_t prime_issue_ps = 0;
-    bool armed = false;        // primed, with an event beyond the prime's index
-    uint64_t armed_ps = 0;     // since when
-    uint64_t deadline_ps = 0;  // 0: nothing is due
-    bool listed = false;       // in due_
+    bool owed = false;               // no wakeup since the newest prime can have been for it
+    bool armed = false;              // primed, with an event beyond the prime's index
+    uint64_t armed_ps = 0;           // since when
+    uint32_t target_generation = 0;  // then, of the VI whose queue gets the wakeup event
+    uint64_t deadline_ps = 0;        // 0: nothing is due
+    bool listed = false;             // in due_
     bool woke_before = false;
     uint64_t woke_ps = 0;
     uint32_t old_vector = PST_VECTOR_NONE;  // before MSIX_BIND; a message to it may be under way
@@ -83,6 +85,7 @@ class WakeupRules : public RuleGroup {
     auto& users = vector_users_[vector];
     if (std::find(users.begin(), users.end(), vi_id) == users.end()) users.push_back(vi_id);
   }
+  void range_goes(const pst_command& unmap);
   [[nodiscard]] bool cannot_wake(const ShadowVi& vi) const;
   void wakeup_event(uint64_t now_ps, const ShadowVi& target, const pst_event& event);
 
@@ -100,6 +103,8 @@ void WakeupRules::arm_vi(const ShadowVi& vi, ViState& state, uint64_t since_ps) 
   if (!state.armed) {
     state.armed = true;
     state.armed_ps = since_ps;
+    const ShadowVi* target = vi.wake_to_vi ? shadow().vi(vi.wakeup_vi) : nullptr;
+    state.target_generation = target == nullptr ? 0 : target->generation;
   }
   state.deadline_ps = since_ps + core_.ps(vi.holdoff_ns) + core_.ps(bounds().wakeup_ns);
   core_.arm(state.deadline_ps);
@@ -114,10 +119,13 @@ void WakeupRules::doorbell(uint64_t issue_ps, const ShadowVi& vi, uint32_t offse
   if (repeated) return;
   if ((value & PST_VI_EVQ_PRIME_SEQUENCE_MASK) == 0) return;
   const auto index = static_cast<uint32_t>(value);
+  const auto behind = static_cast<int32_t>(vi.events_written - index);
+  if (behind > static_cast<int32_t>(2 * vi.evq_entries)) return;  // no stale index but a wild one: the VI halts
   if (state.credits != 0) situation(Situation::kR7Reprimed);
   if (state.credits == state.primes.size()) drop_primes(state, 1);
   state.primes[state.credits++] = {index, issue_ps};
   state.prime_issue_ps = issue_ps;
+  state.owed = true;
   if (static_cast<int32_t>(index - vi.evq_consumer_idx) < 0) situation(Situation::kR6StalePrime);
   const auto beyond = static_cast<int32_t>(vi.events_written - index);
   if (beyond <= 0) {  // nothing yet; what an earlier prime waited for has been consumed
@@ -134,7 +142,7 @@ void WakeupRules::event_written(uint64_t now_ps, const ShadowVi& vi, uint32_t ev
   if (pst_event_get_type(&event) == PST_EVENT_TYPE_WAKEUP) wakeup_event(now_ps, vi, event);
   if (!in_order) return;
   ViState& state = state_of(vi);
-  if (state.credits == 0 || state.armed || static_cast<int32_t>(event_idx - vi.prime_idx) < 0) return;
+  if (!state.owed || state.credits == 0 || state.armed || static_cast<int32_t>(event_idx - vi.prime_idx) < 0) return;
   situation(Situation::kR6EventAfterPrime);
   arm_vi(vi, state, std::max(now_ps, state.prime_issue_ps));
 }
@@ -180,6 +188,7 @@ void WakeupRules::woke(uint64_t now_ps, const ShadowVi& vi, ViState& state) {
   // A prime that the host issues only after this wakeup (host software runs ahead) is due one of its own.
   const bool second = state.credits != 0 && state.prime_issue_ps >= now_ps;
   const bool pending = static_cast<int32_t>(vi.events_written - vi.prime_idx) > 0;
+  state.owed = state.owed && (second || !pending);
   state.armed = second && pending;
   state.armed_ps = now_ps;
   if (!state.armed) state.deadline_ps = 0;
@@ -295,14 +304,31 @@ void WakeupRules::bar_written(uint64_t issue_ps, unsigned bar, uint64_t) {
   }
 }
 
+// Software takes event queues from under their VIs: the device counts events that nobody sees.
+void WakeupRules::range_goes(const pst_command& unmap) {
+  const ShadowDomain* domain = shadow().domain(static_cast<uint32_t>(pst_command_get_target_id(&unmap)));
+  if (domain == nullptr || !domain->exists) return;
+  const uint64_t address = pst_translation_unmap_get_domain_address(&unmap);
+  const auto range = std::find_if(domain->ranges.begin(), domain->ranges.end(),
+                                  [&](const ShadowRange& candidate) { return candidate.domain_address == address; });
+  if (range == domain->ranges.end()) return;
+  for (const uint32_t id : domain->vi_ids) {
+    const ShadowVi& vi = *shadow().vi(id);
+    const uint64_t queue_end = vi.evq_address + uint64_t{vi.evq_entries} * PST_EVENT_BYTES;
+    if (vi.evq_address < address + range->length_bytes && address < queue_end) state_of(vi).unreachable = true;
+  }
+}
+
 void WakeupRules::command_fetched(const ShadowCommand& command) {
   const uint64_t opcode = pst_command_get_opcode(&command.command);
+  if (opcode == PST_COMMAND_TRANSLATION_UNMAP) return range_goes(command.command);
   if (opcode != PST_COMMAND_MSIX_BIND) return;
   const ShadowVi* vi = shadow().vi(static_cast<uint32_t>(pst_command_get_target_id(&command.command)));
   if (vi == nullptr || !vi->exists()) return;
   ViState& state = state_of(*vi);
   state.old_vector = vi->vector;
   state.old_vector_until_ps = ~uint64_t{0};
+  if (cannot_wake(*vi)) state.deadline_ps = 0;  // the wakeup is spent on nobody
   const auto vector = static_cast<uint32_t>(pst_msix_bind_get_vector(&command.command));
   if (vector < vector_users_.size()) add_user(vector, vi->id);
 }
@@ -364,6 +390,7 @@ bool WakeupRules::cannot_wake(const ShadowVi& vi) const {
   if (!vi.wake_to_vi) return vi.vector == PST_VECTOR_NONE;
   const ShadowVi* target = shadow().vi(vi.wakeup_vi);
   return target == nullptr || target->state != ShadowViState::kRunning ||
+         target->generation != vis_[vi.id].target_generation ||  // it has been reset, or is another one
          target->events_written - target->evq_consumer_idx >= target->evq_entries;
 }
 

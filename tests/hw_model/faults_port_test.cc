@@ -97,7 +97,7 @@ TEST(FaultsPortTest, DamagedFrameIsCountedOnceAndTheSendersCopyStaysGood) {
   EXPECT_TRUE(rig.vi->has_event());
 }
 
-// A port without PAUSE treats them as frames for nobody; one with it stops sending. No VI ever sees one.
+// A port without PAUSE only counts them; one with it stops sending. No VI ever sees one.
 TEST(FaultsPortTest, PauseFramesArriveAndReachNoVi) {
   Rig rig;
   rig.receive_all(*rig.vi);

@@ -86,7 +86,7 @@ uint64_t Node::bar_read(unsigned bar, uint64_t offset, unsigned width_bytes) {
     cpu_socket->b_transport(payload, delay);
     done = true;
   });
-  for (int tries = 0; tries < 10000 && !done; ++tries) run_ns(10);
+  for (int tries = 0; tries < 20000 && !done; ++tries) run_ns(tries < 10000 ? 10 : 1000);
   EXPECT_TRUE(done) << "BAR read did not return";
   return value;
 }
@@ -116,17 +116,23 @@ std::optional<pst_admin_completion> Node::completion(uint32_t idx) {
   return slot;
 }
 
-pst_admin_completion Node::command(pst_command command) {
+std::optional<pst_admin_completion> Node::try_command(pst_command command) {
   const uint32_t idx = submit(command);
-  for (int tries = 0; tries < 20000; ++tries) {
-    run_ns(50);
+  for (int tries = 0; tries < 100000; ++tries) {  // 1 ms, and 80 ms more where much is in flight on a slow link
+    run_ns(tries < 20000 ? 50 : 1000);
     if (const auto answer = completion(idx)) {
       EXPECT_EQ(pst_admin_completion_get_command_id(&*answer), (0x4000 + idx) & 0xffff);
       write32(PST_FUNCTION_ADMIN_CONSUMER_OFFSET, idx + 1);
-      return *answer;
+      return answer;
     }
   }
-  ADD_FAILURE() << "no admin completion";
+  return std::nullopt;
+}
+
+pst_admin_completion Node::command(pst_command command) {
+  if (const auto answer = try_command(command)) return *answer;
+  ADD_FAILURE() << "no admin completion for opcode " << pst_command_get_opcode(&command) << "; ADMIN_STATUS "
+                << read32(PST_FUNCTION_ADMIN_STATUS_OFFSET);
   return {};
 }
 
@@ -194,19 +200,24 @@ pst_command make_command(unsigned opcode, uint32_t target) {
 TestVi::TestVi(Node& node_in, uint32_t area, const ViOptions& options_in)
     : node(node_in), options(options_in), base(kViArea + area * kViAreaBytes) {
   std::memset(node.memory.data() + base, 0, kViAreaBytes);
-  const pst_admin_completion allocated = node.command(make_command(PST_COMMAND_PD_ALLOC));
-  pd = static_cast<uint32_t>(pst_admin_completion_get_result(&allocated));
+  if (options.domain) {
+    pd = *options.domain;
+  } else {
+    const pst_admin_completion allocated = node.command(make_command(PST_COMMAND_PD_ALLOC));
+    pd = static_cast<uint32_t>(pst_admin_completion_get_result(&allocated));
+  }
   if (options.map) {
     pst_command map = make_command(PST_COMMAND_TRANSLATION_MAP, pd);
+    pst_translation_map_set_domain_address(&map, options.domain_base);
     pst_translation_map_set_host_address(&map, base);
     pst_translation_map_set_length_bytes(&map, kViAreaBytes);
     pst_translation_map_set_writable(&map, 1);
     EXPECT_EQ(node.status(map), PST_ERROR_CODE_OK);
   }
   pst_command c = make_command(PST_COMMAND_VI_ALLOC, pd);
-  pst_vi_alloc_set_rx_ring_address(&c, kRxRing);
-  pst_vi_alloc_set_tx_ring_address(&c, kTxRing);
-  pst_vi_alloc_set_evq_address(&c, kEvq);
+  pst_vi_alloc_set_rx_ring_address(&c, options.domain_base + kRxRing);
+  pst_vi_alloc_set_tx_ring_address(&c, options.domain_base + kTxRing);
+  pst_vi_alloc_set_evq_address(&c, options.domain_base + kEvq);
   pst_vi_alloc_set_rx_entries(&c, options.rx_entries);
   pst_vi_alloc_set_tx_entries(&c, options.tx_entries);
   pst_vi_alloc_set_evq_entries(&c, options.evq_entries);
@@ -238,8 +249,14 @@ void TestVi::write_rx_desc(uint32_t idx, uint64_t address, uint32_t bytes) {
 }
 
 void TestVi::post_rx(uint32_t count, uint32_t bytes) {
-  for (uint32_t i = 0; i < count; ++i, ++rx_idx) write_rx_desc(rx_idx, kRxBuffers + 2048ull * (rx_idx % 256), bytes);
+  for (uint32_t i = 0; i < count; ++i, ++rx_idx)
+    write_rx_desc(rx_idx, options.domain_base + kRxBuffers + 2048ull * (rx_idx % 256), bytes);
   doorbell(PST_VI_RX_DOORBELL_OFFSET, rx_idx);
+}
+
+void TestVi::forget() {
+  rx_idx = tx_idx = evq_idx = 0;
+  sequence = 0;
 }
 
 void TestVi::queue_desc(const pst_tx_desc& desc) {
@@ -250,7 +267,7 @@ void TestVi::queue_tx(const std::vector<uint8_t>& bytes, void (*adjust)(pst_tx_d
   const uint64_t address = kTxBuffers + 2048ull * (tx_idx % 256);
   std::memcpy(node.memory.data() + base + address, bytes.data(), bytes.size());
   pst_tx_desc desc{};
-  pst_tx_desc_set_address(&desc, address);
+  pst_tx_desc_set_address(&desc, options.domain_base + address);
   pst_tx_desc_set_length_bytes(&desc, bytes.size());
   pst_tx_desc_set_end_of_packet(&desc, 1);
   if (adjust != nullptr) adjust(desc);

@@ -87,6 +87,8 @@ class Node : public sc_core::sc_module,
   pst_admin_completion command(pst_command command);
   uint32_t submit(pst_command command);  // returns its index; completion() looks
   std::optional<pst_admin_completion> completion(uint32_t idx);
+  // Likewise, but none if the admin queue has stopped or does not answer.
+  std::optional<pst_admin_completion> try_command(pst_command command);
   uint32_t status(const pst_command& c) {
     return static_cast<uint32_t>(pst_admin_completion_get_status(completion_of(c)));
   }
@@ -167,7 +169,9 @@ struct ViOptions {
   uint32_t holdoff_events = 0;
   uint32_t rate_limit_mbps = 0;
   uint32_t weight = 0;
-  bool map = true;  // create a domain and map the VI's area at domain address 0
+  bool map = true;                 // map the VI's area at domain_base
+  std::optional<uint32_t> domain;  // an existing domain; otherwise one is made
+  uint64_t domain_base = 0;        // domain address of the VI's area
 };
 
 // A driver of one VI, by hand.
@@ -178,6 +182,7 @@ class TestVi {
   void doorbell(uint32_t offset, uint64_t value, unsigned width_bytes = 4);
   void post_rx(uint32_t count, uint32_t bytes = 2048);  // buffers in ring order, 2 KiB apart; rings the doorbell
   void write_rx_desc(uint32_t idx, uint64_t address, uint32_t bytes);
+  void forget();  // all indices are 0 again: after VI_RESET
   // One packet in one fragment; does not ring the doorbell.
   void queue_tx(const std::vector<uint8_t>& bytes, void (*adjust)(pst_tx_desc&) = nullptr);
   void queue_desc(const pst_tx_desc& desc);

@@ -144,6 +144,26 @@ TEST(LinkCalendarTest, NothingOverlapsWhateverTheOrder) {
   for (size_t i = 1; i < taken.size(); ++i) EXPECT_LE(taken[i - 1].second, taken[i].first);
 }
 
+TEST(LinkCalendarTest, WhatIsPlannedFarAheadClosesNoGapBeforeIt) {
+  LinkCalendar calendar;
+  for (uint64_t i = 0; i < 5000; ++i) {
+    calendar.requested(1000);
+    calendar.reserve(1'000'000 * (i + 1), 10);
+  }
+  EXPECT_EQ(calendar.reserve(1500, 10), 1510u);
+}
+
+TEST(PcieTimelineTest, AWriteDoesNotWaitForReadsThatWaitForTags) {
+  PcieParameters p = gen3_x8();
+  p.tags = 1;
+  PcieTimeline link;
+  link.configure(p);
+  const uint64_t alone = link.write(0, 0, 64);
+  link.reset();
+  for (int i = 0; i < 2000; ++i) link.read(0, 0, 256);
+  EXPECT_LT(link.write(1'000'000, 0, 64), 1'000'000 + 2 * alone);
+}
+
 // --- credits
 
 // Period of count credits of a TLP: its own time, the way there, the root complex, the way back.

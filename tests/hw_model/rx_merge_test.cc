@@ -227,6 +227,16 @@ TEST(RxMergeTest, TeardownCountsWhatWasNotAnnouncedAndWritesNoEvent) {
   }
 }
 
+TEST(RxMergeTest, UnmapDoesNotCompleteBeforeThePayloadOfAnOpenEventHasLanded) {
+  Rig rig(merging(64));
+  rig.receive(3);
+  ASSERT_EQ(rig.a.status(make_command(PST_COMMAND_TRANSLATION_UNMAP, rig.vi->pd)), PST_ERROR_CODE_OK);
+  rig.a.record_dma = true;
+  run_ns(2 * kWaitNs);
+  EXPECT_TRUE(rig.a.dma.empty());
+  rig.expect_accounted();
+}
+
 TEST(RxMergeTest, FailedWriteDropsTheOpenEventToo) {
   Rig rig(merging(2), 0);
   pst_command map = make_command(PST_COMMAND_TRANSLATION_MAP, rig.vi->pd);
