@@ -126,6 +126,31 @@ TEST(EventQueueTest, HaltStopsTheViAndTellsItWhenThereIsSpace) {
   EXPECT_EQ(pst_error_event_get_source(&error), PST_ERROR_SOURCE_EVQ);
 }
 
+// The queue is full, so the error event has to wait; the wakeup for the events that are there does not get lost.
+TEST(EventQueueTest, HaltWithAFullQueueKeepsThePlannedWakeup) {
+  constexpr uint64_t kHoldoffNs = 200'000;
+  ViOptions options = with(PST_EVQ_POLICY_HALT);
+  options.holdoff_ns = kHoldoffNs;
+  options.holdoff_events = 1000;
+  Rig rig(options);
+  rig.vi->prime();
+  run_ns(1000);
+  const uint64_t start_ps = now_ps();
+  rig.receive(128);
+  EXPECT_TRUE(rig.a.interrupts.empty());
+  rig.receive(1);  // finds no space and halts the VI
+  EXPECT_EQ(rig.a.counter("drops.RX_EVQ_FULL"), 1u);
+  run_ns(2 * kHoldoffNs);
+  ASSERT_EQ(rig.a.interrupts.size(), 1u);
+  EXPECT_GE(rig.a.interrupts[0].time_ps - start_ps, kHoldoffNs * 1000);
+  EXPECT_EQ(rig.vi->events().size(), 128u);
+  rig.vi->return_space();
+  run_ns(2000);
+  const auto events = rig.vi->events();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(pst_event_get_type(&events[0]), PST_EVENT_TYPE_ERROR);
+}
+
 TEST(EventQueueTest, TxCompletionWaitsForSpaceUnderStall) {
   Rig rig(with(PST_EVQ_POLICY_STALL));
   rig.receive(128);

@@ -224,6 +224,48 @@ TEST(FaultsTest, UnmappedEventWriteHaltsTheViAndLeavesNoGapInItsQueue) {
   rig.expect_other_works();
 }
 
+// Three events of the VI that is hit are in flight, and the first of their writes will fail.
+void put_events_in_flight(Rig& rig) {
+  ASSERT_TRUE(rig.a.nic.set_property("pcie_link.memory_write_ns", 20000));
+  for (int i = 0; i < 3; ++i) rig.vi->queue_tx(udp_frame(), [](pst_tx_desc& d) { pst_tx_desc_set_complete(&d, 1); });
+  rig.vi->ring_tx();
+  run_ns(5000);
+  ASSERT_EQ(rig.a.counter("vi0.events"), 3u);
+  rig.set("dma_vi", rig.vi->id);
+  rig.set("unmapped_write_probability", 1);
+}
+
+TEST(FaultsTest, ErrorEventOfAHaltedViMovesUpToTheEventThatCouldNotBeWritten) {
+  Rig rig;
+  put_events_in_flight(rig);
+  rig.vi->doorbell(PST_VI_RX_DOORBELL_OFFSET, 100000);
+  rig.run_until_faults(1);
+  rig.set("unmapped_write_probability", 0);
+  run_ns(50000);
+  rig.expect_error(*rig.vi, PST_ERROR_SOURCE_DOORBELL, PST_ERROR_CODE_BAD_DOORBELL);
+  EXPECT_EQ(rig.log.count(FaultKind::kUnmappedAddress), 1u);
+  for (uint32_t slot = 1; slot < 8; ++slot) {  // what was issued behind it does not land after it
+    EXPECT_EQ(rig.a.at<pst_event>(rig.vi->base + kEvq + slot * PST_EVENT_BYTES).word[1], 0u) << slot;
+  }
+}
+
+TEST(FaultsTest, EventsBehindOneThatCouldNotBeWrittenDoNotLandWhileTheViStops) {
+  for (const unsigned opcode : {PST_COMMAND_VI_RESET, PST_COMMAND_VI_FREE}) {
+    Rig rig;
+    ASSERT_TRUE(rig.a.nic.set_property("admin.command_ns", 10000));
+    const uint32_t idx = rig.a.submit(make_command(opcode, rig.vi->id));
+    run_ns(2000);  // fetched: its read would wait for the events
+    put_events_in_flight(rig);
+    rig.run_until_faults(1);
+    rig.set("unmapped_write_probability", 0);
+    run_ns(50000);
+    ASSERT_TRUE(rig.a.completion(idx).has_value());
+    for (uint32_t slot = 0; slot < 8; ++slot) {
+      EXPECT_EQ(rig.a.at<pst_event>(rig.vi->base + kEvq + slot * PST_EVENT_BYTES).word[1], 0u) << slot;
+    }
+  }
+}
+
 TEST(FaultsTest, UnmappedAdminCompletionStopsTheAdminQueue) {
   Rig rig;
   rig.set("dma_vi", -2);
