@@ -47,6 +47,7 @@ class Admin {
   static uint32_t check(const pst_command& command);
   Outcome vi_alloc(const pst_command& command);
   Outcome vi_quiesce(const pst_command& command);
+  Outcome unmap(const pst_command& command);
   Outcome source_grant(const pst_command& command);
   Outcome filter_insert(const pst_command& command);
   Outcome msix_bind(const pst_command& command);

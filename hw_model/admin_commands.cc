@@ -13,6 +13,7 @@
 #include "hw_model/port_statistics.h"
 #include "hw_model/ptp_clock.h"
 #include "hw_model/rss.h"
+#include "hw_model/rx_dma.h"
 #include "hw_model/rx_filter.h"
 #include "hw_model/translation.h"
 #include "hw_model/vi_table.h"
@@ -180,10 +181,7 @@ Admin::Outcome Admin::execute(const pst_command& command) {
                                        pst_translation_map_get_writable(&command) != 0);
       return outcome;
     case PST_COMMAND_TRANSLATION_UNMAP:
-      outcome.status = translation.unmap(target(command), pst_translation_unmap_get_domain_address(&command));
-      outcome.later = outcome.status == PST_ERROR_CODE_OK;
-      if (outcome.later) nic_.agenda->at<&Admin::unmap_quiet>(nic_.pcie_link->quiesce_ps(), this, run_);
-      return outcome;
+      return unmap(command);
     case PST_COMMAND_VI_ALLOC:
       return vi_alloc(command);
     case PST_COMMAND_VI_FREE:
@@ -292,6 +290,17 @@ void Admin::vi_quiet(uint64_t vi_id, uint64_t opcode, uint64_t run, uint64_t) {
     if (lifecycle_.size() > 0) lifecycle_->vi_started(vi->id);
   }
   if (run == run_) complete(PST_ERROR_CODE_OK, 0);
+}
+
+Admin::Outcome Admin::unmap(const pst_command& c) {
+  const uint32_t status = nic_.translation->unmap(target(c), pst_translation_unmap_get_domain_address(&c));
+  if (status != PST_ERROR_CODE_OK) return {status};
+  for (uint32_t id = 0; id < nic_.vi_table->vi_count(); ++id) {
+    // The payload of frames that wait to be announced is written with their event.
+    if (Vi* vi = nic_.vi_table->running(id); vi != nullptr && vi->pd == target(c)) nic_.rx_dma->close_merge(*vi);
+  }
+  nic_.agenda->at<&Admin::unmap_quiet>(nic_.pcie_link->quiesce_ps(), this, run_);
+  return {PST_ERROR_CODE_OK, 0, true};
 }
 
 void Admin::unmap_quiet(uint64_t run, uint64_t, uint64_t, uint64_t) {
