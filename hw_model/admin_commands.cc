@@ -275,12 +275,14 @@ Admin::Outcome Admin::vi_quiesce(const pst_command& c) {
     nic_.rss->remove_vi(vi->id);
   }
   nic_.vi_table->stop(*vi);
-  nic_.agenda->at<&Admin::vi_quiet>(nic_.pcie_link->quiesce_ps(), this, vi->id, opcode, run_);
+  nic_.agenda->at<&Admin::vi_quiet>(nic_.pcie_link->quiesce_ps(), this, vi->id, opcode, run_,
+                                    ++vi->teardown_generation);
   return {PST_ERROR_CODE_OK, 0, true};
 }
 
-void Admin::vi_quiet(uint64_t vi_id, uint64_t opcode, uint64_t run, uint64_t) {
+void Admin::vi_quiet(uint64_t vi_id, uint64_t opcode, uint64_t run, uint64_t generation) {
   Vi* vi = nic_.vi_table->find(vi_id);
+  if (vi->teardown_generation != generation) return;  // a later admin queue has asked again
   if (lifecycle_.size() > 0) lifecycle_->vi_stopped(vi->id);
   if (opcode == PST_COMMAND_VI_FREE) {
     nic_.vi_table->free(*vi);

@@ -43,9 +43,11 @@ Vi* ViTable::allocate() {
     if (!vis_[id]) vis_[id] = std::make_unique<Vi>();
     Vi& vi = *vis_[id];
     const uint32_t epoch = vi.epoch + 1;
+    const uint32_t teardown_generation = vi.teardown_generation;
     vi = Vi();
     vi.id = id;
     vi.epoch = epoch;
+    vi.teardown_generation = teardown_generation;
     vi.state = ViState::kRunning;
     ++active_count_;
     return &vi;
@@ -58,6 +60,7 @@ void ViTable::restart(Vi& vi) {
   fresh.id = vi.id;
   fresh.epoch = vi.epoch + 1;
   fresh.state = ViState::kRunning;
+  fresh.teardown_generation = vi.teardown_generation;
   fresh.pd = vi.pd;
   fresh.rx_ring_address = vi.rx_ring_address;
   fresh.tx_ring_address = vi.tx_ring_address;

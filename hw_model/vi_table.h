@@ -95,7 +95,8 @@ struct RxMerge {
 struct Vi {
   uint32_t id = 0;
   ViState state = ViState::kFree;
-  uint32_t epoch = 0;  // grows whenever what is in flight must come to nothing
+  uint32_t epoch = 0;                // grows whenever what is in flight must come to nothing
+  uint32_t teardown_generation = 0;  // of VI_FREE and VI_RESET: the last one finishes the work
   uint32_t pd = 0;
 
   // Rings (domain addresses) and the fixed options of VI_ALLOC.

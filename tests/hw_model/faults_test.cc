@@ -169,6 +169,32 @@ TEST(FaultsTest, TeardownWaitsForAnUnansweredRead) {
   EXPECT_FALSE(rig.vi->has_event());  // R10
 }
 
+// The first command's queue is stopped while it waits for the last DMA; the second one finishes its work.
+TEST(FaultsTest, TeardownThatIsAskedForAgainByANewAdminQueueHappensOnce) {
+  for (const unsigned opcode : {PST_COMMAND_VI_RESET, PST_COMMAND_VI_FREE}) {
+    Rig rig;
+    rig.set("completion_timeout_ns", 50000);
+    rig.set("dma_vi", rig.vi->id);
+    rig.set("completion_timeout_probability", 1);
+    rig.vi->send(udp_frame());
+    run_ns(1000);
+    rig.a.submit(make_command(PST_COMMAND_VI_FREE, rig.vi->id));
+    run_ns(5000);
+    rig.a.write32(PST_FUNCTION_ADMIN_ENABLE_OFFSET, 0);
+    run_ns(1000);
+    std::memset(rig.a.memory.data() + kAdminCq, 0, 64 * PST_ADMIN_COMPLETION_BYTES);
+    rig.a.enable_admin();
+    EXPECT_EQ(rig.a.status(make_command(opcode, rig.vi->id)), static_cast<uint32_t>(PST_ERROR_CODE_OK));
+    rig.set("completion_timeout_probability", 0);
+    EXPECT_EQ(rig.a.counter("vi.active"), opcode == PST_COMMAND_VI_FREE ? 1u : 2u);
+    EXPECT_EQ(rig.a.stopped, std::vector<uint32_t>{rig.vi->id});
+    if (opcode == PST_COMMAND_VI_FREE) {
+      EXPECT_EQ(rig.a.status(make_command(opcode, rig.vi->id)), static_cast<uint32_t>(PST_ERROR_CODE_NOT_FOUND));
+    }
+    rig.expect_other_works();
+  }
+}
+
 TEST(FaultsTest, UnansweredAdminCommandStopsTheAdminQueueAfterTheTimeout) {
   Rig rig;
   rig.set("completion_timeout_ns", 50000);
