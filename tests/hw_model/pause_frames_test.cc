@@ -32,8 +32,9 @@ struct Rig {
     configure(pause);
     run_ns(3000);
   }
-  void configure(bool pause) {
+  void configure(bool pause, bool loopback = false) {
     pst_command c = make_command(PST_COMMAND_PORT_CONFIG);
+    pst_port_config_set_loopback(&c, loopback);
     pst_port_config_set_mtu_bytes(&c, 1500);
     pst_port_config_set_promiscuous(&c, 1);
     pst_port_config_set_pause(&c, pause);
@@ -125,6 +126,23 @@ TEST(PauseFramesTest, PortThatDoesNotObeyDiscardsThemAllTheSame) {
   run_ns(10000);
   EXPECT_EQ(rig.a.wire.size(), 1u);
   EXPECT_EQ(rig.a.counter("rx.pause_frames"), 1u);
+  EXPECT_TRUE(rig.sniffer->events().empty());
+}
+
+// Only the peer may pause the port: a VI would hold up all others.
+TEST(PauseFramesTest, FrameThatLoopsBackPausesNobody) {
+  Rig rig;
+  rig.configure(true, true);
+  TestVi hostile(rig.a, 2);
+  auto frame = pause_frame(65535, kMacA);
+  std::copy(kMacA.begin(), kMacA.end(), frame.begin() + 6);
+  hostile.send(frame);
+  run_ns(5000);
+  EXPECT_EQ(rig.a.counter("tx.loopback"), 1u);
+  rig.vi->send(udp_frame());
+  run_ns(5000);
+  EXPECT_EQ(rig.a.wire.size(), 1u);
+  EXPECT_EQ(rig.a.counter("rx.pause_frames"), 1u);  // discarded, as in a port that does not obey
   EXPECT_TRUE(rig.sniffer->events().empty());
 }
 
