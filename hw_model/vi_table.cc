@@ -108,6 +108,11 @@ void ViTable::stop(Vi& vi) {
   vi.state = ViState::kStopping;
   vi.error_pending = false;
   quiet(vi);
+  for (const auto& other : vis_) {  // its wakeups that wait for space in another VI's queue (R10)
+    if (!other) continue;
+    auto& waiting = other->wakeups_pending;
+    waiting.erase(std::remove(waiting.begin(), waiting.end(), vi.id), waiting.end());
+  }
 }
 
 void ViTable::free(Vi& vi) {
@@ -115,6 +120,9 @@ void ViTable::free(Vi& vi) {
   vi.state = ViState::kFree;
   ++vi.epoch;
   --active_count_;
+  for (const auto& other : vis_) {  // whoever gets the number next does not get the wakeups
+    if (other && other->wake_to_vi && other->wake_vi == vi.id) other->wake_vi = kNoVi;
+  }
 }
 
 void ViTable::halt(Vi& vi, unsigned source, unsigned code, uint32_t index) {

@@ -148,7 +148,7 @@ struct Vi {
   // Wakeup (R6, R7).
   uint32_t vector = PST_VECTOR_NONE;
   bool wake_to_vi = false;
-  uint32_t wake_vi = 0;
+  uint32_t wake_vi = 0;  // none if that VI has been freed
   bool primed = false;
   uint32_t prime_idx = 0;  // consumer index of the last prime
   uint64_t holdoff_ps = 0;
@@ -198,6 +198,8 @@ class ViTable {
   void append_counters(std::vector<sim::Counter>& counters) const;
 
  private:
+  static constexpr uint32_t kNoVi = PST_LIMIT_VI_COUNT_MAX;  // find() knows none such
+
   void quiet(Vi& vi);
 
   NicBlocks& nic_;
