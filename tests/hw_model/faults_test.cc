@@ -127,6 +127,34 @@ TEST(FaultsTest, UnansweredPayloadReadHoldsUpNoOtherVi) {
   rig.expect_other_works();
 }
 
+TEST(FaultsTest, UnansweredReadOfALongPacketLeavesTheTransmitBufferToOthers) {
+  constexpr uint32_t kPacketBytes = 60000;
+  Rig rig;
+  ASSERT_TRUE(rig.a.nic.set_property("tx_dma.buffer_bytes", 16384));
+  rig.set("completion_timeout_ns", 50000);
+  rig.set("dma_vi", rig.vi->id);
+  pst_tx_option_desc option{};
+  pst_tx_option_desc_set_type(&option, PST_TX_DESC_TYPE_OPTION);
+  pst_tx_option_desc_set_mss_bytes(&option, 1000);
+  rig.vi->queue_desc({{option.word[0], option.word[1]}});
+  pst_tx_desc desc{};
+  pst_tx_desc_set_address(&desc, kTxBuffers);
+  pst_tx_desc_set_length_bytes(&desc, kPacketBytes);
+  pst_tx_desc_set_end_of_packet(&desc, 1);
+  pst_tx_desc_set_segment(&desc, 1);
+  rig.vi->queue_desc(desc);
+  rig.vi->ring_tx();
+  run_ns(300);  // its descriptors are on their way
+  rig.set("completion_timeout_probability", 1);
+  run_ns(2000);
+  rig.set("completion_timeout_probability", 0);
+  rig.expect_other_works();
+  run_ns(50000);
+  rig.expect_error(*rig.vi, PST_ERROR_SOURCE_TX, PST_ERROR_CODE_COMPLETION_TIMEOUT);
+  EXPECT_EQ(rig.a.counter("drops.TX_DMA_FAULT"), 1u);
+  rig.expect_other_works();
+}
+
 TEST(FaultsTest, UnansweredReadKeepsItsTag) {
   Rig rig;
   EXPECT_TRUE(rig.a.nic.set_property("pcie_link.tags", 1));
