@@ -182,10 +182,11 @@ void TxDma::start(Vi& vi, uint32_t first_idx, TxOp* op) {
   op->buffered_bytes = op->bytes;
   scheduler_.charge_packet(vi, op->bytes);
   uint64_t ready_ps = Agenda::now_ps();
+  const uint64_t doorbell_ps = vi.tx_doorbells.arrival_ps(op->end_idx);  // asked for each packet, so that the log ends
   if (op->drop_reason < 0) {
     sim::clear_stamps(op->stamps_ps);
     op->stamps_ps[static_cast<size_t>(sim::Stage::kDescFetched)] = vi.tx_cache.arrived_ps;
-    op->stamps_ps[static_cast<size_t>(sim::Stage::kDoorbellArrive)] = vi.tx_doorbells.arrival_ps(op->end_idx);
+    op->stamps_ps[static_cast<size_t>(sim::Stage::kDoorbellArrive)] = doorbell_ps;
     if (op->segment) {
       op->packet.resize(op->bytes);
     } else {
