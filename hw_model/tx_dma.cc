@@ -311,8 +311,10 @@ void TxDma::hand_over(Vi& vi, TxOp* op) {
 }
 
 void TxDma::sent(TxOp* op) {
-  Vi* vi = nic_.vi_table->running(op->vi_id);
-  if (vi != nullptr && vi->epoch == op->epoch) {
+  Vi* vi = nic_.vi_table->find(op->vi_id);
+  if (vi != nullptr && vi->epoch != op->epoch) vi = nullptr;
+  if (vi != nullptr && op->drop_reason == PST_DROP_REASON_TX_LINK_DOWN) ++vi->counters.drops;  // found by the port
+  if (vi != nullptr && vi->state == ViState::kRunning) {
     vi->tx_completed_idx = op->end_idx;
     ++vi->tx_unreported_count;
     --vi->tx_in_flight_count;
