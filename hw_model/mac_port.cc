@@ -128,13 +128,14 @@ void MacPort::passed(uint64_t op_address, uint64_t, uint64_t, uint64_t) {
 
 void MacPort::frame_left(TxOp& op) {
   PortStatistics& statistics = *nic_.statistics;
+  const uint64_t first_bit_ps = op.frame->stamps_ps[static_cast<size_t>(sim::Stage::kWireFirstBit)];
+  const bool bits_lost = !link_up() || first_bit_ps < link_up_ps_;
   if (op.cut_short) {
     ++statistics.tx_cut_short;  // its packet has been counted as a drop
-    if (link_up() && !op.loopback) wire_->deliver(op.frame);
+    if (!bits_lost && !op.loopback) wire_->deliver(op.frame);
     return;
   }
-  const uint64_t first_bit_ps = op.frame->stamps_ps[static_cast<size_t>(sim::Stage::kWireFirstBit)];
-  if (!op.loopback && (!link_up() || first_bit_ps < link_up_ps_)) {
+  if (!op.loopback && bits_lost) {
     if (op.drop_reason >= 0) return;  // a frame of the same packet before it was lost too
     op.drop_reason = PST_DROP_REASON_TX_LINK_DOWN;
     statistics.drop(PST_DROP_REASON_TX_LINK_DOWN);

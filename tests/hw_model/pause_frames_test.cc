@@ -207,6 +207,24 @@ TEST(PauseFramesTest, FullReceiveBufferAsksThePeerToPauseAndToGoOn) {
 }
 
 // Two NICs face to face, the receiver's VI slow: without a drop all frames arrive.
+TEST(PauseFramesTest, OneOfWhichTheLinkLostBitsIsNotSent) {
+  Rig rig;
+  ASSERT_TRUE(rig.a.nic.set_property("mac_port.pause_high_bytes", 1));
+  ASSERT_TRUE(rig.a.nic.set_property("mac_port.pause_low_bytes", 0));
+  UdpSpec spec;
+  spec.destination = kMacA;
+  spec.source = kMacB;
+  arrive(rig.a, udp_frame(spec));  // asks for a pause, which takes 57.6 ns on the wire
+  run_ns(20);
+  rig.a.device().wire_export->set_link(false);
+  run_ns(10);
+  rig.a.device().wire_export->set_link(true);
+  run_ns(5000);
+  ASSERT_EQ(rig.a.wire.size(), 1u);  // the frame is in memory: go on
+  EXPECT_EQ(be16(rig.a.wire[0].frame->bytes.data() + 16), 0u);
+  EXPECT_EQ(rig.a.counter("tx.pause_frames"), 1u);
+}
+
 TEST(PauseFramesTest, TwoNicsWithPauseLoseNothing) {
   FreshKernel kernel;
   Node a("a", kMacA), b("b", kMacB);
