@@ -61,7 +61,8 @@ void AccountRules::frame_received(uint64_t now_ps, const FramePtr& frame) {
   last_traffic_ps_ = now_ps;
   if (down_) return;  // nothing arrives over a link that is down
   const auto bytes = static_cast<uint32_t>(frame->bytes.size());
-  if (!frame->bad_fcs && shadow().port().pause && is_pause(frame->bytes)) {
+  // Pause frames are not in RX_FRAMES, whether the port obeys them or not.
+  if (!frame->bad_fcs && is_pause(frame->bytes) && ((frame->bytes[0] & 1) != 0 || shadow().port().pause)) {
     ++pauses_received_;
     return;
   }

@@ -127,6 +127,12 @@ TEST(PauseFramesTest, PortThatDoesNotObeyDiscardsThemAllTheSame) {
   EXPECT_EQ(rig.a.wire.size(), 1u);
   EXPECT_EQ(rig.a.counter("rx.pause_frames"), 1u);
   EXPECT_TRUE(rig.sniffer->events().empty());
+  pst_command read = make_command(PST_COMMAND_STATISTICS_READ);
+  pst_statistics_read_set_address(&read, kScratch);
+  ASSERT_EQ(rig.a.status(read), PST_ERROR_CODE_OK);
+  const auto& statistics = rig.a.at<pst_port_statistics>(kScratch);
+  EXPECT_EQ(pst_port_statistics_get_rx_pause_frames(&statistics), 1u);
+  EXPECT_EQ(pst_port_statistics_get_rx_frames(&statistics), 0u);
 }
 
 // Only the peer may pause the port: a VI would hold up all others.
