@@ -181,12 +181,7 @@ Admin::Outcome Admin::execute(const pst_command& command) {
                                        pst_translation_map_get_writable(&command) != 0);
       return outcome;
     case PST_COMMAND_TRANSLATION_UNMAP:
-      outcome.status = translation.unmap(target(command), pst_translation_unmap_get_domain_address(&command));
-      outcome.later = outcome.status == PST_ERROR_CODE_OK;
-      if (!outcome.later) return outcome;
-      nic_.rx_dma->close_merges(target(command));  // their payload is on its way, and lands with the event
-      nic_.agenda->at<&Admin::unmap_quiet>(nic_.pcie_link->quiesce_ps(), this, run_);
-      return outcome;
+      return unmap(command);
     case PST_COMMAND_VI_ALLOC:
       return vi_alloc(command);
     case PST_COMMAND_VI_FREE:
@@ -280,12 +275,14 @@ Admin::Outcome Admin::vi_quiesce(const pst_command& c) {
     nic_.rss->remove_vi(vi->id);
   }
   nic_.vi_table->stop(*vi);
-  nic_.agenda->at<&Admin::vi_quiet>(nic_.pcie_link->quiesce_ps(), this, vi->id, opcode, run_);
+  nic_.agenda->at<&Admin::vi_quiet>(nic_.pcie_link->quiesce_ps(), this, vi->id, opcode, run_,
+                                    ++vi->teardown_generation);
   return {PST_ERROR_CODE_OK, 0, true};
 }
 
-void Admin::vi_quiet(uint64_t vi_id, uint64_t opcode, uint64_t run, uint64_t) {
+void Admin::vi_quiet(uint64_t vi_id, uint64_t opcode, uint64_t run, uint64_t generation) {
   Vi* vi = nic_.vi_table->find(vi_id);
+  if (vi->teardown_generation != generation) return;  // a later admin queue has asked again
   if (lifecycle_.size() > 0) lifecycle_->vi_stopped(vi->id);
   if (opcode == PST_COMMAND_VI_FREE) {
     nic_.vi_table->free(*vi);
@@ -295,6 +292,17 @@ void Admin::vi_quiet(uint64_t vi_id, uint64_t opcode, uint64_t run, uint64_t) {
     if (lifecycle_.size() > 0) lifecycle_->vi_started(vi->id);
   }
   if (run == run_) complete(PST_ERROR_CODE_OK, 0);
+}
+
+Admin::Outcome Admin::unmap(const pst_command& c) {
+  const uint32_t status = nic_.translation->unmap(target(c), pst_translation_unmap_get_domain_address(&c));
+  if (status != PST_ERROR_CODE_OK) return {status};
+  for (uint32_t id = 0; id < nic_.vi_table->vi_count(); ++id) {
+    // The payload of frames that wait to be announced is written with their event.
+    if (Vi* vi = nic_.vi_table->running(id); vi != nullptr && vi->pd == target(c)) nic_.rx_dma->close_merge(*vi);
+  }
+  nic_.agenda->at<&Admin::unmap_quiet>(nic_.pcie_link->quiesce_ps(), this, run_);
+  return {PST_ERROR_CODE_OK, 0, true};
 }
 
 void Admin::unmap_quiet(uint64_t run, uint64_t, uint64_t, uint64_t) {

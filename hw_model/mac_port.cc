@@ -128,19 +128,20 @@ void MacPort::passed(uint64_t op_address, uint64_t, uint64_t, uint64_t) {
 
 void MacPort::frame_left(TxOp& op) {
   PortStatistics& statistics = *nic_.statistics;
+  const uint64_t first_bit_ps = op.frame->stamps_ps[static_cast<size_t>(sim::Stage::kWireFirstBit)];
+  const bool bits_lost = !link_up() || first_bit_ps < link_up_ps_;
   if (op.cut_short) {
     ++statistics.tx_cut_short;  // its packet has been counted as a drop
-    if (link_up() && !op.loopback) wire_->deliver(op.frame);
+    if (!bits_lost && !op.loopback) wire_->deliver(op.frame);
     return;
   }
-  const uint64_t first_bit_ps = op.frame->stamps_ps[static_cast<size_t>(sim::Stage::kWireFirstBit)];
-  if (!op.loopback && (!link_up() || first_bit_ps < link_up_ps_)) {
+  if (!op.loopback && bits_lost) {
     if (op.drop_reason >= 0) return;  // a frame of the same packet before it was lost too
     op.drop_reason = PST_DROP_REASON_TX_LINK_DOWN;
     statistics.drop(PST_DROP_REASON_TX_LINK_DOWN);
   } else if (op.loopback) {
     ++statistics.tx_loopback;
-    receive(op.frame, false);
+    receive(op.frame, false, true);
   } else {
     ++statistics.tx_frames;
     statistics.tx_bytes += op.frame->bytes.size();
@@ -152,7 +153,7 @@ void MacPort::frame_left(TxOp& op) {
 void MacPort::deliver(const sim::FramePtr& frame) {
   // Nothing arrives over a link that is down, nor a frame whose first bits were lost.
   if (!link_up() || Agenda::now_ps() < link_up_ps_ + on_wire_ps(frame->bytes.size())) return;
-  receive(frame, frame->bad_fcs || nic_.faults->damages_frame());
+  receive(frame, frame->bad_fcs || nic_.faults->damages_frame(), false);
 }
 
 void MacPort::set_link(bool up) {
@@ -183,11 +184,11 @@ uint64_t MacPort::header_ps(uint32_t frame_bytes, uint64_t first_bit_ps) const {
   return first_bit_ps + (kPreambleBytes + header_bytes) * ps_per_byte_;
 }
 
-void MacPort::receive(const sim::FramePtr& frame, bool damaged) {
+void MacPort::receive(const sim::FramePtr& frame, bool damaged, bool looped_back) {
   const uint32_t bytes = static_cast<uint32_t>(frame->bytes.size());
   const uint64_t now = Agenda::now_ps();
   frame->stamps_ps[static_cast<size_t>(sim::Stage::kWireLastBit)] = now;
-  if (!damaged && take_pause_frame(frame)) return;
+  if (!damaged && take_pause_frame(frame, looped_back)) return;
   ++nic_.statistics->rx_frames;
   nic_.statistics->rx_bytes += bytes;
   const uint64_t duration_ps = on_wire_ps(bytes);

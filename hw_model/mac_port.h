@@ -70,13 +70,13 @@ class MacPort : public sim::EthernetIf {
   void frame_left(TxOp& op);
   void note_link(bool was_up);
   [[nodiscard]] uint64_t on_wire_ps(size_t frame_bytes) const;
-  void receive(const sim::FramePtr& frame, bool damaged);
+  void receive(const sim::FramePtr& frame, bool damaged, bool looped_back);
   void receive_damaged(const sim::FramePtr& frame, uint64_t first_bit_ps);
   // When writes of a frame may begin: see SteeredFrame::header_ps.
   [[nodiscard]] uint64_t header_ps(uint32_t frame_bytes, uint64_t first_bit_ps) const;
 
   // Pause, in pause_frames.cc.
-  bool take_pause_frame(const sim::FramePtr& frame);
+  bool take_pause_frame(const sim::FramePtr& frame, bool looped_back);
   void obey_pause(uint32_t quanta);
   void resume(uint64_t generation, uint64_t, uint64_t, uint64_t);
   void buffer_level_changed(uint32_t bytes);

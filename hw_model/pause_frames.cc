@@ -29,15 +29,16 @@ void MacPort::set_pause(bool on) {
   pause_ = on;
 }
 
-// True: it was one. A port that does not obey pause frames discards them all the same.
-bool MacPort::take_pause_frame(const sim::FramePtr& frame) {
+// True: it was one. A port that does not obey pause frames discards them all the same. One that has looped back comes
+// from a VI, which may not hold up the others.
+bool MacPort::take_pause_frame(const sim::FramePtr& frame, bool looped_back) {
   const uint8_t* bytes = frame->bytes.data();
   if (frame->bytes.size() < PST_LIMIT_FRAME_BYTES_MIN) return false;
   if (load_be16(bytes + 12) != kEthertypeMacControl || load_be16(bytes + kOpcodeOffset) != kOpcodePause) return false;
   const uint64_t destination = load_address(bytes, 6);
   if (destination != kPauseAddress && destination != address_) return false;
   ++nic_.statistics->rx_pause_frames;
-  if (pause_) obey_pause(load_be16(bytes + kQuantaOffset));
+  if (pause_ && !looped_back) obey_pause(load_be16(bytes + kQuantaOffset));
   return true;
 }
 
@@ -89,8 +90,9 @@ void MacPort::start_pause_frame() {
 }
 
 void MacPort::pause_frame_left(uint64_t quanta, uint64_t, uint64_t, uint64_t) {
-  wire_is_free(Agenda::now_ps() - on_wire_ps(PST_LIMIT_FRAME_BYTES_MIN), Agenda::now_ps());
-  if (link_up()) put_pause_frame(static_cast<uint32_t>(quanta));
+  const uint64_t first_bit_ps = Agenda::now_ps() - on_wire_ps(PST_LIMIT_FRAME_BYTES_MIN);
+  wire_is_free(first_bit_ps, Agenda::now_ps());
+  if (link_up() && first_bit_ps >= link_up_ps_) put_pause_frame(static_cast<uint32_t>(quanta));
   next();
 }
 

@@ -109,7 +109,9 @@ void PcieLink::plan_burst(uint64_t arrival_ps, uint64_t address, const unsigned 
 }
 
 void PcieLink::host_burst(uint64_t address, uint64_t burst_idx, uint64_t, uint64_t) {
-  const std::vector<uint8_t>& data = bursts_[burst_idx];
+  bursts_[burst_idx].swap(landing_burst_);
+  free_bursts_.push_back(static_cast<size_t>(burst_idx));  // at once: what is written may reset the function
+  const std::vector<uint8_t>& data = landing_burst_;
   if (in_pio_page(address)) {
     nic_.doorbell->write_pio(bar_offset(address), data.data(), static_cast<uint32_t>(data.size()));
   } else {
@@ -121,7 +123,6 @@ void PcieLink::host_burst(uint64_t address, uint64_t burst_idx, uint64_t, uint64
       position += width;
     }
   }
-  free_bursts_.push_back(static_cast<size_t>(burst_idx));
 }
 
 void PcieLink::write_bar(uint64_t address, uint64_t value, unsigned width_bytes) {

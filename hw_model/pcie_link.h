@@ -79,6 +79,7 @@ class PcieLink : public tlm::tlm_fw_transport_if<>, public tlm::tlm_bw_transport
   PcieTimeline timeline_;
   std::vector<std::vector<uint8_t>> bursts_;  // host writes of more than a register, on their way
   std::vector<size_t> free_bursts_;
+  std::vector<uint8_t> landing_burst_;
 };
 
 }  // namespace postern::hw_model

@@ -358,13 +358,6 @@ void RxDma::close_merge(Vi& vi) {
   issue_event(vi, first);
 }
 
-void RxDma::close_merges(uint32_t pd) {
-  for (uint32_t id = 0; id < nic_.vi_table->vi_count(); ++id) {
-    Vi* vi = nic_.vi_table->running(id);
-    if (vi != nullptr && vi->pd == pd) close_merge(*vi);
-  }
-}
-
 void RxDma::drop_merge(Vi& vi) {
   RxMerge& merge = vi.rx_merge;
   if (merge.first == nullptr) return;

@@ -61,7 +61,6 @@ class RxDma {
   void resume(Vi& vi);
   // Writes the event of the frames that wait to be announced together.
   void close_merge(Vi& vi);
-  void close_merges(uint32_t pd);  // of all VIs of a domain
   // They come to nothing, and are counted.
   void drop_merge(Vi& vi);
   // The VI stops: its waiting frames are dropped.

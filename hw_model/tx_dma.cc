@@ -179,13 +179,14 @@ void TxDma::start(Vi& vi, uint32_t first_idx, TxOp* op) {
   op->vi_id = vi.id;
   op->epoch = vi.epoch;
   ++vi.tx_in_flight_count;
-  buffered_bytes_ += op->bytes;
+  op->buffered_bytes = op->bytes;
   scheduler_.charge_packet(vi, op->bytes);
   uint64_t ready_ps = Agenda::now_ps();
+  const uint64_t doorbell_ps = vi.tx_doorbells.arrival_ps(op->end_idx);  // asked for each packet, so that the log ends
   if (op->drop_reason < 0) {
     sim::clear_stamps(op->stamps_ps);
     op->stamps_ps[static_cast<size_t>(sim::Stage::kDescFetched)] = vi.tx_cache.arrived_ps;
-    op->stamps_ps[static_cast<size_t>(sim::Stage::kDoorbellArrive)] = vi.tx_doorbells.arrival_ps(op->end_idx);
+    op->stamps_ps[static_cast<size_t>(sim::Stage::kDoorbellArrive)] = doorbell_ps;
     if (op->segment) {
       op->packet.resize(op->bytes);
     } else {
@@ -204,7 +205,12 @@ void TxDma::start(Vi& vi, uint32_t first_idx, TxOp* op) {
   vi.tx_pio = false;
   vi.tx_cache.head_idx = op->end_idx;
   ready_ps = std::max(last_handover_ps_, ready_ps);
-  if (!vi.tx_read_lost) last_handover_ps_ = ready_ps;  // other VIs do not wait for an answer that never comes
+  if (vi.tx_read_lost) {  // other VIs do not wait for an answer that never comes, neither in turn nor for room
+    op->buffered_bytes = 0;
+  } else {
+    last_handover_ps_ = ready_ps;
+  }
+  buffered_bytes_ += op->buffered_bytes;
   const auto argument = reinterpret_cast<uint64_t>(op);
   if (op->cut_through) {
     nic_.agenda->at<&TxDma::head_arrived>(ready_ps, this, argument);
@@ -227,7 +233,7 @@ uint32_t TxDma::skip_packet(Vi& vi) {
 void TxDma::drop_on_halt(TxOp* op) {
   nic_.statistics->drop(PST_DROP_REASON_TX_VI_HALTED);
   if (Vi* vi = nic_.vi_table->find(op->vi_id)) ++vi->counters.drops;
-  buffered_bytes_ -= op->bytes;
+  buffered_bytes_ -= op->buffered_bytes;
   release(op);
   kick();
 }
@@ -236,7 +242,7 @@ void TxDma::read_failed(Vi& vi, TxOp* op, DmaResult result) {
   nic_.statistics->drop(PST_DROP_REASON_TX_DMA_FAULT);
   ++vi.counters.drops;
   const uint32_t end_idx = op->end_idx;
-  buffered_bytes_ -= op->bytes;
+  buffered_bytes_ -= op->buffered_bytes;
   release(op);
   nic_.vi_table->halt(vi, PST_ERROR_SOURCE_TX, dma_error_code(result), end_idx - 1);
   kick();
@@ -305,8 +311,10 @@ void TxDma::hand_over(Vi& vi, TxOp* op) {
 }
 
 void TxDma::sent(TxOp* op) {
-  Vi* vi = nic_.vi_table->running(op->vi_id);
-  if (vi != nullptr && vi->epoch == op->epoch) {
+  Vi* vi = nic_.vi_table->find(op->vi_id);
+  if (vi != nullptr && vi->epoch != op->epoch) vi = nullptr;
+  if (vi != nullptr && op->drop_reason == PST_DROP_REASON_TX_LINK_DOWN) ++vi->counters.drops;  // found by the port
+  if (vi != nullptr && vi->state == ViState::kRunning) {
     vi->tx_completed_idx = op->end_idx;
     ++vi->tx_unreported_count;
     --vi->tx_in_flight_count;
@@ -316,7 +324,7 @@ void TxDma::sent(TxOp* op) {
       nic_.event_queue->post_tx(*vi);
     }
   }
-  buffered_bytes_ -= op->bytes;
+  buffered_bytes_ -= op->buffered_bytes;
   release(op);
   if (!scheduler_.empty()) kick();
 }

@@ -30,6 +30,7 @@ struct TxOp {
   uint32_t epoch = 0;
   uint32_t end_idx = 0;                  // TX ring index after its last descriptor
   uint32_t bytes = 0;                    // sum of its fragments
+  uint32_t buffered_bytes = 0;           // of tx_dma's buffer
   DmaResult read_fate = DmaResult::kOk;  // of its payload reads together
   int drop_reason = -1;                  // PST_DROP_REASON_*: the packet completes but does not leave
   bool checksum_l3 = false, checksum_l4 = false, timestamp = false, complete = false, vlan_insert = false;

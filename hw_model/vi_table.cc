@@ -43,9 +43,11 @@ Vi* ViTable::allocate() {
     if (!vis_[id]) vis_[id] = std::make_unique<Vi>();
     Vi& vi = *vis_[id];
     const uint32_t epoch = vi.epoch + 1;
+    const uint32_t teardown_generation = vi.teardown_generation;
     vi = Vi();
     vi.id = id;
     vi.epoch = epoch;
+    vi.teardown_generation = teardown_generation;
     vi.state = ViState::kRunning;
     ++active_count_;
     return &vi;
@@ -58,6 +60,7 @@ void ViTable::restart(Vi& vi) {
   fresh.id = vi.id;
   fresh.epoch = vi.epoch + 1;
   fresh.state = ViState::kRunning;
+  fresh.teardown_generation = vi.teardown_generation;
   fresh.pd = vi.pd;
   fresh.rx_ring_address = vi.rx_ring_address;
   fresh.tx_ring_address = vi.tx_ring_address;
@@ -105,6 +108,11 @@ void ViTable::stop(Vi& vi) {
   vi.state = ViState::kStopping;
   vi.error_pending = false;
   quiet(vi);
+  for (const auto& other : vis_) {  // its wakeups that wait for space in another VI's queue (R10)
+    if (!other) continue;
+    auto& waiting = other->wakeups_pending;
+    waiting.erase(std::remove(waiting.begin(), waiting.end(), vi.id), waiting.end());
+  }
 }
 
 void ViTable::free(Vi& vi) {
@@ -112,6 +120,9 @@ void ViTable::free(Vi& vi) {
   vi.state = ViState::kFree;
   ++vi.epoch;
   --active_count_;
+  for (const auto& other : vis_) {  // whoever gets the number next does not get the wakeups
+    if (other && other->wake_to_vi && other->wake_vi == vi.id) other->wake_vi = kNoVi;
+  }
 }
 
 void ViTable::halt(Vi& vi, unsigned source, unsigned code, uint32_t index) {

@@ -95,7 +95,8 @@ struct RxMerge {
 struct Vi {
   uint32_t id = 0;
   ViState state = ViState::kFree;
-  uint32_t epoch = 0;  // grows whenever what is in flight must come to nothing
+  uint32_t epoch = 0;                // grows whenever what is in flight must come to nothing
+  uint32_t teardown_generation = 0;  // of VI_FREE and VI_RESET: the last one finishes the work
   uint32_t pd = 0;
 
   // Rings (domain addresses) and the fixed options of VI_ALLOC.
@@ -147,7 +148,7 @@ struct Vi {
   // Wakeup (R6, R7).
   uint32_t vector = PST_VECTOR_NONE;
   bool wake_to_vi = false;
-  uint32_t wake_vi = 0;
+  uint32_t wake_vi = 0;  // none if that VI has been freed
   bool primed = false;
   uint32_t prime_idx = 0;  // consumer index of the last prime
   uint64_t holdoff_ps = 0;
@@ -197,6 +198,8 @@ class ViTable {
   void append_counters(std::vector<sim::Counter>& counters) const;
 
  private:
+  static constexpr uint32_t kNoVi = PST_LIMIT_VI_COUNT_MAX;  // find() knows none such
+
   void quiet(Vi& vi);
 
   NicBlocks& nic_;

@@ -66,8 +66,8 @@ std::string unknown_property_text(const std::string& name, const std::vector<Pro
 }
 
 std::string property_value_text(const Property& property) {
-  const auto position = static_cast<size_t>(property.value);
-  return position < property.labels.size() ? property.labels[position] : property_number_text(property.value);
+  const bool labelled = property.value >= 0 && property.value < static_cast<double>(property.labels.size());
+  return labelled ? property.labels[static_cast<size_t>(property.value)] : property_number_text(property.value);
 }
 
 std::vector<Property> filter_properties(std::vector<Property> properties, const std::string& filter) {

@@ -119,7 +119,8 @@ class ViEnd {
     }
     Direction& sending = out == nullptr ? nothing : *out;
     while (!state_.failed) {
-      const bool worked = take_events(in) + send_batch(sending) > 0;
+      const size_t taken_count = take_events(in);  // in this order, whatever the compiler
+      const bool worked = taken_count + send_batch(sending) > 0;
       if (own_.vi().state().halted_code != 0) {
         return failure(
             host_,

@@ -223,6 +223,9 @@ void ContractShadow::restart_vi(ShadowVi& vi) {
 void ContractShadow::free_vi(ShadowVi& vi) {
   bury(vi);
   vi.state = ShadowViState::kFree;
+  for (const auto& other : vis_) {  // wakeups that went to its queue go nowhere
+    if (other && other->wakeup_vi == vi.id) other->wakeup_vi = PST_LIMIT_VI_COUNT_MAX;
+  }
   auto& ids = domains_[vi.domain].vi_ids;
   ids.erase(std::remove(ids.begin(), ids.end(), vi.id), ids.end());
   filters_.erase(std::remove_if(filters_.begin(), filters_.end(),

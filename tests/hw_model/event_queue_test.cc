@@ -126,6 +126,31 @@ TEST(EventQueueTest, HaltStopsTheViAndTellsItWhenThereIsSpace) {
   EXPECT_EQ(pst_error_event_get_source(&error), PST_ERROR_SOURCE_EVQ);
 }
 
+// The queue is full, so the error event has to wait; the wakeup for the events that are there does not get lost.
+TEST(EventQueueTest, HaltWithAFullQueueKeepsThePlannedWakeup) {
+  constexpr uint64_t kHoldoffNs = 200'000;
+  ViOptions options = with(PST_EVQ_POLICY_HALT);
+  options.holdoff_ns = kHoldoffNs;
+  options.holdoff_events = 1000;
+  Rig rig(options);
+  rig.vi->prime();
+  run_ns(1000);
+  const uint64_t start_ps = now_ps();
+  rig.receive(128);
+  EXPECT_TRUE(rig.a.interrupts.empty());
+  rig.receive(1);  // finds no space and halts the VI
+  EXPECT_EQ(rig.a.counter("drops.RX_EVQ_FULL"), 1u);
+  run_ns(2 * kHoldoffNs);
+  ASSERT_EQ(rig.a.interrupts.size(), 1u);
+  EXPECT_GE(rig.a.interrupts[0].time_ps - start_ps, kHoldoffNs * 1000);
+  EXPECT_EQ(rig.vi->events().size(), 128u);
+  rig.vi->return_space();
+  run_ns(2000);
+  const auto events = rig.vi->events();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(pst_event_get_type(&events[0]), PST_EVENT_TYPE_ERROR);
+}
+
 TEST(EventQueueTest, TxCompletionWaitsForSpaceUnderStall) {
   Rig rig(with(PST_EVQ_POLICY_STALL));
   rig.receive(128);
@@ -346,14 +371,19 @@ TEST(EventQueueTest, ErrorEventWakesAPrimedQueue) {
   EXPECT_EQ(rig.a.interrupts.size(), 1u);
 }
 
-TEST(EventQueueTest, WakeupGoesToAnotherVisQueue) {
-  Rig rig(with(PST_EVQ_POLICY_STALL));
-  TestVi target(rig.a, 1);
+// The first VI's wakeups go to the second one's queue.
+void bind_wakeups(Rig& rig, const TestVi& target) {
   pst_command bind = make_command(PST_COMMAND_MSIX_BIND, rig.vi->id);
   pst_msix_bind_set_vector(&bind, PST_VECTOR_NONE);
   pst_msix_bind_set_to_vi(&bind, 1);
   pst_msix_bind_set_wakeup_vi(&bind, target.id);
   ASSERT_EQ(rig.a.status(bind), PST_ERROR_CODE_OK);
+}
+
+TEST(EventQueueTest, WakeupGoesToAnotherVisQueue) {
+  Rig rig(with(PST_EVQ_POLICY_STALL));
+  TestVi target(rig.a, 1);
+  bind_wakeups(rig, target);
   rig.vi->prime();
   run_ns(1000);
   rig.receive(3);
@@ -363,6 +393,46 @@ TEST(EventQueueTest, WakeupGoesToAnotherVisQueue) {
   const pst_wakeup_event wakeup{{events[0].word[0], events[0].word[1]}};
   EXPECT_EQ(pst_wakeup_event_get_type(&wakeup), PST_EVENT_TYPE_WAKEUP);
   EXPECT_EQ(pst_wakeup_event_get_vi_id(&wakeup), rig.vi->id);
+}
+
+TEST(EventQueueTest, WakeupsDoNotGoToTheViThatTakesTheTargetsNumber) {
+  Rig rig(with(PST_EVQ_POLICY_STALL));
+  TestVi target(rig.a, 1);
+  bind_wakeups(rig, target);
+  ASSERT_EQ(rig.a.status(make_command(PST_COMMAND_VI_FREE, target.id)), PST_ERROR_CODE_OK);
+  TestVi stranger(rig.a, 2);
+  ASSERT_EQ(stranger.id, target.id);
+  rig.vi->prime();
+  run_ns(1000);
+  rig.receive(1);
+  run_ns(200'000);
+  EXPECT_TRUE(stranger.events().empty());
+  EXPECT_EQ(rig.a.counter("events_lost"), 1u);
+}
+
+// R10: the target's queue is full, so the wakeup waits; its VI is gone when there is space.
+TEST(EventQueueTest, WakeupThatWaitsGoesWithItsVi) {
+  for (const unsigned opcode : {PST_COMMAND_VI_RESET, PST_COMMAND_VI_FREE}) {
+    Rig rig(with(PST_EVQ_POLICY_STALL));
+    ViOptions small;
+    small.evq_entries = 128;
+    TestVi target(rig.a, 1, small);
+    bind_wakeups(rig, target);
+    for (uint32_t i = 0; i < 128; ++i) {
+      target.queue_tx(udp_frame(), [](pst_tx_desc& d) { pst_tx_desc_set_complete(&d, 1); });
+      target.ring_tx();
+      run_ns(200);
+    }
+    run_ns(5000);
+    rig.vi->prime();
+    run_ns(1000);
+    rig.receive(1);
+    ASSERT_EQ(rig.a.status(make_command(opcode, rig.vi->id)), PST_ERROR_CODE_OK);
+    ASSERT_EQ(target.events().size(), 128u);
+    target.return_space();
+    run_ns(2000);
+    EXPECT_TRUE(target.events().empty());
+  }
 }
 
 TEST(EventQueueTest, ModerationSetTakesEffectOnAWaitingWakeup) {

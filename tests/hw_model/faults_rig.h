@@ -46,7 +46,10 @@ struct FaultRig {
   void set(const char* name, double value) {
     EXPECT_TRUE(a.nic.set_property(std::string("fault.") + name, value)) << name;
   }
-  void set_in(const char* name, uint64_t delay_ns) { set(name, static_cast<double>(now_ps() / 1000 + delay_ns)); }
+  void set_in(const char* name, uint64_t delay_ns) {
+    const uint64_t at_ns = now_ps() / 1000 + delay_ns;
+    set(name, static_cast<double>(at_ns));
+  }
   void expect_error(TestVi& hit, unsigned source, unsigned code) {
     const auto event = hit.next_event();
     ASSERT_TRUE(event.has_value());

@@ -127,6 +127,34 @@ TEST(FaultsTest, UnansweredPayloadReadHoldsUpNoOtherVi) {
   rig.expect_other_works();
 }
 
+TEST(FaultsTest, UnansweredReadOfALongPacketLeavesTheTransmitBufferToOthers) {
+  constexpr uint32_t kPacketBytes = 60000;
+  Rig rig;
+  ASSERT_TRUE(rig.a.nic.set_property("tx_dma.buffer_bytes", 16384));
+  rig.set("completion_timeout_ns", 50000);
+  rig.set("dma_vi", rig.vi->id);
+  pst_tx_option_desc option{};
+  pst_tx_option_desc_set_type(&option, PST_TX_DESC_TYPE_OPTION);
+  pst_tx_option_desc_set_mss_bytes(&option, 1000);
+  rig.vi->queue_desc({{option.word[0], option.word[1]}});
+  pst_tx_desc desc{};
+  pst_tx_desc_set_address(&desc, kTxBuffers);
+  pst_tx_desc_set_length_bytes(&desc, kPacketBytes);
+  pst_tx_desc_set_end_of_packet(&desc, 1);
+  pst_tx_desc_set_segment(&desc, 1);
+  rig.vi->queue_desc(desc);
+  rig.vi->ring_tx();
+  run_ns(300);  // its descriptors are on their way
+  rig.set("completion_timeout_probability", 1);
+  run_ns(2000);
+  rig.set("completion_timeout_probability", 0);
+  rig.expect_other_works();
+  run_ns(50000);
+  rig.expect_error(*rig.vi, PST_ERROR_SOURCE_TX, PST_ERROR_CODE_COMPLETION_TIMEOUT);
+  EXPECT_EQ(rig.a.counter("drops.TX_DMA_FAULT"), 1u);
+  rig.expect_other_works();
+}
+
 TEST(FaultsTest, UnansweredReadKeepsItsTag) {
   Rig rig;
   EXPECT_TRUE(rig.a.nic.set_property("pcie_link.tags", 1));
@@ -167,6 +195,32 @@ TEST(FaultsTest, TeardownWaitsForAnUnansweredRead) {
   run_ns(15000);
   EXPECT_TRUE(rig.a.completion(idx).has_value());
   EXPECT_FALSE(rig.vi->has_event());  // R10
+}
+
+// The first command's queue is stopped while it waits for the last DMA; the second one finishes its work.
+TEST(FaultsTest, TeardownThatIsAskedForAgainByANewAdminQueueHappensOnce) {
+  for (const unsigned opcode : {PST_COMMAND_VI_RESET, PST_COMMAND_VI_FREE}) {
+    Rig rig;
+    rig.set("completion_timeout_ns", 50000);
+    rig.set("dma_vi", rig.vi->id);
+    rig.set("completion_timeout_probability", 1);
+    rig.vi->send(udp_frame());
+    run_ns(1000);
+    rig.a.submit(make_command(PST_COMMAND_VI_FREE, rig.vi->id));
+    run_ns(5000);
+    rig.a.write32(PST_FUNCTION_ADMIN_ENABLE_OFFSET, 0);
+    run_ns(1000);
+    std::memset(rig.a.memory.data() + kAdminCq, 0, 64 * PST_ADMIN_COMPLETION_BYTES);
+    rig.a.enable_admin();
+    EXPECT_EQ(rig.a.status(make_command(opcode, rig.vi->id)), static_cast<uint32_t>(PST_ERROR_CODE_OK));
+    rig.set("completion_timeout_probability", 0);
+    EXPECT_EQ(rig.a.counter("vi.active"), opcode == PST_COMMAND_VI_FREE ? 1u : 2u);
+    EXPECT_EQ(rig.a.stopped, std::vector<uint32_t>{rig.vi->id});
+    if (opcode == PST_COMMAND_VI_FREE) {
+      EXPECT_EQ(rig.a.status(make_command(opcode, rig.vi->id)), static_cast<uint32_t>(PST_ERROR_CODE_NOT_FOUND));
+    }
+    rig.expect_other_works();
+  }
 }
 
 TEST(FaultsTest, UnansweredAdminCommandStopsTheAdminQueueAfterTheTimeout) {
@@ -222,6 +276,48 @@ TEST(FaultsTest, UnmappedEventWriteHaltsTheViAndLeavesNoGapInItsQueue) {
   rig.expect_error(*rig.vi, PST_ERROR_SOURCE_EVQ, PST_ERROR_CODE_DMA_FAULT);
   EXPECT_EQ(rig.a.counter("events_lost"), 1u);
   rig.expect_other_works();
+}
+
+// Three events of the VI that is hit are in flight, and the first of their writes will fail.
+void put_events_in_flight(Rig& rig) {
+  ASSERT_TRUE(rig.a.nic.set_property("pcie_link.memory_write_ns", 20000));
+  for (int i = 0; i < 3; ++i) rig.vi->queue_tx(udp_frame(), [](pst_tx_desc& d) { pst_tx_desc_set_complete(&d, 1); });
+  rig.vi->ring_tx();
+  run_ns(5000);
+  ASSERT_EQ(rig.a.counter("vi0.events"), 3u);
+  rig.set("dma_vi", rig.vi->id);
+  rig.set("unmapped_write_probability", 1);
+}
+
+TEST(FaultsTest, ErrorEventOfAHaltedViMovesUpToTheEventThatCouldNotBeWritten) {
+  Rig rig;
+  put_events_in_flight(rig);
+  rig.vi->doorbell(PST_VI_RX_DOORBELL_OFFSET, 100000);
+  rig.run_until_faults(1);
+  rig.set("unmapped_write_probability", 0);
+  run_ns(50000);
+  rig.expect_error(*rig.vi, PST_ERROR_SOURCE_DOORBELL, PST_ERROR_CODE_BAD_DOORBELL);
+  EXPECT_EQ(rig.log.count(FaultKind::kUnmappedAddress), 1u);
+  for (uint32_t slot = 1; slot < 8; ++slot) {  // what was issued behind it does not land after it
+    EXPECT_EQ(rig.a.at<pst_event>(rig.vi->base + kEvq + slot * PST_EVENT_BYTES).word[1], 0u) << slot;
+  }
+}
+
+TEST(FaultsTest, EventsBehindOneThatCouldNotBeWrittenDoNotLandWhileTheViStops) {
+  for (const unsigned opcode : {PST_COMMAND_VI_RESET, PST_COMMAND_VI_FREE}) {
+    Rig rig;
+    ASSERT_TRUE(rig.a.nic.set_property("admin.command_ns", 10000));
+    const uint32_t idx = rig.a.submit(make_command(opcode, rig.vi->id));
+    run_ns(2000);  // fetched: its read would wait for the events
+    put_events_in_flight(rig);
+    rig.run_until_faults(1);
+    rig.set("unmapped_write_probability", 0);
+    run_ns(50000);
+    ASSERT_TRUE(rig.a.completion(idx).has_value());
+    for (uint32_t slot = 0; slot < 8; ++slot) {
+      EXPECT_EQ(rig.a.at<pst_event>(rig.vi->base + kEvq + slot * PST_EVENT_BYTES).word[1], 0u) << slot;
+    }
+  }
 }
 
 TEST(FaultsTest, UnmappedAdminCompletionStopsTheAdminQueue) {

@@ -79,6 +79,7 @@ TEST(MacPortTest, LinkDownDropsOnBothSides) {
   run_ns(5000);
   EXPECT_TRUE(rig.a.wire.empty());
   EXPECT_EQ(rig.a.counter("drops.TX_LINK_DOWN"), 1u);
+  EXPECT_EQ(rig.a.counter("vi0.drops"), 1u);
   EXPECT_EQ(rig.a.counter("rx.frames"), 0u);
   EXPECT_EQ(rig.a.read32(PST_FUNCTION_STATUS_OFFSET) & PST_FUNCTION_STATUS_LINK_UP_MASK, 0u);
   EXPECT_EQ(rig.vi->events().size(), 1u);  // the packet completes all the same

@@ -32,8 +32,9 @@ struct Rig {
     configure(pause);
     run_ns(3000);
   }
-  void configure(bool pause) {
+  void configure(bool pause, bool loopback = false) {
     pst_command c = make_command(PST_COMMAND_PORT_CONFIG);
+    pst_port_config_set_loopback(&c, loopback);
     pst_port_config_set_mtu_bytes(&c, 1500);
     pst_port_config_set_promiscuous(&c, 1);
     pst_port_config_set_pause(&c, pause);
@@ -126,6 +127,29 @@ TEST(PauseFramesTest, PortThatDoesNotObeyDiscardsThemAllTheSame) {
   EXPECT_EQ(rig.a.wire.size(), 1u);
   EXPECT_EQ(rig.a.counter("rx.pause_frames"), 1u);
   EXPECT_TRUE(rig.sniffer->events().empty());
+  pst_command read = make_command(PST_COMMAND_STATISTICS_READ);
+  pst_statistics_read_set_address(&read, kScratch);
+  ASSERT_EQ(rig.a.status(read), PST_ERROR_CODE_OK);
+  const auto& statistics = rig.a.at<pst_port_statistics>(kScratch);
+  EXPECT_EQ(pst_port_statistics_get_rx_pause_frames(&statistics), 1u);
+  EXPECT_EQ(pst_port_statistics_get_rx_frames(&statistics), 0u);
+}
+
+// Only the peer may pause the port: a VI would hold up all others.
+TEST(PauseFramesTest, FrameThatLoopsBackPausesNobody) {
+  Rig rig;
+  rig.configure(true, true);
+  TestVi hostile(rig.a, 2);
+  auto frame = pause_frame(65535, kMacA);
+  std::copy(kMacA.begin(), kMacA.end(), frame.begin() + 6);
+  hostile.send(frame);
+  run_ns(5000);
+  EXPECT_EQ(rig.a.counter("tx.loopback"), 1u);
+  rig.vi->send(udp_frame());
+  run_ns(5000);
+  EXPECT_EQ(rig.a.wire.size(), 1u);
+  EXPECT_EQ(rig.a.counter("rx.pause_frames"), 1u);  // discarded, as in a port that does not obey
+  EXPECT_TRUE(rig.sniffer->events().empty());
 }
 
 TEST(PauseFramesTest, TurningItOffEndsAPause) {
@@ -189,6 +213,24 @@ TEST(PauseFramesTest, FullReceiveBufferAsksThePeerToPauseAndToGoOn) {
 }
 
 // Two NICs face to face, the receiver's VI slow: without a drop all frames arrive.
+TEST(PauseFramesTest, OneOfWhichTheLinkLostBitsIsNotSent) {
+  Rig rig;
+  ASSERT_TRUE(rig.a.nic.set_property("mac_port.pause_high_bytes", 1));
+  ASSERT_TRUE(rig.a.nic.set_property("mac_port.pause_low_bytes", 0));
+  UdpSpec spec;
+  spec.destination = kMacA;
+  spec.source = kMacB;
+  arrive(rig.a, udp_frame(spec));  // asks for a pause, which takes 57.6 ns on the wire
+  run_ns(20);
+  rig.a.device().wire_export->set_link(false);
+  run_ns(10);
+  rig.a.device().wire_export->set_link(true);
+  run_ns(5000);
+  ASSERT_EQ(rig.a.wire.size(), 1u);  // the frame is in memory: go on
+  EXPECT_EQ(be16(rig.a.wire[0].frame->bytes.data() + 16), 0u);
+  EXPECT_EQ(rig.a.counter("tx.pause_frames"), 1u);
+}
+
 TEST(PauseFramesTest, TwoNicsWithPauseLoseNothing) {
   FreshKernel kernel;
   Node a("a", kMacA), b("b", kMacB);

@@ -250,6 +250,24 @@ TEST(PcieLinkTest, AResetForgetsABurstInFlight) {
   EXPECT_EQ(a.bar_read(PST_BAR_FUNCTION, PST_FUNCTION_ADMIN_CQ_BASE_OFFSET, 8), 0x8000u);
 }
 
+TEST(PcieLinkTest, ABurstThatResetsTheFunctionLeavesLaterOnesApart) {
+  FreshKernel kernel;
+  Node a("a", kMacA);
+  run_ns(10);
+  uint8_t key[] = {0x52, 0x53, 0x45, 0x54, 0};  // RESET_KEY, and a byte so that it is no plain register write
+  burst(a, sim::bar_address(PST_BAR_FUNCTION, PST_FUNCTION_RESET_OFFSET), key, sizeof key);
+  run_ns(20'000);
+  ASSERT_EQ(a.read32(PST_CLOCK_PAGE_OFFSET + PST_CLOCK_GENERATION_OFFSET), 2u);
+  uint64_t bases[] = {0x4000, 0x8000};
+  uint32_t rest[] = {32, 0, 0};
+  burst(a, sim::bar_address(PST_BAR_FUNCTION, PST_FUNCTION_ADMIN_SQ_BASE_OFFSET), bases, sizeof bases);
+  burst(a, sim::bar_address(PST_BAR_FUNCTION, PST_FUNCTION_ADMIN_ENTRIES_OFFSET), rest, sizeof rest);
+  run_ns(1000);
+  EXPECT_EQ(a.bar_read(PST_BAR_FUNCTION, PST_FUNCTION_ADMIN_SQ_BASE_OFFSET, 8), 0x4000u);
+  EXPECT_EQ(a.bar_read(PST_BAR_FUNCTION, PST_FUNCTION_ADMIN_CQ_BASE_OFFSET, 8), 0x8000u);
+  EXPECT_EQ(a.read32(PST_FUNCTION_ADMIN_ENTRIES_OFFSET), 32u);
+}
+
 TEST(PcieLinkTest, DoorbellsWaitForTheDevicesCredits) {
   FreshKernel kernel;
   Node a("a", kMacA);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <numeric>
+#include <string>
 #include <vector>
 
 #include "contract/gen/pst_contract.h"
@@ -55,6 +56,19 @@ struct TcpSpec {
 void PrintTo(const TcpSpec& spec, std::ostream* out) {
   *out << (spec.ipv6 ? "IPv6" : "IPv4") << ", " << spec.tags << " tags, options " << spec.ip_option_bytes << " + "
        << spec.tcp_option_bytes << ", payload " << spec.payload_bytes << ", flags " << int{spec.flags};
+}
+
+// What differs from the plainest packet, as part of a test's name.
+std::string name_of(const ::testing::TestParamInfo<TcpSpec>& info) {
+  const TcpSpec& spec = info.param;
+  const TcpSpec plain;
+  std::string name = spec.ipv6 ? "Ipv6" : "Ipv4";
+  if (spec.tags != 0) name += "Tags" + std::to_string(spec.tags);
+  if (spec.ip_option_bytes != 0) name += "IpOptions" + std::to_string(spec.ip_option_bytes);
+  if (spec.tcp_option_bytes != 0) name += "TcpOptions" + std::to_string(spec.tcp_option_bytes);
+  if (spec.payload_bytes != plain.payload_bytes) name += "Payload" + std::to_string(spec.payload_bytes);
+  if (spec.flags != plain.flags) name += "Flags" + std::to_string(spec.flags);
+  return name;
 }
 
 uint32_t be32(const uint8_t* p) { return static_cast<uint32_t>(load_be16(p)) << 16 | load_be16(p + 2); }
@@ -145,7 +159,8 @@ INSTANTIATE_TEST_SUITE_P(Packets, SegmentationTest,
                          ::testing::Values(TcpSpec(), TcpSpec().v6(), TcpSpec().tagged(1), TcpSpec().v6().tagged(2),
                                            TcpSpec().tcp_options(12), TcpSpec().ip_options(8).tcp_options(40),
                                            TcpSpec().payload(3001).flagged(0x99), TcpSpec().payload(1).flagged(0x91),
-                                           TcpSpec().payload(1000), TcpSpec().payload(60000)));
+                                           TcpSpec().payload(1000), TcpSpec().payload(60000)),
+                         name_of);
 
 TEST(SegmentationPlanTest, PacketWithoutPayloadIsOneSegment) {
   Bytes packet = tcp_packet(TcpSpec().payload(0));
