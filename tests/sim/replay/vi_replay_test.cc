@@ -117,6 +117,7 @@ struct Rig {
   void expect_equal_but_for(const std::string& setting, uint64_t outputs_least) {
     EXPECT_EQ(replayed(), 0);
     EXPECT_GE(outcome.value("outputs_compared", uint64_t{0}), outputs_least);
+    EXPECT_EQ(replayed(true), 0) << outcome;
     EXPECT_EQ(replayed(false, {setting}), 1) << setting;
     const std::string text = outcome["divergence"].is_string() ? outcome["divergence"].get<std::string>() : "";
     EXPECT_NE(text.find("host a, record"), std::string::npos) << text;
