@@ -126,6 +126,19 @@ struct Rig {
     EXPECT_NE(text.find("\nreplayed:\n  "), std::string::npos) << text;
   }
 
+  // Changes the recording: change is asked for each record and says how often it stays.
+  void rewrite(const std::function<int(TraceRecord&)>& change) {
+    auto reader = TraceReader::open(path);
+    auto changed = TraceWriter::create(path + ".changed");
+    ASSERT_TRUE(reader.ok() && changed.ok());
+    TraceRecord record;
+    while (reader.value()->next(record).ok() && record.kind != RecordKind::kEnd) {
+      for (int copies = change(record); copies > 0; --copies) changed.value()->write(record);
+    }
+    ASSERT_TRUE(changed.value()->finish().ok());
+    ASSERT_EQ(rename((path + ".changed").c_str(), path.c_str()), 0);
+  }
+
   FreshKernel kernel;
   std::string path;
   Node a;
@@ -427,6 +440,77 @@ TEST(ViReplayTest, FramesInSeveralReceiveBuffersAndHostMemoryThatIsNotThere) {
   rig.finish();
   rig.expect_equal_but_for("event_queue.processing_ns=77", 40);
   EXPECT_EQ(rig.replayed(true, {"pcie_link.mps_bytes=128"}), 0) << rig.outcome;
+}
+
+// What a run with prefixes, register reads and interrupts leaves, for the comparisons with ignored timing.
+void record_prefixes(Rig& rig) {
+  ViOptions options;
+  options.rx_prefix = true;
+  options.vector = 2;
+  TestVi vi(rig.a, 0, options);
+  rig.take_mac(vi);
+  vi.post_rx(16);
+  vi.prime();
+  run_ns(3000);
+  rig.receive(2);
+  rig.a.bar_read(PST_BAR_FUNCTION, PST_FUNCTION_MTU_MAX_BYTES_OFFSET, 4);
+  rig.a.bar_read(PST_BAR_FUNCTION, PST_FUNCTION_PTP_TIME_NS_OFFSET, 8);
+  rig.finish();
+  ASSERT_EQ(rig.a.interrupts.size(), 1U);
+}
+
+bool is_prefix(const TraceRecord& record) {
+  return record.kind == RecordKind::kDmaWrite && record.address >= kViArea + kRxBuffers &&
+         record.address < kViArea + kTxBuffers && record.data.size() == PST_LIMIT_RX_PREFIX_BYTES;
+}
+
+TEST(IgnoredTimingTest, OfAPrefixOnlyTheTimeStampMayDiffer) {
+  Rig rig;
+  record_prefixes(rig);
+  int count = 0;
+  rig.rewrite([&](TraceRecord& record) {
+    if (is_prefix(record) && ++count == 1) record.data[8] ^= 0xff;
+    return 1;
+  });
+  EXPECT_GE(count, 1);
+  EXPECT_EQ(rig.replayed(true), 0) << rig.outcome;
+  EXPECT_EQ(rig.replayed(false), 1);
+  count = 0;
+  rig.rewrite([&](TraceRecord& record) {
+    if (is_prefix(record) && ++count == 1) record.data[16] ^= 1;  // length of the frame
+    return 1;
+  });
+  EXPECT_EQ(rig.replayed(true), 1);
+}
+
+TEST(IgnoredTimingTest, AnswersOfRegistersAreComparedButForClocks) {
+  Rig rig;
+  record_prefixes(rig);
+  const auto change = [&](uint64_t offset) {
+    int count = 0;
+    rig.rewrite([&](TraceRecord& record) {
+      if (record.kind == RecordKind::kBarRead && record.address == offset) {
+        record.data[0] ^= 1;
+        count++;
+      }
+      return 1;
+    });
+    EXPECT_EQ(count, 1);
+  };
+  change(PST_FUNCTION_PTP_TIME_NS_OFFSET);
+  EXPECT_EQ(rig.replayed(true), 0) << rig.outcome;
+  change(PST_FUNCTION_MTU_MAX_BYTES_OFFSET);
+  EXPECT_EQ(rig.replayed(true), 1);
+  EXPECT_NE(rig.outcome.value("divergence", "").find("FUNCTION.MTU_MAX_BYTES answers"), std::string::npos);
+}
+
+TEST(IgnoredTimingTest, AMissingInterruptIsADifference) {
+  Rig rig;
+  record_prefixes(rig);
+  rig.rewrite([](TraceRecord& record) { return record.kind == RecordKind::kInterrupt ? 2 : 1; });
+  EXPECT_EQ(rig.replayed(true), 1);
+  EXPECT_NE(rig.outcome.value("divergence", "").find("vector 2: expected 2 interrupts, seen 1"), std::string::npos)
+      << rig.outcome;
 }
 
 }  // namespace
