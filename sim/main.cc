@@ -130,7 +130,7 @@ void add_sim(CLI::App& app, CommandLine& line) {
   verb->add_option("--json", line.sim.json_path, "Write the report as JSON to this file (-: to standard output)");
   verb->add_option("--pcap", line.sim.pcap_directory, "Capture the frames of every port into this directory");
   verb->add_option("--trace", line.sim.trace_path, "Write a Perfetto/Chrome trace (JSON) to this file");
-  verb->add_option("--vcd", line.sim.vcd_path, "Write signals as a Value Change Dump to this file");
+  verb->add_option("--vcd", line.sim.vcd_path, "Write signals as a Value Change Dump to this file (name.fst: as FST)");
   verb->add_option("--vcd-signals", line.sim.vcd_signals, "Patterns, with commas: a.vi*.evq_depth (default: all)");
   verb->add_option("--trace-from-us", line.sim.trace_from_us, "Start of the traces in simulated time");
   verb->add_option("--trace-for-us", line.sim.trace_for_us, "Length of the traces in simulated time (default: all)");

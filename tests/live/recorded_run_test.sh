@@ -3,7 +3,7 @@
 # drives the NICs again without any host; what they do must be equal. A NIC that differs is found out.
 . "$(dirname "$0")/testbed.sh"
 
-up --record "$WORK/record"
+up --record "$WORK/record" --pcap "$WORK/pcap"
 mkdir "$WORK/www"
 random_file "$WORK/www/file" 1
 background server "$POSTERN" exec b -- python3 -m http.server 8000 --bind 10.9.0.2 --directory "$WORK/www"
@@ -12,6 +12,11 @@ on a curl -s --max-time 30 -o "$WORK/got" http://10.9.0.2:8000/file || fail "cur
 [ "$(hash_of "$WORK/got")" = "$(hash_of "$WORK/www/file")" ] || fail "the file arrived changed"
 violations_none || fail "violations"
 "$POSTERN" down >/dev/null || fail "down"
+
+for host in a b; do
+  [ "$(head -c 4 "$WORK/pcap/$host.pcap" | od -An -tx4 --endian=little | tr -d ' ')" = a1b23c4d ] ||
+    fail "the capture of host $host has no nanoseconds"
+done
 
 trace=$WORK/record/run.trace
 [ "$(stat -c %s "$trace")" -gt 4000000 ] || fail "the recording holds less than the file four times"
