@@ -442,6 +442,34 @@ TEST(ViReplayTest, FramesInSeveralReceiveBuffersAndHostMemoryThatIsNotThere) {
   EXPECT_EQ(rig.replayed(true, {"pcie_link.mps_bytes=128"}), 0) << rig.outcome;
 }
 
+TEST(ViReplayTest, MemoryThatComesAndGoes) {
+  Rig rig;
+  const uint64_t end = rig.a.memory.size();
+  uint32_t faults = 0;
+  for (int round = 0; round < 4; ++round) {
+    TestVi vi(rig.a, 0);
+    pst_command map = make_command(PST_COMMAND_TRANSLATION_MAP, vi.pd);
+    pst_translation_map_set_domain_address(&map, 0x40000000);
+    pst_translation_map_set_host_address(&map, end);
+    pst_translation_map_set_length_bytes(&map, 0x10000);
+    ASSERT_EQ(rig.a.status(map), PST_ERROR_CODE_OK);
+    rig.a.memory.resize(round % 2 == 0 ? end : end + 0x10000);
+    pst_tx_desc d{};
+    pst_tx_desc_set_address(&d, 0x40000000);
+    pst_tx_desc_set_length_bytes(&d, 100);
+    pst_tx_desc_set_end_of_packet(&d, 1);
+    vi.queue_desc(d);
+    vi.ring_tx();
+    run_ns(5000);
+    for (const pst_event& event : vi.events()) faults += pst_event_get_type(&event) == PST_EVENT_TYPE_ERROR ? 1 : 0;
+    ASSERT_EQ(rig.a.status(make_command(PST_COMMAND_VI_FREE, vi.id)), PST_ERROR_CODE_OK);
+  }
+  rig.finish();
+  EXPECT_EQ(faults, 2U);
+  EXPECT_EQ(rig.a.wire.size(), 2U);
+  rig.expect_equal_but_for("tx_dma.processing_ns=33", 30);
+}
+
 // What a run with prefixes, register reads and interrupts leaves, for the comparisons with ignored timing.
 void record_prefixes(Rig& rig) {
   ViOptions options;
