@@ -29,6 +29,15 @@ replay --set tx_dma.processing_ns=33
 [ $? = 1 ] || fail "another NIC should diverge"
 grep -q "^DIVERGED: host [ab], record" "$WORK/replay.log" || fail "no first divergence"
 
+up --record "$WORK/killed"
+pid_of 's["simulator"]["pid"]'
+kill -9 "$PID"
+"$POSTERN" down >/dev/null 2>&1
+trace=$WORK/killed/run.trace
+replay
+[ $? = 2 ] || fail "the recording of a killed simulator should be refused"
+grep -q "the file is cut short" "$WORK/replay.log" || fail "no reason: $(cat "$WORK/replay.log")"
+
 "$POSTERN" up --record /proc/none >"$WORK/up.log" 2>&1 && fail "a directory that cannot be made"
 grep -q "choose another directory with --record" "$WORK/up.log" || fail "no remedy: $(cat "$WORK/up.log")"
 echo ok
