@@ -205,6 +205,9 @@ void NicModel::become_ready(uint64_t generation, uint64_t, uint64_t, uint64_t) {
 
 void NicModel::set_stage_observer(sim::StageObserver* observer) { nic_.observer = observer; }
 
-void NicModel::set_fault_observer(sim::FaultObserver* observer) { nic_.fault_observer = observer; }
+void NicModel::set_fault_observer(sim::FaultObserver* observer) {
+  nic_.fault_observer = observer;
+  owned_->statistics.drop_observer = observer;
+}
 
 }  // namespace postern::hw_model

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "contract/gen/pst_contract.h"
+#include "sim/nic_device.h"
 
 namespace postern::hw_model {
 
@@ -38,8 +39,17 @@ class PortStatistics {
   uint64_t bad_resets = 0;         // writes to RESET without the key
   std::array<uint64_t, kDropReasons> drops{};
 
-  void drop(unsigned reason) { ++drops[reason]; }
-  void reset() { *this = PortStatistics(); }
+  sim::FaultObserver* drop_observer = nullptr;  // may be null; stays over a reset
+
+  void drop(unsigned reason) {
+    ++drops[reason];
+    if (drop_observer != nullptr) drop_observer->packet_dropped(reason);
+  }
+  void reset() {
+    sim::FaultObserver* const observer = drop_observer;
+    *this = PortStatistics();
+    drop_observer = observer;
+  }
 };
 
 }  // namespace postern::hw_model

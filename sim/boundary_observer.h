@@ -50,6 +50,8 @@ class BoundaryObserver {
   virtual void function_reset(uint64_t now_ps) { (void)now_ps; }
   // The device injected a fault into itself.
   virtual void fault_injected(uint64_t now_ps, const InjectedFault& fault) { (void)now_ps, (void)fault; }
+  // The device counted a dropped packet under this reason (PST_DROP_REASON_*).
+  virtual void packet_dropped(uint64_t now_ps, unsigned reason) { (void)now_ps, (void)reason; }
   // The run is over.
   virtual void finish(uint64_t now_ps) { (void)now_ps; }
 };

@@ -85,7 +85,7 @@ class BoundaryTap::DmaSide : public tlm::tlm_fw_transport_if<>, public tlm::tlm_
   BoundaryTap& tap_;
 };
 
-// Interrupts, lifecycle of VIs, injected faults.
+// Interrupts, lifecycle of VIs, injected faults, drops.
 class BoundaryTap::EventSide : public MsixIf, public ViLifecycleIf, public FaultObserver {
  public:
   explicit EventSide(BoundaryTap& tap) : tap_(tap) {}
@@ -105,6 +105,10 @@ class BoundaryTap::EventSide : public MsixIf, public ViLifecycleIf, public Fault
   void fault_injected(const InjectedFault& fault) override {
     for (BoundaryObserver* observer : tap_.observers_) observer->fault_injected(now_ps(), fault);
     if (tap_.next_fault_observer_ != nullptr) tap_.next_fault_observer_->fault_injected(fault);
+  }
+  void packet_dropped(unsigned reason) override {
+    for (BoundaryObserver* observer : tap_.observers_) observer->packet_dropped(now_ps(), reason);
+    if (tap_.next_fault_observer_ != nullptr) tap_.next_fault_observer_->packet_dropped(reason);
   }
 
  private:

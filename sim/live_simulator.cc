@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -19,6 +20,7 @@
 #include "sim/live_nic.h"
 #include "sim/monitor/monitored_nic.h"
 #include "sim/network.h"
+#include "sim/replay/run_recorder.h"
 #include "sim/stage_trace.h"
 #include "sim/tap_port.h"
 #include "sim/topology.h"
@@ -74,6 +76,7 @@ class LiveSimulation {
       return Error{EINVAL, fmt::format("{}: no [[host]]: expected at least one", topology_.source_name)};
     }
     network_ = std::make_unique<Network>(topology_);
+    if (Status status = open_record(); !status) return status;
     for (const HostSpec& host : topology_.hosts) {
       if (Status status = build_nic(host); !status) return status;
     }
@@ -98,6 +101,9 @@ class LiveSimulation {
     network_->flush_captures();
   }
 
+  // After run(). Error: the recording is not complete.
+  Status finish_record() { return recorder_.finish(); }
+
   // After run(). Error: the monitors have found violations, which go to standard error (the log).
   Status finish_monitors() {
     for (auto& nic : monitored_) {
@@ -120,14 +126,41 @@ class LiveSimulation {
   Status build_nic(const HostSpec& host) {
     devices_.push_back(std::make_unique<hw_model::NicModel>(("nic_" + host.name).c_str(), host.mac));
     NicDevice* device = devices_.back().get();
+    BoundaryTap* tap = nullptr;
     if (options_.monitor) {
       monitored_.push_back(
           std::make_unique<MonitoredNic>(("tap_" + host.name).c_str(), *device, host.mac, "host " + host.name));
-      device = &monitored_.back()->tap();
+      tap = &monitored_.back()->tap();
+    } else if (!options_.record_dir.empty()) {
+      own_taps_.push_back(std::make_unique<BoundaryTap>(("tap_" + host.name).c_str(), *device));
+      tap = own_taps_.back().get();
     }
+    if (tap != nullptr) device = tap;
     nics_.push_back(std::make_unique<LiveNic>(("live_" + host.name).c_str(), host.name, *device, trace_));
     if (Status status = network_->attach_nic(host, *device); !status) return status;
+    if (!options_.record_dir.empty()) record(host, *tap);
     return nics_.back()->listen(options_.run_dir + "/nic-" + host.name + ".sock");
+  }
+
+  Status open_record() {
+    if (options_.record_dir.empty()) return {};
+    std::error_code error;
+    std::filesystem::create_directories(options_.record_dir, error);
+    if (error) {
+      return Error{error.value(), fmt::format("cannot create {}: {}; choose another directory with --record",
+                                              options_.record_dir, error.message())};
+    }
+    return recorder_.open(options_.record_dir + "/" + kRecordName);
+  }
+
+  // From now on; the NIC's properties are set.
+  void record(const HostSpec& host, BoundaryTap& tap) {
+    std::vector<Property> properties = tap.properties();
+    std::sort(properties.begin(), properties.end(),
+              [](const Property& a, const Property& b) { return a.name < b.name; });
+    observers_.push_back(recorder_.factory()(ObserverSite{observers_.size(), host, tap, std::move(properties),
+                                                          [] { return sc_core::sc_time_stamp().value(); }}));
+    tap.add_observer(*observers_.back());
   }
 
   [[nodiscard]] uint64_t violation_count() const {
@@ -247,9 +280,12 @@ class LiveSimulation {
   const LiveOptions& options_;
   Topology topology_;
   StageTrace trace_;
+  RunRecorder recorder_;
+  std::vector<std::shared_ptr<BoundaryObserver>> observers_;
   std::unique_ptr<Network> network_;
   std::vector<std::unique_ptr<NicDevice>> devices_;
   std::vector<std::unique_ptr<MonitoredNic>> monitored_;  // by host, if monitors are asked for
+  std::vector<std::unique_ptr<BoundaryTap>> own_taps_;    // by host, for a recording without monitors
   std::vector<std::unique_ptr<LiveNic>> nics_;
   std::vector<std::unique_ptr<TapPort>> taps_;
   LiveControlServer control_;
@@ -268,7 +304,9 @@ Status run_live_simulator(const LiveOptions& options) {
   }
   simulation.announce("ready");
   simulation.run();
-  return simulation.finish_monitors();
+  const Status recorded = simulation.finish_record();
+  const Status clean = simulation.finish_monitors();
+  return recorded ? clean : recorded;
 }
 
 }  // namespace postern::sim

@@ -11,12 +11,15 @@
 
 namespace postern::sim {
 
+constexpr char kRecordName[] = "run.trace";  // docs/trace_format.md
+
 struct LiveOptions {
   std::string run_dir;                // sockets are made here
   std::string topology_path;          // empty: the built-in topology
   std::string source_name;            // how messages call the topology; empty: its path
   std::vector<std::string> settings;  // "property=value" or "host:property=value"
   std::string pcap_dir;               // capture at every port; empty: where the topology says, into run_dir
+  std::string record_dir;             // the boundary of every NIC goes into kRecordName there; empty: not recorded
   bool monitor = false;               // a boundary monitor around each NIC
   int ready_fd = -1;                  // gets the line "ready" or an error message, and is closed
 };

@@ -77,6 +77,9 @@ void add_up(CLI::App& app, CommandLine& line) {
                    "NIC property of every host, or of one: PROPERTY=VALUE, HOST:PROPERTY=VALUE or nicN.PROPERTY=VALUE")
       ->allow_extra_args(false);
   verb->add_option("--pcap", line.up.pcap_dir, "Capture the frames of every port into this directory");
+  verb->add_option("--record", line.up.record_dir,
+                   "Record what crosses the boundary of each NIC into DIR/run.trace, complete after `postern down`")
+      ->type_name("DIR");
   verb->add_flag("--monitor", line.up.monitor, "Check the contract at each NIC; `postern status` shows violations");
   verb->add_flag("--foreground", line.up.foreground, "Stay until Ctrl-C, then end the testbed");
   verb->footer(
@@ -114,6 +117,7 @@ void add_sessions(CLI::App& app, CommandLine& line) {
   live->add_option("--source-name", line.live.source_name);
   live->add_option("--set", line.live.settings)->allow_extra_args(false);
   live->add_option("--pcap", line.live.pcap_dir);
+  live->add_option("--record", line.live.record_dir);
   live->add_flag("--monitor", line.live.monitor);
   live->add_option("--ready-fd", line.live.ready_fd);
   app.add_subcommand("version", "Show the versions of Postern and of its hardware/software contract");
@@ -126,7 +130,7 @@ void add_sim(CLI::App& app, CommandLine& line) {
   verb->add_option("--json", line.sim.json_path, "Write the report as JSON to this file (-: to standard output)");
   verb->add_option("--pcap", line.sim.pcap_directory, "Capture the frames of every port into this directory");
   verb->add_option("--trace", line.sim.trace_path, "Write a Perfetto/Chrome trace (JSON) to this file");
-  verb->add_option("--vcd", line.sim.vcd_path, "Write signals as a Value Change Dump to this file");
+  verb->add_option("--vcd", line.sim.vcd_path, "Write signals as a Value Change Dump to this file (name.fst: as FST)");
   verb->add_option("--vcd-signals", line.sim.vcd_signals, "Patterns, with commas: a.vi*.evq_depth (default: all)");
   verb->add_option("--trace-from-us", line.sim.trace_from_us, "Start of the traces in simulated time");
   verb->add_option("--trace-for-us", line.sim.trace_for_us, "Length of the traces in simulated time (default: all)");
@@ -159,7 +163,9 @@ void add_properties(CLI::App& app, CommandLine& line) {
 
 void add_replay(CLI::App& app, CommandLine& line) {
   CLI::App* verb = app.add_subcommand("replay", "Drive a NIC with a recorded host side and compare what it does");
-  verb->add_option("file", line.replay.path, "What `postern sim SCENARIO --record FILE` wrote")->required();
+  verb->add_option("file", line.replay.path,
+                   "What `postern sim SCENARIO --record FILE` or `postern up --record DIR` wrote")
+      ->required();
   verb->add_option("--device", line.replay.device, "Device to drive: model")->capture_default_str();
   verb->add_option("--set", line.replay.settings, "NIC property for every host, over the recorded one: PROPERTY=VALUE")
       ->allow_extra_args(false);

@@ -55,11 +55,13 @@ class StageObserver {
   virtual void tx_frame_built(uint32_t vi_id, uint32_t tx_idx, EthernetFrame& frame) = 0;
 };
 
-// Told of each fault that the device injects into itself (properties fault.*), at the time of its effect.
+// Told of each fault that the device injects into itself (properties fault.*), at the time of its effect, and of each
+// dropped packet when it is counted (R11).
 class FaultObserver {
  public:
   virtual ~FaultObserver() = default;
   virtual void fault_injected(const InjectedFault& fault) = 0;
+  virtual void packet_dropped(unsigned reason) { (void)reason; }  // PST_DROP_REASON_*
 };
 
 struct Counter {

@@ -208,10 +208,10 @@ Status write_file(const std::string& path, const std::string& text) {
 class RunFiles {
  public:
   Status open(const ScenarioOptions& options, RunWatchers& watchers) {
-    TraceWindow window;
-    window.from_us = options.trace_from_us;
-    window.for_us = options.trace_for_us.value_or(window.for_us);
-    window.events_max = options.trace_max_events;
+    const Result<TraceWindow> asked =
+        TraceWindow::parse(options.trace_from_us, options.trace_for_us, options.trace_max_events);
+    if (!asked) return asked.error();
+    const TraceWindow& window = asked.value();
     if (!options.record_path.empty()) {
       if (Status status = recorder_.open(options.record_path); !status) return status;
       watchers.observers.push_back(recorder_.factory());

@@ -33,10 +33,10 @@ struct ScenarioOptions {
   std::string pcap_directory;         // empty: no captures
   std::string record_path;            // empty: not recorded
   std::string trace_path;             // empty: no Perfetto/Chrome trace
-  std::string vcd_path;               // empty: no VCD
+  std::string vcd_path;               // empty: no VCD; a name that ends with .fst: as FST
   std::string vcd_signals;            // comma-separated patterns; empty: all signals
-  uint64_t trace_from_us = 0;         // window of both
-  std::optional<uint64_t> trace_for_us;
+  std::string trace_from_us;          // window of both, as given (TraceWindow::parse)
+  std::string trace_for_us;
   uint64_t trace_max_events = 1'000'000;
   std::vector<std::string> settings;  // "[HOST:]PROPERTY=NUMBER" of NICs
   std::optional<uint64_t> seed;

@@ -172,6 +172,11 @@ class Startup {
       spec.arguments.push_back("--pcap");
       spec.arguments.push_back(fs::absolute(options_.pcap_dir, ignored).string());
     }
+    if (!options_.record_dir.empty()) {
+      std::error_code ignored;
+      spec.arguments.emplace_back("--record");
+      spec.arguments.push_back(fs::absolute(options_.record_dir, ignored).string());
+    }
     spec.log_path = directory_.log("simulator");
     unlink(spec.log_path.c_str());
     int ready[2];

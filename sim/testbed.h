@@ -16,6 +16,7 @@ struct TestbedOptions {
   std::string topology_path;          // empty: the built-in topology
   std::vector<std::string> settings;  // "property=value" or "host:property=value"
   std::string pcap_dir;               // capture at every port into this directory; empty: what the topology says
+  std::string record_dir;             // record the boundary of every NIC into this directory; empty: not
   bool monitor = false;               // boundary monitors in the simulator
   bool foreground = false;            // stay until a signal comes or a process of the testbed ends, then end it
   std::function<void(const TestbedState&)> on_ready;  // called once when all hosts are ready; may be empty

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Draws docs/figures/traces.png from a run's Chrome trace and VCD, as their viewers show them.
 
-Usage: make_figures.py POSTERN_BINARY (needs matplotlib; Debian: python3-matplotlib)
+No screenshot: a drawing of the same data. Usage: make_figures.py POSTERN_BINARY. Requires Debian's package
+python3-matplotlib.
 """
 import json
 import pathlib
@@ -21,8 +22,9 @@ def draw_trace(axes, events, hosts):
     start = flow[20]["ts"] - 0.3
     end = start + 8
     names = {(e["pid"], e["tid"]): e["args"]["name"] for e in events if e["name"] == "thread_name"}
+    order = {(e["pid"], e["tid"]): e["args"]["sort_index"] for e in events if e["name"] == "thread_sort_index"}
     slices = [e for e in events if e["ph"] == "X" and start <= e["ts"] <= end]
-    tracks = sorted({(e["pid"], e["tid"]) for e in slices})
+    tracks = sorted({(e["pid"], e["tid"]) for e in slices}, key=lambda track: (track[0], order[track]))
     rows = {track: len(tracks) - i for i, track in enumerate(tracks)}
     for e in slices:
         axes.barh(rows[e["pid"], e["tid"]], e["dur"], left=e["ts"] - start, color=f"C{e['tid'] % 10}", height=0.8)

@@ -32,6 +32,12 @@ struct History {
 sc_core::sc_time ps(uint64_t duration_ps) { return sc_core::sc_time::from_value(duration_ps); }
 uint64_t now_ps() { return sc_core::sc_time_stamp().value(); }
 
+// DMA that nobody answered.
+bool unanswered(const TraceRecord& record) {
+  return (record.kind == RecordKind::kDmaRead && record.data.empty()) ||
+         (record.kind == RecordKind::kDmaWrite && record.value != 0);
+}
+
 class Player {
  public:
   explicit Player(const ReplayOptions& options) : options_(options) {}
@@ -44,7 +50,7 @@ class Player {
     std::string name;
     MacAddress mac{};
     std::vector<std::pair<std::string, double>> properties;
-    std::vector<uint64_t> holes;
+    std::map<uint64_t, std::deque<bool>> outcomes;  // of DMA to addresses that nobody answered at least once
     std::unique_ptr<ReplayHost> replayed;
     std::deque<TraceRecord> done;  // outputs that are not compared yet
     ReplayStreams streams;
@@ -53,6 +59,7 @@ class Player {
   };
 
   Status scan();
+  Status scan_outcomes();
   Status declare(const TraceRecord& record);
   Status build(Host& host, uint32_t host_idx);
   Status set(Host& host, const std::string& name, double value, const char* where);
@@ -93,9 +100,7 @@ Status Player::declare(const TraceRecord& record) {
     std::memcpy(&value, &record.value, sizeof value);
     hosts_[record.host].properties.emplace_back(text, value);
   }
-  const bool unanswered = (record.kind == RecordKind::kDmaRead && record.data.empty()) ||
-                          (record.kind == RecordKind::kDmaWrite && record.value != 0);
-  if (unanswered) hosts_[record.host].holes.push_back(record.address);
+  if (unanswered(record)) hosts_[record.host].outcomes[record.address];
   const bool sized = record.kind == RecordKind::kBarReadIssued || record.kind == RecordKind::kBarWrite;
   const uint64_t bytes = record.kind == RecordKind::kBarWrite ? record.data.size() : record.value;
   if (sized && (bytes == 0 || bytes > PST_LIMIT_PIO_BYTES)) {
@@ -116,9 +121,25 @@ Status Player::scan() {
   } while (true);
   if (hosts_.empty()) return Error{EINVAL, options_.path + ": no host in it"};
   outcome_.record_count = reader.value()->record_count();
+  if (Status status = scan_outcomes(); !status) return status;
   reader = TraceReader::open(options_.path);
   if (!reader) return reader.error();
   reader_ = std::move(reader).value();
+  return {};
+}
+
+// Reads the file once more if there are addresses that somebody may have answered at one time and not at another.
+Status Player::scan_outcomes() {
+  if (std::all_of(hosts_.begin(), hosts_.end(), [](const Host& host) { return host.outcomes.empty(); })) return {};
+  Result<std::unique_ptr<TraceReader>> reader = TraceReader::open(options_.path);
+  if (!reader) return reader.error();
+  TraceRecord record;
+  do {
+    if (Status status = reader.value()->next(record); !status) return status;
+    if (record.kind != RecordKind::kDmaRead && record.kind != RecordKind::kDmaWrite) continue;
+    const auto it = hosts_[record.host].outcomes.find(record.address);
+    if (it != hosts_[record.host].outcomes.end()) it->second.push_back(!unanswered(record));
+  } while (record.kind != RecordKind::kEnd);
   return {};
 }
 
@@ -133,7 +154,7 @@ Status Player::build(Host& host, uint32_t host_idx) {
   if (nic == nullptr) return Error{EINVAL, fmt::format("no device \"{}\": expected model", options_.device)};
   host.replayed = std::make_unique<ReplayHost>(("host_" + host.name).c_str(), host_idx, std::move(nic),
                                                [this, host_idx](const TraceRecord& r) { happened(host_idx, r); });
-  for (uint64_t address : host.holes) host.replayed->add_hole(address);
+  for (auto& [address, reached] : host.outcomes) host.replayed->set_outcomes(address, std::move(reached));
   for (const auto& [name, value] : host.properties) {
     if (Status status = set(host, name, value, options_.path.c_str()); !status) return status;
   }

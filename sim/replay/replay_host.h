@@ -6,7 +6,6 @@
 #include <deque>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <systemc>
 #include <tlm>
@@ -39,8 +38,9 @@ class ReplayHost : public sc_core::sc_module,
   void act(const TraceRecord& record);
   void get_memory(uint64_t address, uint8_t* data, size_t bytes);
   void put_memory(uint64_t address, const uint8_t* data, size_t bytes);
-  // DMA to this address found nobody in the recorded run.
-  void add_hole(uint64_t address) { holes_.insert(address); }
+  // DMA to this address found nobody at least once in the recorded run: whether somebody answered, access by access.
+  // Later ones end as the last of these.
+  void set_outcomes(uint64_t address, std::deque<bool> reached) { outcomes_[address] = std::move(reached); }
 
  private:
   void raise(uint32_t) override {}
@@ -59,6 +59,7 @@ class ReplayHost : public sc_core::sc_module,
   }
   void invalidate_direct_mem_ptr(sc_dt::uint64, sc_dt::uint64) override {}
 
+  [[nodiscard]] bool answers(uint64_t address);
   void write_bar(const TraceRecord& record);
   void read_bar(const TraceRecord& record);
 
@@ -69,7 +70,7 @@ class ReplayHost : public sc_core::sc_module,
   tlm::tlm_target_socket<64> dma_target_;
   tlm::tlm_initiator_socket<64> bar_initiator_;
   std::unordered_map<uint64_t, std::unique_ptr<std::array<uint8_t, kPageBytes>>> pages_;
-  std::set<uint64_t> holes_;
+  std::unordered_map<uint64_t, std::deque<bool>> outcomes_;
 };
 
 }  // namespace postern::sim

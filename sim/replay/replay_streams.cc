@@ -23,6 +23,34 @@ uint64_t flow_of(const std::vector<uint8_t>& frame) {
 
 uint64_t vi_of(const TraceRecord& action) { return action.address / PST_VI_WINDOW_STRIDE; }
 
+// A read whose answer does not depend on when it is made. Not so: clocks, STATUS, pending interrupts, and the indices
+// that translate() moves.
+bool timeless(const TraceRecord& answer) {
+  const uint64_t begin = answer.bar == PST_BAR_VI ? answer.address % PST_VI_WINDOW_STRIDE : answer.address;
+  const uint64_t end = begin + answer.data.size();
+  const auto touches = [&](uint64_t offset, uint64_t bytes) { return begin < offset + bytes && end > offset; };
+  switch (answer.bar) {
+    case PST_BAR_FUNCTION:
+      return end <= PST_CLOCK_PAGE_OFFSET && !touches(PST_FUNCTION_STATUS_OFFSET, 4) &&
+             !touches(PST_FUNCTION_DEVICE_TIME_NS_OFFSET, 8) && !touches(PST_FUNCTION_PTP_TIME_NS_OFFSET, 8);
+    case PST_BAR_VI:
+      return !touches(PST_VI_EVQ_CONSUMER_OFFSET, 8) && !touches(PST_VI_EVQ_PRIME_OFFSET, 8);
+    case PST_BAR_MSIX:
+      return end <= PST_MSIX_PBA_OFFSET;
+    default:
+      return true;
+  }
+}
+
+// The time stamp of an RX prefix, as 0. offset: of the first byte within the prefix.
+void mask_time_stamp(std::vector<uint8_t>& data, size_t offset) {
+  constexpr size_t kFirst = PST_RX_PREFIX_TIMESTAMP_NS_WORD * sizeof(uint64_t);
+  constexpr size_t kEnd = kFirst + PST_RX_PREFIX_TIMESTAMP_NS_WIDTH / 8;
+  for (size_t i = 0; i < data.size() && offset + i < kEnd; ++i) {
+    if (offset + i >= kFirst) data[i] = 0;
+  }
+}
+
 }  // namespace
 
 void ReplayStreams::feed(const TraceRecord& record) {
@@ -52,7 +80,8 @@ void ReplayStreams::match(const Key& key, Stream& stream) {
     TraceRecord& have = stream.waiting[1].front();
     // Buffers may be written in pieces of any size; everything else is one write.
     const size_t bytes = std::min(want.data.size(), have.data.size());
-    const bool same_place = key.kind != Kind::kBuffer || want.address == have.address;
+    const bool placed = key.kind == Kind::kBuffer || key.kind == Kind::kAnswer;
+    const bool same_place = !placed || (want.address == have.address && want.bar == have.bar);
     const bool same_size = key.kind == Kind::kBuffer || want.data.size() == have.data.size();
     if (!same_place || !same_size || !std::equal(want.data.begin(), want.data.begin() + bytes, have.data.begin())) {
       difference_ = "expected \"" + describe(want) + "\", seen \"" + describe(have) + "\"";
@@ -69,47 +98,62 @@ void ReplayStreams::match(const Key& key, Stream& stream) {
 
 void ReplayStreams::take(const TraceRecord& record, const ContractShadow& shadow, unsigned side) {
   if (record.kind == RecordKind::kFrameSent) push({Kind::kFrame, flow_of(record.data)}, record, side);
-  if (record.kind == RecordKind::kDmaWrite && record.value == 0) {
-    const DmaOwner owner = shadow.owner_of(record.address, static_cast<uint32_t>(record.data.size()), true);
-    TraceRecord kept = record;
-    if (owner.target == DmaTarget::kAdminCompletion) {
-      push({Kind::kCompletion, 0}, kept, side);
-    } else if (owner.target == DmaTarget::kRxBuffer) {
-      const ShadowVi* vi = shadow.vi(owner.vi_id);
-      const bool prefix = vi != nullptr && vi->rx_prefix && owner.offset_bytes < PST_LIMIT_RX_PREFIX_BYTES;
-      const size_t skipped =
-          prefix ? std::min<size_t>(kept.data.size(), PST_LIMIT_RX_PREFIX_BYTES - owner.offset_bytes) : 0;
-      kept.data.erase(kept.data.begin(), kept.data.begin() + static_cast<std::ptrdiff_t>(skipped));
-      kept.address += skipped;
-      if (!kept.data.empty()) push({Kind::kBuffer, owner.vi_id}, kept, side);
-    } else if (owner.target == DmaTarget::kEventQueue && record.data.size() >= sizeof(pst_event)) {
-      pst_event event{};
-      std::memcpy(&event, record.data.data(), sizeof event);
-      if (pst_event_get_type(&event) == PST_EVENT_TYPE_TX) {
-        pst_tx_event sent{};
-        std::memcpy(&sent, record.data.data(), sizeof sent);
-        streams_[{Kind::kTxProgress, owner.vi_id}].progress[side] =
-            static_cast<uint32_t>(pst_tx_event_get_tx_consumer_idx(&sent));
-      } else {
-        pst_event_set_phase(&event, 0);
-        std::memcpy(kept.data.data(), &event, sizeof event);
-        push({Kind::kEvent, owner.vi_id}, kept, side);
-      }
-    }
-  }
+  if (record.kind == RecordKind::kBarRead && timeless(record)) push({Kind::kAnswer, 0}, record, side);
+  if (record.kind == RecordKind::kInterrupt) streams_[{Kind::kInterrupt, record.value}].progress[side]++;
+  if (record.kind == RecordKind::kDmaWrite && record.value == 0) take_write(record, shadow, side);
   if (side == 0) feed(record);
 }
 
+void ReplayStreams::take_write(const TraceRecord& record, const ContractShadow& shadow, unsigned side) {
+  const DmaOwner owner = shadow.owner_of(record.address, static_cast<uint32_t>(record.data.size()), true);
+  TraceRecord kept = record;
+  if (owner.target == DmaTarget::kAdminCompletion) {
+    push({Kind::kCompletion, 0}, kept, side);
+  } else if (owner.target == DmaTarget::kRxBuffer) {
+    const ShadowVi* vi = shadow.vi(owner.vi_id);
+    const bool prefix = vi != nullptr && vi->rx_prefix && owner.offset_bytes < PST_LIMIT_RX_PREFIX_BYTES;
+    if (prefix) mask_time_stamp(kept.data, owner.offset_bytes);
+    if (!kept.data.empty()) push({Kind::kBuffer, owner.vi_id}, kept, side);
+  } else if (owner.target == DmaTarget::kEventQueue && record.data.size() >= sizeof(pst_event)) {
+    pst_event event{};
+    std::memcpy(&event, record.data.data(), sizeof event);
+    if (pst_event_get_type(&event) == PST_EVENT_TYPE_TX) {
+      pst_tx_event sent{};
+      std::memcpy(&sent, record.data.data(), sizeof sent);
+      streams_[{Kind::kTxProgress, owner.vi_id}].progress[side] =
+          static_cast<uint32_t>(pst_tx_event_get_tx_consumer_idx(&sent));
+    } else {
+      pst_event_set_phase(&event, 0);
+      std::memcpy(kept.data.data(), &event, sizeof event);
+      push({Kind::kEvent, owner.vi_id}, kept, side);
+    }
+  }
+}
+
 bool ReplayStreams::owed(const Key& key, const Stream& stream) {
-  if (key.kind == Kind::kTxProgress) return static_cast<int32_t>(stream.progress[0] - stream.progress[1]) > 0;
+  if (counted(key.kind)) return static_cast<int32_t>(stream.progress[0] - stream.progress[1]) > 0;
   return !stream.waiting[0].empty();
 }
 
-bool ReplayStreams::concerns(const Key& key, const TraceRecord& action) {
+// Is it possible that the host acted so because of this stream?
+bool ReplayStreams::concerns(const Key& key, const TraceRecord& action) const {
   const bool of_vi = action.kind == RecordKind::kBarWrite && action.bar == PST_BAR_VI;
-  const bool stream_of_vi = key.kind != Kind::kCompletion && key.kind != Kind::kFrame;
-  if (of_vi) return stream_of_vi ? key.id == vi_of(action) : key.kind == Kind::kCompletion;
-  return action.kind != RecordKind::kFrameReceived || key.kind == Kind::kFrame || key.kind == Kind::kCompletion;
+  const bool frame = action.kind == RecordKind::kFrameReceived;
+  switch (key.kind) {
+    case Kind::kCompletion:
+      return true;
+    case Kind::kAnswer:
+      return !frame;
+    case Kind::kFrame:
+      return !of_vi;
+    case Kind::kInterrupt: {
+      if (!of_vi) return !frame;
+      const ShadowVi* vi = recorded_.vi(static_cast<uint32_t>(vi_of(action)));
+      return vi != nullptr && vi->vector == key.id;
+    }
+    default:
+      return of_vi ? key.id == vi_of(action) : !frame;
+  }
 }
 
 bool ReplayStreams::owes(const TraceRecord& action) const {
@@ -129,6 +173,9 @@ std::string ReplayStreams::whole_debt() const {
     if (key.kind == Kind::kTxProgress) {
       return fmt::format("VI {}: expected TX completions up to {}, seen up to {}", key.id, stream.progress[0],
                          stream.progress[1]);
+    }
+    if (key.kind == Kind::kInterrupt) {
+      return fmt::format("vector {}: expected {} interrupts, seen {}", key.id, stream.progress[0], stream.progress[1]);
     }
     return "expected \"" + describe(stream.waiting[0].front()) + "\", the device did not do it within 100 ms";
   }

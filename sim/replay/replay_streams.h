@@ -1,6 +1,7 @@
 // Comparison with ignored timing: what a device did, by streams whose order the contract fixes (RX and other events of
-// a VI, bytes written to its buffers, progress of its TX ring, admin completions, frames of a flow). Hides what depends
-// on timing alone: DMA reads, interrupts, batching of TX completions, clock values. No SystemC here.
+// a VI, bytes written to its buffers, progress of its TX ring, admin completions, frames of a flow, answers of
+// registers, number of interrupts). Hides what depends on timing alone: DMA reads, batching of TX completions, clock
+// values. docs/trace_format.md lists what is not compared. No SystemC here.
 #pragma once
 
 #include <deque>
@@ -34,22 +35,25 @@ class ReplayStreams {
   [[nodiscard]] const std::string& difference() const { return difference_; }
 
  private:
-  enum class Kind : uint8_t { kEvent, kTxProgress, kBuffer, kCompletion, kFrame };
+  enum class Kind : uint8_t { kEvent, kTxProgress, kBuffer, kCompletion, kFrame, kAnswer, kInterrupt };
+  // Streams of which only how far they got counts.
+  [[nodiscard]] static bool counted(Kind kind) { return kind == Kind::kTxProgress || kind == Kind::kInterrupt; }
   struct Key {
     Kind kind;
-    uint64_t id;  // VI, or hash of a flow
+    uint64_t id;  // VI, hash of a flow, or vector
     bool operator<(const Key& other) const { return kind != other.kind ? kind < other.kind : id < other.id; }
   };
   struct Stream {
     std::deque<TraceRecord> waiting[2];  // recorded and not done; done and not recorded. One of them is empty.
-    uint32_t progress[2] = {0, 0};       // kTxProgress
+    uint32_t progress[2] = {0, 0};       // counted(): index in the TX ring, or number of interrupts
   };
 
   void take(const TraceRecord& record, const ContractShadow& shadow, unsigned side);
   void push(const Key& key, TraceRecord record, unsigned side);
   void match(const Key& key, Stream& stream);
   [[nodiscard]] static bool owed(const Key& key, const Stream& stream);
-  [[nodiscard]] static bool concerns(const Key& key, const TraceRecord& action);
+  [[nodiscard]] bool concerns(const Key& key, const TraceRecord& action) const;
+  void take_write(const TraceRecord& record, const ContractShadow& shadow, unsigned side);
 
   ContractShadow recorded_;
   std::map<Key, Stream> streams_;

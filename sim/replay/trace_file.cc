@@ -143,7 +143,8 @@ Result<std::unique_ptr<TraceWriter>> TraceWriter::create(const std::string& path
   std::memcpy(header.data(), kMagic, kMagicBytes);
   std::memcpy(header.data() + 8, &kTraceVersion, sizeof kTraceVersion);
   std::memcpy(header.data() + 16, &hash, sizeof hash);
-  if (std::fwrite(header.data(), 1, header.size(), file) != header.size()) writer->error_ = errno;
+  const bool written = std::fwrite(header.data(), 1, header.size(), file) == header.size();
+  if (!written || std::fflush(file) != 0) writer->error_ = errno;  // a killed writer leaves a file that is cut short
   return writer;
 }
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 
 #include "sim/monitor/contract_shadow.h"
@@ -13,6 +14,8 @@ namespace {
 
 constexpr uint32_t kHostTracks = 0xffff;  // VI part of tracks that belong to no VI
 constexpr unsigned kBlocksMost = 16;
+constexpr unsigned kLanesMost = 4096;  // slices of a block that overlap; more are left out and counted
+constexpr unsigned kNoLane = kLanesMost;
 constexpr const char* kBlocks[] = {"send",        "doorbell", "desc_fetch", "tx_dma", "port_wait", "wire", "rx_dma",
                                    "event_queue", "wakeup",   "recv",       "msix",   "admin",     "port"};
 enum Block : unsigned {
@@ -49,8 +52,8 @@ class ChromeTrace::Observer : public ContractShadow, private ShadowListener {
   void fault_injected(uint64_t now_ps, const InjectedFault& fault) override {
     trace_.instant(host_, kHostTracks, kPort, fmt::format("fault {}", fault_name(fault.kind)), now_ps);
   }
-  void frame_received(uint64_t now_ps, const FramePtr& frame) override {
-    if (frame->bad_fcs) trace_.instant(host_, kHostTracks, kPort, "drop RX_BAD_FCS", now_ps);
+  void packet_dropped(uint64_t now_ps, unsigned reason) override {
+    trace_.instant(host_, kHostTracks, kPort, fmt::format("drop {}", pst_drop_reason_name(reason)), now_ps);
   }
 
  private:
@@ -79,8 +82,7 @@ class ChromeTrace::Observer : public ContractShadow, private ShadowListener {
   }
   void event_written(uint64_t now_ps, const ShadowVi& vi, uint32_t event_idx, bool, const pst_event& event) override {
     const uint64_t type = pst_event_get_type(&event);
-    if (pst_event_get_overflow_mark(&event) != 0)
-      trace_.instant(host_, vi.id, kEventQueue, "drop (overflow mark)", now_ps);
+    if (pst_event_get_overflow_mark(&event) != 0) trace_.instant(host_, vi.id, kEventQueue, "overflow mark", now_ps);
     if (type == PST_EVENT_TYPE_RX) return;  // a slice shows it
     trace_.instant(host_, vi.id, kEventQueue, fmt::format("{} {}", pst_event_type_name(type), event_idx), now_ps);
   }
@@ -88,6 +90,34 @@ class ChromeTrace::Observer : public ContractShadow, private ShadowListener {
   ChromeTrace& trace_;
   const uint32_t host_;
 };
+
+namespace {
+
+Result<uint64_t> whole_us(const char* option, const std::string& text, uint64_t otherwise) {
+  if (text.empty()) return otherwise;
+  uint64_t value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, problem] = std::from_chars(text.data(), end, value);
+  if (problem != std::errc() || rest != end || value > TraceWindow::kUsMax) {
+    return Error{EINVAL, fmt::format("{} {}: expected whole microseconds from 0 to {}", option, text,
+                                     uint64_t{TraceWindow::kUsMax})};
+  }
+  return value;
+}
+
+}  // namespace
+
+Result<TraceWindow> TraceWindow::parse(const std::string& from_us, const std::string& for_us, uint64_t events_max) {
+  TraceWindow window;
+  const Result<uint64_t> from = whole_us("--trace-from-us", from_us, window.from_us);
+  const Result<uint64_t> length = whole_us("--trace-for-us", for_us, window.for_us);
+  if (!from) return from.error();
+  if (!length) return length.error();
+  window.from_us = from.value();
+  window.for_us = length.value();
+  window.events_max = events_max;
+  return window;
+}
 
 Status ChromeTrace::open(const std::string& path, const TraceWindow& window) {
   window_ = window;
@@ -130,24 +160,45 @@ bool ChromeTrace::admit(uint64_t time_ps, unsigned events) {
   return true;
 }
 
-uint32_t ChromeTrace::track(uint32_t host, uint32_t vi, unsigned block) {
-  const uint32_t tid = (vi == kHostTracks ? 0 : vi + 1) * kBlocksMost + block;
-  if (named_.insert(uint64_t{host} << 32U | tid).second) {
-    const std::string name = vi == kHostTracks ? kBlocks[block] : fmt::format("VI {} {}", vi, kBlocks[block]);
-    emit(fmt::format(R"({{"ph":"M","pid":{0},"tid":{1},"name":"thread_name","args":{{"name":"{2}"}}}})", host + 1, tid,
-                     name));
-    emit(fmt::format(R"({{"ph":"M","pid":{0},"tid":{1},"name":"thread_sort_index","args":{{"sort_index":{1}}}}})",
-                     host + 1, tid));
+// Lanes of a block lie side by side in a viewer, blocks in the order of a packet's way.
+uint32_t ChromeTrace::track(uint32_t host, uint32_t vi, unsigned block, unsigned lane) {
+  const uint64_t place = (uint64_t{vi == kHostTracks ? 0 : vi + 1} * kBlocksMost + block) * kLanesMost + lane;
+  const auto [it, added] =
+      tracks_.try_emplace(uint64_t{host} << 32U | place, static_cast<uint32_t>(tracks_.size() + 1));
+  if (added) {
+    std::string name = vi == kHostTracks ? kBlocks[block] : fmt::format("VI {} {}", vi, kBlocks[block]);
+    if (lane != 0) name += fmt::format(" ({})", lane + 1);
+    emit(fmt::format(R"({{"ph":"M","pid":{},"tid":{},"name":"thread_name","args":{{"name":"{}"}}}})", host + 1,
+                     it->second, name));
+    emit(fmt::format(R"({{"ph":"M","pid":{},"tid":{},"name":"thread_sort_index","args":{{"sort_index":{}}}}})",
+                     host + 1, it->second, place));
   }
-  return tid;
+  return it->second;
 }
 
-void ChromeTrace::slice(uint32_t host, uint32_t vi, unsigned block, const char* name, uint64_t from_ps, uint64_t to_ps,
-                        const PacketPath& path) {
-  if (from_ps == 0 || to_ps < from_ps) return;
-  const uint32_t tid = track(host, vi, block);
+// The first lane whose slices are all over at from_ps.
+unsigned ChromeTrace::free_lane(uint64_t key, uint64_t from_ps, uint64_t to_ps) {
+  std::vector<uint64_t>& ends_ps = lane_end_ps_[key];
+  size_t lane = 0;
+  while (lane < ends_ps.size() && ends_ps[lane] > from_ps) ++lane;
+  if (lane == kLanesMost) return kNoLane;
+  if (lane == ends_ps.size()) ends_ps.push_back(0);
+  ends_ps[lane] = to_ps;
+  return static_cast<unsigned>(lane);
+}
+
+uint32_t ChromeTrace::slice(uint32_t host, uint32_t vi, unsigned block, const char* name, uint64_t from_ps,
+                            uint64_t to_ps, const PacketPath& path) {
+  if (from_ps == 0 || to_ps < from_ps) return 0;
+  const unsigned lane = free_lane((uint64_t{host} << 16U | vi) * kBlocksMost + block, from_ps, to_ps);
+  if (lane == kNoLane) {
+    cut_count_++;
+    return 0;
+  }
+  const uint32_t tid = track(host, vi, block, lane);
   emit(fmt::format(R"({{"ph":"X","pid":{},"tid":{},"name":"{}","ts":{},"dur":{},"args":{{"bytes":{},"port":{}}}}})",
                    host + 1, tid, name, us(from_ps), us(to_ps - from_ps), path.frame_bytes, path.local_port));
+  return tid;
 }
 
 void ChromeTrace::instant(uint32_t host, uint32_t vi, unsigned block, const std::string& name, uint64_t time_ps) {
@@ -165,7 +216,7 @@ void ChromeTrace::packet_completed(const PacketPath& path) {
   const uint32_t from_vi = path.sender & 0xffffU;
   const uint32_t to = path.receiver >> 16U;
   const uint32_t to_vi = path.receiver & 0xffffU;
-  slice(from, from_vi, kSend, "send", send_ps, at(Stage::kDoorbellWrite), path);
+  const uint32_t sent_track = slice(from, from_vi, kSend, "send", send_ps, at(Stage::kDoorbellWrite), path);
   slice(from, from_vi, kDoorbell, "doorbell", at(Stage::kDoorbellWrite), at(Stage::kDoorbellArrive), path);
   slice(from, from_vi, kDescFetch, "desc_fetch", at(Stage::kDoorbellArrive), at(Stage::kDescFetched), path);
   slice(from, from_vi, kTxDma, "tx_dma", at(Stage::kDescFetched), at(Stage::kPayloadFetched), path);
@@ -174,13 +225,14 @@ void ChromeTrace::packet_completed(const PacketPath& path) {
   slice(to, to_vi, kRxDma, "rx_dma", at(Stage::kWireLastBit), at(Stage::kRxPayloadWritten), path);
   slice(to, to_vi, kEventQueue, "event", at(Stage::kRxPayloadWritten), at(Stage::kEventWritten), path);
   slice(to, to_vi, kWakeup, "wakeup", at(Stage::kEventWritten), at(Stage::kHostSeen), path);
-  slice(to, to_vi, kRecv, "recv", at(Stage::kHostSeen), recv_ps, path);
-  if (send_ps == 0 || recv_ps == 0) return;
+  const uint32_t received_track = slice(to, to_vi, kRecv, "recv", at(Stage::kHostSeen), recv_ps, path);
+  if (sent_track == 0 || received_track == 0) return;
+  // An arrow binds to the slices that its ends lie in, so both ends are where a slice begins.
   const uint64_t id = ++flow_count_;
   emit(fmt::format(R"({{"ph":"s","cat":"packet","id":{},"pid":{},"tid":{},"name":"packet","ts":{}}})", id, from + 1,
-                   track(from, from_vi, kSend), us(send_ps)));
+                   sent_track, us(send_ps)));
   emit(fmt::format(R"({{"ph":"f","bp":"e","cat":"packet","id":{},"pid":{},"tid":{},"name":"packet","ts":{}}})", id,
-                   to + 1, track(to, to_vi, kRecv), us(recv_ps)));
+                   to + 1, received_track, us(at(Stage::kHostSeen))));
 }
 
 Status ChromeTrace::finish() {

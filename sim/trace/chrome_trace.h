@@ -1,11 +1,12 @@
 // A run as a Perfetto/Chrome trace (JSON trace event format): a process per host, a track per VI and block, a flow
-// arrow from send() to recv(). Keeps only a window and a maximum of events. No SystemC here.
+// arrow from send() to recv(). Slices that overlap get tracks side by side (lanes). Keeps only a window and a maximum
+// of events. No SystemC here.
 #pragma once
 
 #include <cstdint>
 #include <cstdio>
+#include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -15,11 +16,15 @@ namespace postern::sim {
 
 struct TraceWindow {
   uint64_t from_us = 0;
-  uint64_t for_us = UINT64_MAX / 2'000'000;  // simulated time; by default all
+  static constexpr uint64_t kUsMax = UINT64_MAX / 2'000'000;  // some 106 days
+  uint64_t for_us = kUsMax;                                   // simulated time; by default all
   uint64_t events_max = 1'000'000;
   [[nodiscard]] bool contains(uint64_t time_ps) const {
     return time_ps >= from_us * 1'000'000 && time_ps - from_us * 1'000'000 <= for_us * 1'000'000;
   }
+  // Values from a command line. Error: none, or a time beyond what picoseconds in 64 bits hold.
+  [[nodiscard]] static Result<TraceWindow> parse(const std::string& from_us, const std::string& for_us,
+                                                 uint64_t events_max);
 };
 
 class ChromeTrace : public PacketListener {
@@ -39,9 +44,11 @@ class ChromeTrace : public PacketListener {
   class Observer;
   bool admit(uint64_t time_ps, unsigned events);
   void emit(const std::string& json);
-  uint32_t track(uint32_t host, uint32_t vi, unsigned block);
-  void slice(uint32_t host, uint32_t vi, unsigned block, const char* name, uint64_t from_ps, uint64_t to_ps,
-             const PacketPath& path);
+  uint32_t track(uint32_t host, uint32_t vi, unsigned block, unsigned lane = 0);
+  unsigned free_lane(uint64_t key, uint64_t from_ps, uint64_t to_ps);
+  // The track of the slice; 0: there is none.
+  uint32_t slice(uint32_t host, uint32_t vi, unsigned block, const char* name, uint64_t from_ps, uint64_t to_ps,
+                 const PacketPath& path);
   void instant(uint32_t host, uint32_t vi, unsigned block, const std::string& name, uint64_t time_ps);
 
   std::FILE* file_ = nullptr;
@@ -49,7 +56,8 @@ class ChromeTrace : public PacketListener {
   TraceWindow window_;
   uint64_t event_count_ = 0, cut_count_ = 0, flow_count_ = 0;
   bool first_ = true, failed_ = false;
-  std::set<uint64_t> named_;  // tracks that have a name
+  std::map<uint64_t, uint32_t> tracks_;                    // by host, VI, block and lane: number of the track
+  std::map<uint64_t, std::vector<uint64_t>> lane_end_ps_;  // by host, VI and block: end of each lane's last slice
 };
 
 }  // namespace postern::sim

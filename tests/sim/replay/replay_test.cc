@@ -149,6 +149,55 @@ TEST(ReplayTest, ABadFileIsRefused) {
   EXPECT_EQ(replayed(temporary("missing")), 2);
 }
 
+// Slices of a track follow each other, and each arrow joins the beginnings of two slices.
+void expect_valid_slices(const Json& json) {
+  std::map<std::pair<int, int>, std::map<uint64_t, uint64_t>> tracks;  // by process and track: end by begin, ps
+  const auto ps = [](const Json& us) { return static_cast<uint64_t>(us.get<double>() * 1e6 + 0.5); };
+  for (const Json& event : json["traceEvents"]) {
+    if (event["ph"] != "X") continue;
+    uint64_t& end_ps = tracks[{event["pid"], event["tid"]}][ps(event["ts"])];
+    end_ps = std::max(end_ps, ps(event["ts"]) + ps(event["dur"]));
+  }
+  for (const auto& [track, slices] : tracks) {
+    uint64_t last_end_ps = 0;
+    for (const auto& [begin_ps, end_ps] : slices) {
+      EXPECT_GE(begin_ps, last_end_ps) << "track " << track.second;
+      last_end_ps = end_ps;
+    }
+  }
+  for (const Json& event : json["traceEvents"]) {
+    if (event["ph"] != "s" && event["ph"] != "f") continue;
+    EXPECT_EQ((tracks[{event["pid"], event["tid"]}].count(ps(event["ts"]))), 1U) << event;
+  }
+}
+
+TEST(TraceTest, SlicesOfPacketsThatOverlapDoNot) {
+  ChromeTrace chrome;
+  RunWatchers watchers;
+  ASSERT_TRUE(chrome.open(temporary("json"), {}).ok());
+  watchers.observers = {chrome.factory()};
+  watchers.packets = &chrome;
+  ASSERT_TRUE(execute_scenario(scenario_of(kLossyStream), "", false, true, watchers).ok());
+  ASSERT_TRUE(chrome.finish().ok());
+  const Json json = Json::parse(contents(temporary("json")));
+  bool lanes = false;
+  for (const Json& event : json["traceEvents"]) {
+    if (event["name"] == "thread_name") lanes = lanes || event["args"]["name"] == "VI 0 port_wait (2)";
+  }
+  EXPECT_TRUE(lanes) << "packets wait for the port side by side";
+  expect_valid_slices(json);
+}
+
+TEST(TraceTest, CapturesOfARunHaveNanoseconds) {
+  const std::string directory = temporary("pcap");
+  ASSERT_TRUE(execute_scenario(scenario_of(kPingpong), directory, false, false, {}).ok());
+  for (const char* name : {"/a.pcap", "/b.pcap"}) {
+    const std::string bytes = contents(directory + name);
+    ASSERT_GT(bytes.size(), 24U) << name;
+    EXPECT_EQ(bytes.substr(0, 4), "\x4d\x3c\xb2\xa1") << name;
+  }
+}
+
 TEST(TraceTest, AChromeTraceHasAnArrowForEachPacketAndTheVcdItsSignals) {
   ChromeTrace chrome;
   VcdTrace vcd;
@@ -167,6 +216,7 @@ TEST(TraceTest, AChromeTraceHasAnArrowForEachPacketAndTheVcdItsSignals) {
   EXPECT_EQ(phases["s"], phases["f"]);
   EXPECT_GE(phases["X"], 39 * 10);
   EXPECT_GE(phases["i"], 80);
+  expect_valid_slices(json);
   const std::string text = contents(temporary("vcd"));
   EXPECT_NE(text.find("$timescale 1 ps $end"), std::string::npos);
   EXPECT_NE(text.find(" evq_depth $end"), std::string::npos);
