@@ -24,7 +24,8 @@ constexpr bool is_rx_reason(size_t reason) { return reason <= PST_DROP_REASON_RX
 
 class AccountRules : public RuleGroup {
  public:
-  explicit AccountRules(MonitorCore& core) : RuleGroup(core, ContractShadow::kWantsAll) {}
+  explicit AccountRules(MonitorCore& core)
+      : RuleGroup(core, ContractShadow::kWantsAll, ContractShadow::dma_kind(true, DmaTarget::kStatistics)) {}
 
   void dma(const DmaAccess& access) override;
   void event_written(uint64_t now_ps, const ShadowVi& vi, uint32_t event_idx, bool in_order,
@@ -32,6 +33,7 @@ class AccountRules : public RuleGroup {
   void descriptors_read(uint64_t now_ps, const ShadowVi& vi, bool tx, uint32_t first_idx, uint32_t count) override;
   void frame_received(uint64_t now_ps, const FramePtr& frame) override;
   void frame_sent(uint64_t now_ps, const FramePtr& frame) override;
+  [[nodiscard]] bool looks_at_frames() const override { return true; }
   void link_changed(uint64_t now_ps, bool up) override;
   void fault_injected(uint64_t now_ps, const InjectedFault& fault) override;
   void command_completing(uint64_t, const ShadowCommand& command, const pst_admin_completion&) override {
@@ -51,14 +53,12 @@ class AccountRules : public RuleGroup {
   uint64_t received_ = 0, sent_ = 0, delivered_ = 0, bad_fcs_ = 0, pauses_received_ = 0;
   uint64_t certain_bad_length_ = 0;
   bool loopback_ = false, segmentation_ = false, link_changed_ = false, faults_ = false, reset_ = false, down_ = false;
-  uint64_t last_traffic_ps_ = 0;
   bool read_before_ = false;
   pst_port_statistics before_{};
   std::array<uint8_t, PST_PORT_STATISTICS_BYTES> incoming_{};
 };
 
-void AccountRules::frame_received(uint64_t now_ps, const FramePtr& frame) {
-  last_traffic_ps_ = now_ps;
+void AccountRules::frame_received(uint64_t, const FramePtr& frame) {
   if (down_) return;  // nothing arrives over a link that is down
   const auto bytes = static_cast<uint32_t>(frame->bytes.size());
   if (!frame->bad_fcs && shadow().port().pause && is_pause(frame->bytes)) {
@@ -73,8 +73,7 @@ void AccountRules::frame_received(uint64_t now_ps, const FramePtr& frame) {
   }
 }
 
-void AccountRules::frame_sent(uint64_t now_ps, const FramePtr& frame) {
-  last_traffic_ps_ = now_ps;
+void AccountRules::frame_sent(uint64_t, const FramePtr& frame) {
   if (!is_pause(frame->bytes)) ++sent_;
 }
 
@@ -85,14 +84,12 @@ void AccountRules::link_changed(uint64_t, bool up) {
 
 void AccountRules::fault_injected(uint64_t now_ps, const InjectedFault& fault) {
   faults_ = true;
-  last_traffic_ps_ = now_ps;
+  core_.traffic_ps = now_ps;
   if (fault.kind == FaultKind::kLinkDown) down_ = true;
   if (fault.kind == FaultKind::kLinkUp) down_ = false;
 }
 
-void AccountRules::event_written(uint64_t now_ps, const ShadowVi& vi, uint32_t event_idx, bool,
-                                 const pst_event& event) {
-  last_traffic_ps_ = now_ps;
+void AccountRules::event_written(uint64_t, const ShadowVi& vi, uint32_t event_idx, bool, const pst_event& event) {
   const bool again = static_cast<int32_t>(event_idx - vi.events_written) < 0;  // event_rules.cc reports it
   if (again || pst_event_get_type(&event) != PST_EVENT_TYPE_RX) return;
   const pst_rx_event rx{{event.word[0], event.word[1]}};
@@ -105,8 +102,7 @@ void AccountRules::descriptors_read(uint64_t, const ShadowVi& vi, bool tx, uint3
 }
 
 void AccountRules::dma(const DmaAccess& access) {
-  last_traffic_ps_ = access.now_ps;
-  if (access.owner.target != DmaTarget::kStatistics || !access.write || !access.reached) return;
+  if (!access.reached) return;
   const uint32_t offset = access.owner.offset_bytes;
   if (offset >= incoming_.size()) return;
   std::memcpy(incoming_.data() + offset, access.data, std::min<size_t>(access.bytes, incoming_.size() - offset));
@@ -148,7 +144,7 @@ void AccountRules::expect_equal(const char* what, uint64_t expected, uint64_t se
 // No frame waits inside the device for space or a descriptor, and none is under way.
 bool AccountRules::quiescent(uint64_t now_ps) const {
   if (reset_ || loopback_ || link_changed_ || faults_ || core_.removed || shadow().reset_under_way()) return false;
-  if (now_ps < last_traffic_ps_ + core_.ps(bounds().quiescent_ns)) return false;
+  if (now_ps < core_.traffic_ps + core_.ps(bounds().quiescent_ns)) return false;
   for (uint32_t id = 0; id < shadow().vi_id_limit(); ++id) {
     const ShadowVi* vi = shadow().vi(id);
     if (vi == nullptr || !vi->exists()) continue;

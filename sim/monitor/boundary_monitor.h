@@ -95,6 +95,7 @@ class BoundaryMonitor : public BoundaryObserver {
   std::unique_ptr<MonitorCore> core_;
   std::unique_ptr<ShadowListener> dma_logger_;
   std::vector<std::unique_ptr<RuleGroup>> groups_;
+  std::vector<RuleGroup*> frame_groups_;  // of groups_, those that look at frames
 };
 
 }  // namespace postern::sim

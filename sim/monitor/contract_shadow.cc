@@ -240,8 +240,9 @@ void ContractShadow::vectors_written(uint64_t issue_ps, uint64_t offset, const u
 }
 
 void ContractShadow::dma_read(uint64_t now_ps, uint64_t address, const uint8_t* data, uint32_t bytes, bool reached) {
-  DmaAccess access{now_ps, false, address, data, bytes, reached, owner_of(address, bytes, false)};
-  for (ShadowListener* listener : dma_listeners_) listener->dma(access);
+  DmaAccess access{now_ps, false, address, data, bytes, reached, {}};
+  find_owner(address, bytes, false, access.owner);
+  tell_dma(access);
   if (!reached) return;
   switch (access.owner.target) {
     case DmaTarget::kAdminSubmission:
@@ -264,8 +265,9 @@ void ContractShadow::dma_read(uint64_t now_ps, uint64_t address, const uint8_t* 
 }
 
 void ContractShadow::dma_written(uint64_t now_ps, uint64_t address, const uint8_t* data, uint32_t bytes, bool reached) {
-  DmaAccess access{now_ps, true, address, data, bytes, reached, owner_of(address, bytes, true)};
-  for (ShadowListener* listener : dma_listeners_) listener->dma(access);
+  DmaAccess access{now_ps, true, address, data, bytes, reached, {}};
+  find_owner(address, bytes, true, access.owner);
+  tell_dma(access);
   if (!reached) return;
   switch (access.owner.target) {
     case DmaTarget::kAdminCompletion:

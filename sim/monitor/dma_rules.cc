@@ -186,8 +186,10 @@ void DmaRules::check_tx_descriptor(const ShadowVi& vi, ViState& state, uint32_t 
   if (type > PST_TX_DESC_TYPE_OPTION || pst_tx_desc_get_reserved(&desc) != 0 ||
       pst_tx_desc_get_length_bytes(&desc) == 0 || too_many)
     return bad(vi, true, idx, false, true);
+  const uint64_t address = pst_tx_desc_get_address(&desc), length_bytes = pst_tx_desc_get_length_bytes(&desc);
   segments_.clear();
-  if (!shadow().translate(vi.domain, pst_tx_desc_get_address(&desc), pst_tx_desc_get_length_bytes(&desc), segments_)) {
+  if (shadow().range_of(vi.domain, address, length_bytes) == nullptr &&
+      !shadow().translate(vi.domain, address, length_bytes, segments_)) {
     state.cause = true;
     bad(vi, true, idx, true, true);
   }
@@ -213,9 +215,12 @@ void DmaRules::check_rx_descriptor(const ShadowVi& vi, ViState& state, uint32_t 
   if (pst_rx_desc_get_length_bytes(&desc) == 0 || pst_rx_desc_get_flags(&desc) != 0 ||
       pst_rx_desc_get_reserved(&desc) != 0)
     return bad(vi, false, idx, false, false);
+  const uint64_t address = pst_rx_desc_get_address(&desc), length_bytes = pst_rx_desc_get_length_bytes(&desc);
+  if (const ShadowRange* range = shadow().range_of(vi.domain, address, length_bytes);
+      range != nullptr && range->writable)
+    return;
   segments_.clear();
-  const bool mapped =
-      shadow().translate(vi.domain, pst_rx_desc_get_address(&desc), pst_rx_desc_get_length_bytes(&desc), segments_);
+  const bool mapped = shadow().translate(vi.domain, address, length_bytes, segments_);
   const bool writable =
       std::all_of(segments_.begin(), segments_.end(), [](const ShadowSegment& segment) { return segment.writable; });
   if (segments_.size() > 1) situation(Situation::kR8BufferAcrossRanges);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include "sim/monitor/frame_headers.h"
@@ -64,7 +65,9 @@ class Fifo {
 class SteeringRules : public RuleGroup {
  public:
   explicit SteeringRules(MonitorCore& core)
-      : RuleGroup(core, ContractShadow::kWantsDma | ContractShadow::kWantsEvents),
+      : RuleGroup(core, ContractShadow::kWantsDma | ContractShadow::kWantsEvents,
+                  ContractShadow::dma_kind(true, DmaTarget::kRxBuffer) |
+                      ContractShadow::dma_kind(false, DmaTarget::kTxBuffer)),
         vis_(PST_LIMIT_VI_COUNT_MAX),
         flows_(256),
         frames_(kFramesMax) {}
@@ -73,6 +76,7 @@ class SteeringRules : public RuleGroup {
   void doorbell(uint64_t issue_ps, const ShadowVi& vi, uint32_t offset, uint64_t value, bool repeated) override;
   void event_written(uint64_t now_ps, const ShadowVi& vi, uint32_t event_idx, bool in_order,
                      const pst_event& event) override;
+  [[nodiscard]] bool looks_at_frames() const override { return true; }
   void frame_received(uint64_t now_ps, const FramePtr& frame) override;
   void frame_sent(uint64_t now_ps, const FramePtr& frame) override;
   void command_fetched(const ShadowCommand& command) override { note_change(command); }
@@ -108,7 +112,11 @@ class SteeringRules : public RuleGroup {
     bool valid = false;
   };
 
-  ViState& state_of(const ShadowVi& vi);
+  ViState& state_of(const ShadowVi& vi) {
+    ViState& state = vis_[vi.id];
+    return state.generation == vi.generation ? state : renew(vi);
+  }
+  ViState& renew(const ShadowVi& vi);
   bool note_change(const ShadowCommand& command);
   [[nodiscard]] bool uncertain(uint64_t since_ps) const {
     return !pending_changes() ? changed_ps_ + core_.ps(bounds().in_flight_ns) >= since_ps : true;
@@ -118,6 +126,8 @@ class SteeringRules : public RuleGroup {
   [[nodiscard]] bool filter_matches(const pst_command& c, const FrameHeaders& h) const;
   void add_target(const ShadowFilter& filter, const FrameHeaders& h, std::vector<uint32_t>& vis);
   const std::vector<uint32_t>& steer(const FrameHeaders& h);
+  const std::vector<uint32_t>& steer(const EthernetFrame& frame);
+  Flow& flow_of(const std::array<uint64_t, 8>& key, bool& known);
   void match(const FrameHeaders& h, std::vector<uint32_t>& vis);
   void check_delivered(uint64_t now_ps, const ShadowVi& vi, ViState& state, const uint8_t* data, uint32_t bytes,
                        bool truncated);
@@ -128,7 +138,7 @@ class SteeringRules : public RuleGroup {
   void take_header(const ShadowVi& vi, ViState& state, const DmaAccess& access);
   static uint32_t frame_bytes_of(const ShadowVi& vi, uint32_t first_idx);
   static bool may_be(const TxPacket& packet, const EthernetFrame& frame, bool of_length);
-  bool find_sender(const EthernetFrame& frame, bool of_length, FrameHeaders& h);
+  bool find_sender(const EthernetFrame& frame, bool of_length);
   void sent_by_nobody(const EthernetFrame& frame);
   void check_source(uint32_t vi_id, const FrameHeaders& h);
   [[nodiscard]] bool granted(const ShadowVi& vi, uint32_t family, uint64_t low, uint64_t high) const;
@@ -143,17 +153,15 @@ class SteeringRules : public RuleGroup {
   uint64_t changed_ps_ = 0;
 };
 
-SteeringRules::ViState& SteeringRules::state_of(const ShadowVi& vi) {
+SteeringRules::ViState& SteeringRules::renew(const ShadowVi& vi) {
   ViState& state = vis_[vi.id];
-  if (state.generation != vi.generation) {
-    ViState fresh;  // what was on its way to the wire still leaves
-    std::swap(fresh.sent, state.sent);
-    for (size_t i = 0; i < fresh.sent.size(); ++i) fresh.sent[i].former = true;
-    fresh.sent_forgot = state.sent_forgot;
-    fresh.tx_active = state.tx_active;
-    fresh.generation = vi.generation;
-    state = std::move(fresh);
-  }
+  ViState fresh;  // what was on its way to the wire still leaves
+  std::swap(fresh.sent, state.sent);
+  for (size_t i = 0; i < fresh.sent.size(); ++i) fresh.sent[i].former = true;
+  fresh.sent_forgot = state.sent_forgot;
+  fresh.tx_active = state.tx_active;
+  fresh.generation = vi.generation;
+  state = std::move(fresh);
   return state;
 }
 
@@ -280,26 +288,54 @@ const std::vector<uint32_t>& SteeringRules::steer(const FrameHeaders& h) {
       h.to[0],
       h.to[1],
       0};
+  bool known = false;
+  Flow& flow = flow_of(key, known);
+  if (!known) match(h, flow.vis);
+  return flow.vis;
+}
+
+SteeringRules::Flow& SteeringRules::flow_of(const std::array<uint64_t, 8>& key, bool& known) {
   uint64_t mix = 0;
-  for (const uint64_t word : key) mix = (mix ^ word) * 0x9e3779b97f4a7c15ull;
+  for (const uint64_t word : key) mix ^= word;
+  mix *= 0x9e3779b97f4a7c15ull;
   Flow& flow = flows_[mix >> 56];
   const uint64_t version = shadow().steering_version();
-  if (!flow.valid || flow.version != version || flow.key != key) {
-    flow.valid = true;
-    flow.version = version;
-    flow.key = key;
-    match(h, flow.vis);
-  }
+  known = flow.valid && flow.version == version && flow.key == key;
+  flow.valid = true;
+  flow.version = version;
+  flow.key = key;
+  return flow;
+}
+
+// IPv4 without tags and options is told apart by its bytes, without what differs from packet to packet and steers
+// nothing (identification, lifetime, checksums): a flow that is known needs no parsing. Others are parsed.
+const std::vector<uint32_t>& SteeringRules::steer(const EthernetFrame& frame) {
+  constexpr uint32_t kBytes = 40;  // up to the ports, and what fills the last word
+  const uint8_t* bytes = frame.bytes.data();
+  const auto size = static_cast<uint32_t>(frame.bytes.size());
+  if (size < kBytes || bytes[12] != 0x08 || bytes[13] != 0x00 || bytes[14] != 0x45)
+    return steer(read_headers(bytes, size));
+  std::array<uint64_t, 8> key{};
+  std::memcpy(key.data(), bytes, kBytes);
+  key[2] &= 0xff00'ffff'0000'ffffull;  // bytes 18, 19, 22
+  key[3] &= 0xffff'ffff'ffff'0000ull;  // bytes 24, 25
+  key[4] &= 0x0000'ffff'ffff'ffffull;  // bytes 38, 39
+  key[5] = size;
+  key[7] = 1;  // no key of parsed headers
+  bool known = false;
+  Flow& flow = flow_of(key, known);
+  if (!known) match(read_headers(bytes, size), flow.vis);
   return flow.vis;
 }
 
 void SteeringRules::frame_received(uint64_t now_ps, const FramePtr& frame) {
   if (frame->bytes.size() < 14 || frame->bad_fcs) return;
-  const FrameHeaders h = read_headers(frame->bytes.data(), static_cast<uint32_t>(frame->bytes.size()));
   const uint64_t number = frame_count_++;
   Arrival& arrival = frames_[number % kFramesMax];
-  arrival = {now_ps, frame, 0};
-  const std::vector<uint32_t>& targets = steer(h);
+  arrival.time_ps = now_ps;
+  arrival.frame = frame;
+  arrival.targets = 0;
+  const std::vector<uint32_t>& targets = steer(*frame);
   situation(targets.empty() ? Situation::kR9NoFilter : Situation::kR9Filtered);
   for (const uint32_t id : targets) {
     const ShadowVi* vi = shadow().vi(id);
@@ -317,7 +353,7 @@ void SteeringRules::frame_received(uint64_t now_ps, const FramePtr& frame) {
 void SteeringRules::dma(const DmaAccess& access) {
   const DmaOwner& owner = access.owner;
   if (!access.reached) return;
-  if (access.write && owner.target == DmaTarget::kRxBuffer) {
+  if (access.write) {
     ViState& state = state_of(*shadow().vi(owner.vi_id));
     if (state.payload.size() > size_t{1} << 22) {  // frames that were never announced
       state.payload.clear();
@@ -325,7 +361,7 @@ void SteeringRules::dma(const DmaAccess& access) {
     }
     state.pieces.push_back({owner.index, static_cast<uint32_t>(state.payload.size()), access.bytes});
     state.payload.insert(state.payload.end(), access.data, access.data + access.bytes);
-  } else if (!access.write && owner.target == DmaTarget::kTxBuffer) {
+  } else {
     const ShadowVi& vi = *shadow().vi(owner.vi_id);
     take_header(vi, state_of(vi), access);
   }
@@ -444,8 +480,12 @@ void SteeringRules::event_written(uint64_t now_ps, const ShadowVi& vi, uint32_t,
     if (bytes < prefix_bytes + frame_bytes) continue;  // event_rules.cc reports it
     check_delivered(now_ps, vi, state, data + prefix_bytes, frame_bytes, truncated);
   }
-  state.pieces.erase(state.pieces.begin(), state.pieces.begin() + static_cast<long>(used));
-  if (state.pieces.empty()) state.payload.clear();
+  if (used == state.pieces.size()) {
+    state.pieces.clear();
+    state.payload.clear();
+  } else {
+    state.pieces.erase(state.pieces.begin(), state.pieces.begin() + static_cast<long>(used));
+  }
 }
 
 // --- send ------------------------------------------------------------------------------------------------------------
@@ -559,16 +599,23 @@ bool SteeringRules::may_be(const TxPacket& packet, const EthernetFrame& frame, b
   if (of_length && packet.frame_bytes != 0 && packet.frame_bytes != frame.bytes.size()) return false;
   if (packet.bytes == 0) return true;
   const uint8_t* sent = frame.bytes.data();
-  if (std::memcmp(packet.header.data(), sent, 12) != 0) return false;
+  const uint8_t* read = packet.header.data();
+  const auto word = [](const uint8_t* at) {
+    uint64_t value;
+    std::memcpy(&value, at, sizeof value);
+    return value;
+  };
+  if (word(read) != word(sent) || word(read + 4) != word(sent + 4)) return false;  // both MAC addresses
   // The read may not reach the IP addresses, and an inserted tag moves them.
   const bool both_ipv4 = sent[12] == 0x08 && sent[13] == 0x00 && packet.header[12] == 0x08 && packet.header[13] == 0x00;
-  return !both_ipv4 || packet.bytes < 34 || std::memcmp(packet.header.data() + 26, sent + 26, 8) == 0;
+  return !both_ipv4 || packet.bytes < 34 || word(read + 26) == word(sent + 26);
 }
 
 // Packets of several VIs may look alike: the frame is that of a VI which may send it, and of those the one for which it
 // is most nearly due. False: nobody has posted it.
-bool SteeringRules::find_sender(const EthernetFrame& frame, bool of_length, FrameHeaders& h) {
-  bool parsed = false, best_allowed = false;
+bool SteeringRules::find_sender(const EthernetFrame& frame, bool of_length) {
+  std::optional<FrameHeaders> headers;
+  bool best_allowed = false;
   uint32_t best_vi = Violation::kNoVi;
   size_t best_place = 0;
   for (const uint32_t id : tx_active_) {
@@ -578,9 +625,8 @@ bool SteeringRules::find_sender(const EthernetFrame& frame, bool of_length, Fram
     while (place < state.sent.size() && !may_be(state.sent[place], frame, of_length)) ++place;
     if (place == state.sent.size()) continue;
     const bool trusted = state.sent[place].former || vi.any_source;
-    if (!trusted && !parsed) h = read_headers(frame.bytes.data(), static_cast<uint32_t>(frame.bytes.size()));
-    parsed |= !trusted;
-    const bool allowed = trusted || source_allowed(vi, h);
+    if (!trusted && !headers) headers = read_headers(frame.bytes.data(), static_cast<uint32_t>(frame.bytes.size()));
+    const bool allowed = trusted || source_allowed(vi, *headers);
     if (best_vi != Violation::kNoVi && (allowed != best_allowed ? best_allowed : place >= best_place)) continue;
     best_vi = id;
     best_allowed = allowed;
@@ -589,21 +635,21 @@ bool SteeringRules::find_sender(const EthernetFrame& frame, bool of_length, Fram
   }
   if (best_vi == Violation::kNoVi) return false;
   if (!best_allowed) {
-    check_source(best_vi, h);
+    check_source(best_vi, *headers);
     return true;
   }
   ViState& state = vis_[best_vi];
   if (!state.sent[best_place].segmented) state.sent.erase(best_place);
-  if (!shadow().vi(best_vi)->any_source && h.l3 != PST_L3_CLASS_OTHER) situation(Situation::kR9SourceGranted);
+  if (!shadow().vi(best_vi)->any_source && headers && headers->l3 != PST_L3_CLASS_OTHER)
+    situation(Situation::kR9SourceGranted);
   return true;
 }
 
 void SteeringRules::frame_sent(uint64_t, const FramePtr& frame) {
   const std::vector<uint8_t>& bytes = frame->bytes;
   if (bytes[12] == 0x88 && bytes[13] == 0x08) return;  // a pause frame of the port's own
-  FrameHeaders h;
   // Descriptors that name one address with different lengths may have been taken for each other: addresses decide.
-  if (!find_sender(*frame, true, h) && !find_sender(*frame, false, h)) sent_by_nobody(*frame);
+  if (!find_sender(*frame, true) && !find_sender(*frame, false)) sent_by_nobody(*frame);
 }
 
 void SteeringRules::sent_by_nobody(const EthernetFrame& frame) {
