@@ -25,7 +25,8 @@ constexpr bool is_rx_reason(size_t reason) { return reason <= PST_DROP_REASON_RX
 class AccountRules : public RuleGroup {
  public:
   explicit AccountRules(MonitorCore& core)
-      : RuleGroup(core, ContractShadow::kWantsAll, ContractShadow::dma_kind(true, DmaTarget::kStatistics)) {}
+      : RuleGroup(core, ContractShadow::kWantsAll, ContractShadow::dma_kind(true, DmaTarget::kStatistics),
+                  1u << PST_EVENT_TYPE_RX) {}
 
   void dma(const DmaAccess& access) override;
   void event_written(uint64_t now_ps, const ShadowVi& vi, uint32_t event_idx, bool in_order,
@@ -91,7 +92,7 @@ void AccountRules::fault_injected(uint64_t now_ps, const InjectedFault& fault) {
 
 void AccountRules::event_written(uint64_t, const ShadowVi& vi, uint32_t event_idx, bool, const pst_event& event) {
   const bool again = static_cast<int32_t>(event_idx - vi.events_written) < 0;  // event_rules.cc reports it
-  if (again || pst_event_get_type(&event) != PST_EVENT_TYPE_RX) return;
+  if (again) return;
   const pst_rx_event rx{{event.word[0], event.word[1]}};
   delivered_ += pst_rx_event_get_merged(&rx) ? pst_rx_event_get_desc_count(&rx) : 1;
 }

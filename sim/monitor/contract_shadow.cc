@@ -376,7 +376,8 @@ void ContractShadow::take_event(uint64_t now_ps, ShadowVi& vi, uint32_t slot, co
   // A slot that lies behind is one that is written again.
   const uint32_t event_idx =
       ahead <= vi.evq_entries / 2 ? vi.events_written + ahead : vi.events_written + ahead - vi.evq_entries;
-  for (ShadowListener* listener : event_listeners_) listener->event_written(now_ps, vi, event_idx, in_order, event);
+  for (ShadowListener* listener : event_listeners_[pst_event_get_type(&event)])
+    listener->event_written(now_ps, vi, event_idx, in_order, event);
   if (static_cast<int32_t>(event_idx + 1 - vi.events_written) > 0) vi.events_written = event_idx + 1;
   vi.last_event_ps = now_ps;
   switch (pst_event_get_type(&event)) {

@@ -218,15 +218,22 @@ class ContractShadow : public BoundaryObserver {
     return uint32_t{1} << (static_cast<unsigned>(target) + (write ? kDmaTargets : 0));
   }
   static constexpr uint32_t kAllDma = ~uint32_t{0};
-  // Told in order of addition; must outlive this object. dma_kinds: of kWantsDma.
-  void add_listener(ShadowListener& listener, unsigned wants = kWantsAll, uint32_t dma_kinds = kAllDma) {
+  static constexpr uint32_t kAllEvents = ~uint32_t{0};
+  // Told in order of addition; must outlive this object. dma_kinds: of kWantsDma; event_types: of kWantsEvents, bit n
+  // is type n.
+  void add_listener(ShadowListener& listener, unsigned wants = kWantsAll, uint32_t dma_kinds = kAllDma,
+                    uint32_t event_types = kAllEvents) {
     listeners_.push_back(&listener);
     if (wants & kWantsDma) {
       for (unsigned kind = 0; kind < dma_listeners_.size(); ++kind) {
         if (dma_kinds >> kind & 1) dma_listeners_[kind].push_back(&listener);
       }
     }
-    if (wants & kWantsEvents) event_listeners_.push_back(&listener);
+    if (wants & kWantsEvents) {
+      for (unsigned type = 0; type < event_listeners_.size(); ++type) {
+        if (event_types >> type & 1) event_listeners_[type].push_back(&listener);
+      }
+    }
     if (wants & kWantsDescriptors) descriptor_listeners_.push_back(&listener);
   }
 
@@ -365,8 +372,11 @@ class ContractShadow : public BoundaryObserver {
   [[nodiscard]] bool tx_buffer_of(const ShadowVi& vi, uint64_t host_address, uint32_t bytes, DmaOwner& owner) const;
   [[nodiscard]] bool within(const ShadowVi& vi, uint64_t domain_address, uint32_t length_bytes, uint64_t host_address,
                             DmaOwner& owner) const;
+  [[nodiscard]] bool within_several(const ShadowVi& vi, uint64_t domain_address, uint32_t length_bytes,
+                                    uint64_t host_address, DmaOwner& owner) const;
 
-  std::vector<ShadowListener*> listeners_, event_listeners_, descriptor_listeners_;
+  std::vector<ShadowListener*> listeners_, descriptor_listeners_;
+  std::array<std::vector<ShadowListener*>, 16> event_listeners_;             // by EVENT.TYPE
   std::array<std::vector<ShadowListener*>, 2 * kDmaTargets> dma_listeners_;  // by dma_kind()
   std::vector<std::unique_ptr<ShadowVi>> vis_;
   std::vector<ShadowDomain> domains_;

@@ -41,9 +41,11 @@ class MonitorCore {
 // frames, reads and faults.
 class RuleGroup : public ShadowListener {
  public:
-  // wants, dma_kinds: of the shadow's calls with every packet, see ContractShadow::add_listener().
-  RuleGroup(MonitorCore& core, unsigned wants, uint32_t dma_kinds = ContractShadow::kAllDma) : core_(core) {
-    core.shadow.add_listener(*this, wants, dma_kinds);
+  // wants, dma_kinds, event_types: of the shadow's calls with every packet, see ContractShadow::add_listener().
+  RuleGroup(MonitorCore& core, unsigned wants, uint32_t dma_kinds = ContractShadow::kAllDma,
+            uint32_t event_types = ContractShadow::kAllEvents)
+      : core_(core) {
+    core.shadow.add_listener(*this, wants, dma_kinds, event_types);
   }
 
   virtual void bar_read(uint64_t issue_ps, uint64_t done_ps, unsigned bar, uint64_t offset, uint64_t value,

@@ -171,8 +171,24 @@ const ShadowRange* ContractShadow::search_range(const ShadowDomain& domain, uint
   return nullptr;
 }
 
-bool ContractShadow::within(const ShadowVi& vi, uint64_t domain_address, uint32_t length_bytes, uint64_t host_address,
-                            DmaOwner& owner) const {
+// Nearly always one range has all of it.
+inline bool ContractShadow::within(const ShadowVi& vi, uint64_t domain_address, uint32_t length_bytes,
+                                   uint64_t host_address, DmaOwner& owner) const {
+  const ShadowRange* range = find_range(domains_[vi.domain], domain_address);
+  if (range == nullptr) return false;
+  const uint64_t offset = domain_address - range->domain_address;
+  const uint64_t in_buffer = host_address - (range->host_address + offset);
+  if (range->length_bytes - offset < length_bytes)
+    return within_several(vi, domain_address, length_bytes, host_address, owner);
+  if (in_buffer >= length_bytes) return false;
+  owner.offset_bytes = static_cast<uint32_t>(in_buffer);
+  owner.writable = range->writable;
+  owner.limit_bytes = length_bytes - owner.offset_bytes;
+  return true;
+}
+
+bool ContractShadow::within_several(const ShadowVi& vi, uint64_t domain_address, uint32_t length_bytes,
+                                    uint64_t host_address, DmaOwner& owner) const {
   uint32_t before = 0;
   while (before < length_bytes) {
     const ShadowRange* range = find_range(domains_[vi.domain], domain_address);
@@ -229,8 +245,8 @@ bool ContractShadow::tx_buffer_of(const ShadowVi& vi, uint64_t host_address, uin
   const uint32_t open = vi.tx_fetched_idx - vi.tx_consumer_idx;
   const uint32_t last = vi.tx_read_idx;
   const bool last_open = last - vi.tx_consumer_idx < open;
-  if (last_open && vi.tx_read_bytes != 0 && look(last) && owner.offset_bytes == vi.tx_read_bytes &&
-      owner.limit_bytes >= bytes)
+  if (last_open && vi.tx_read_bytes != 0 && vi.tx_read_bytes < pst_tx_desc_get_length_bytes(&vi.tx_desc(last)) &&
+      look(last) && owner.offset_bytes == vi.tx_read_bytes && owner.limit_bytes >= bytes)
     return true;
   const uint32_t from = last_open && vi.tx_read_bytes != 0 ? last + 1 : vi.tx_consumer_idx;
   for (uint32_t idx = from; idx != vi.tx_fetched_idx; ++idx) {

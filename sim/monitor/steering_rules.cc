@@ -20,6 +20,12 @@ constexpr size_t kSentMax = 512;       // packets of one VI between payload read
 constexpr size_t kPacketsAtOnce = 16;  // of one VI whose payload reads may be mixed
 constexpr uint32_t kHeaderBytes = 64;
 
+uint64_t word(const uint8_t* at) {
+  uint64_t value;
+  std::memcpy(&value, at, sizeof value);
+  return value;
+}
+
 struct TxPacket {
   uint32_t first_idx = 0;
   uint32_t bytes = 0;        // read so far, at most kHeaderBytes
@@ -62,12 +68,30 @@ class Fifo {
   size_t begin_ = 0, end_ = 0;
 };
 
+// Bytes that are appended and dropped all at once.
+class ByteStore {
+ public:
+  [[nodiscard]] size_t size() const { return size_; }
+  [[nodiscard]] const uint8_t* data() const { return bytes_.data(); }
+  void append(const uint8_t* data, uint32_t bytes) {
+    if (size_ + bytes > bytes_.size()) bytes_.resize(std::max<size_t>(2 * bytes_.size(), size_ + bytes + 4096));
+    std::memcpy(bytes_.data() + size_, data, bytes);
+    size_ += bytes;
+  }
+  void clear() { size_ = 0; }
+
+ private:
+  std::vector<uint8_t> bytes_;
+  size_t size_ = 0;
+};
+
 class SteeringRules : public RuleGroup {
  public:
   explicit SteeringRules(MonitorCore& core)
       : RuleGroup(core, ContractShadow::kWantsDma | ContractShadow::kWantsEvents,
                   ContractShadow::dma_kind(true, DmaTarget::kRxBuffer) |
-                      ContractShadow::dma_kind(false, DmaTarget::kTxBuffer)),
+                      ContractShadow::dma_kind(false, DmaTarget::kTxBuffer),
+                  1u << PST_EVENT_TYPE_RX | 1u << PST_EVENT_TYPE_TX),
         vis_(PST_LIMIT_VI_COUNT_MAX),
         flows_(256),
         frames_(kFramesMax) {}
@@ -96,9 +120,9 @@ class SteeringRules : public RuleGroup {
   };
   struct ViState {
     uint32_t generation = 0;
-    Fifo<uint64_t> expected;       // numbers of frames steered here and not delivered yet
-    bool forgot = false;           // some were left out
-    std::vector<uint8_t> payload;  // written since the last RX event
+    Fifo<uint64_t> expected;  // numbers of frames steered here and not delivered yet
+    bool forgot = false;      // some were left out
+    ByteStore payload;        // written since the last RX event
     std::vector<Piece> pieces;
     Fifo<TxPacket> sent;  // packets read, oldest first
     bool sent_forgot = false;
@@ -140,6 +164,8 @@ class SteeringRules : public RuleGroup {
   static bool may_be(const TxPacket& packet, const EthernetFrame& frame, bool of_length);
   bool find_sender(const EthernetFrame& frame, bool of_length);
   void sent_by_nobody(const EthernetFrame& frame);
+  void not_seen(const TxPacket& packet);
+  bool take_not_seen(const EthernetFrame& frame);
   void check_source(uint32_t vi_id, const FrameHeaders& h);
   [[nodiscard]] bool granted(const ShadowVi& vi, uint32_t family, uint64_t low, uint64_t high) const;
   [[nodiscard]] bool source_allowed(const ShadowVi& vi, const FrameHeaders& h) const;
@@ -149,6 +175,7 @@ class SteeringRules : public RuleGroup {
   std::vector<Flow> flows_;
   std::vector<uint32_t> tx_active_;
   std::vector<Arrival> frames_;  // by number % kFramesMax
+  Fifo<TxPacket> not_seen_;
   uint64_t frame_count_ = 0;
   uint64_t changed_ps_ = 0;
 };
@@ -360,7 +387,7 @@ void SteeringRules::dma(const DmaAccess& access) {
       state.pieces.clear();
     }
     state.pieces.push_back({owner.index, static_cast<uint32_t>(state.payload.size()), access.bytes});
-    state.payload.insert(state.payload.end(), access.data, access.data + access.bytes);
+    state.payload.append(access.data, access.bytes);
   } else {
     const ShadowVi& vi = *shadow().vi(owner.vi_id);
     take_header(vi, state_of(vi), access);
@@ -372,6 +399,7 @@ bool SteeringRules::same(const EthernetFrame& frame, const uint8_t* data, uint32
   const uint32_t skipped = stripped ? 4 : 0;
   const auto frame_bytes = static_cast<uint32_t>(frame.bytes.size()) - skipped;
   if (truncated ? frame_bytes < bytes : frame_bytes != bytes) return false;
+  if (!stripped) return std::memcmp(frame.bytes.data(), data, bytes) == 0;
   const uint32_t head = std::min<uint32_t>(bytes, 12);
   if (std::memcmp(frame.bytes.data(), data, head) != 0) return false;
   return std::memcmp(frame.bytes.data() + head + skipped, data + head, bytes - head) == 0;
@@ -446,11 +474,12 @@ void SteeringRules::event_written(uint64_t now_ps, const ShadowVi& vi, uint32_t,
   if (pst_event_get_type(&event) == PST_EVENT_TYPE_TX) {
     // What the event before this one completed has left, or was dropped.
     while (!state.sent.empty() && !state.sent[0].former &&
-           static_cast<int32_t>(state.sent[0].first_idx - vi.tx_consumer_idx) < 0)
+           static_cast<int32_t>(state.sent[0].first_idx - vi.tx_consumer_idx) < 0) {
+      if (tx_active_.size() > 1) not_seen(state.sent[0]);
       state.sent.drop(1);
+    }
     return;
   }
-  if (pst_event_get_type(&event) != PST_EVENT_TYPE_RX) return;
   const pst_rx_event rx{{event.word[0], event.word[1]}};
   const auto end_idx = static_cast<uint32_t>(pst_rx_event_get_rx_consumer_idx(&rx));
   const bool merged = pst_rx_event_get_merged(&rx) != 0;
@@ -594,21 +623,27 @@ bool SteeringRules::source_allowed(const ShadowVi& vi, const FrameHeaders& h) co
   }
 }
 
-// Whether a frame may be what the packet became: its length if known, addresses, and not what offloads change.
+// Whether a frame may be what the packet became: its length if known, addresses and ports, and not what offloads
+// change.
 bool SteeringRules::may_be(const TxPacket& packet, const EthernetFrame& frame, bool of_length) {
   if (of_length && packet.frame_bytes != 0 && packet.frame_bytes != frame.bytes.size()) return false;
   if (packet.bytes == 0) return true;
   const uint8_t* sent = frame.bytes.data();
   const uint8_t* read = packet.header.data();
-  const auto word = [](const uint8_t* at) {
-    uint64_t value;
-    std::memcpy(&value, at, sizeof value);
-    return value;
-  };
   if (word(read) != word(sent) || word(read + 4) != word(sent + 4)) return false;  // both MAC addresses
-  // The read may not reach the IP addresses, and an inserted tag moves them.
-  const bool both_ipv4 = sent[12] == 0x08 && sent[13] == 0x00 && packet.header[12] == 0x08 && packet.header[13] == 0x00;
-  return !both_ipv4 || packet.bytes < 34 || word(read + 26) == word(sent + 26);
+  // An inserted tag moves the rest; the read may not reach as far as the addresses.
+  const bool tagged = sent[12] == 0x81 && sent[13] == 0x00 && (read[12] != 0x81 || read[13] != 0x00);
+  if (tagged) sent += 4;
+  if (sent[12] != read[12] || sent[13] != read[13]) return packet.bytes < 14;
+  if (read[12] == 0x08 && read[13] == 0x00) {
+    constexpr uint32_t kAddresses = 26, kPorts = 34, kEnd = 38;  // of IPv4 without options
+    if (packet.bytes < kPorts) return true;
+    if (word(read + kAddresses) != word(sent + kAddresses)) return false;
+    return packet.bytes < kEnd || read[14] != 0x45 || std::memcmp(read + kPorts, sent + kPorts, kEnd - kPorts) == 0;
+  }
+  constexpr uint32_t kAddresses = 22, kPayload = 54;  // of IPv6
+  if (read[12] != 0x86 || read[13] != 0xdd || packet.bytes < kPayload) return true;
+  return std::memcmp(read + kAddresses, sent + kAddresses, kPayload - kAddresses) == 0;
 }
 
 // Packets of several VIs may look alike: the frame is that of a VI which may send it, and of those the one for which it
@@ -649,7 +684,23 @@ void SteeringRules::frame_sent(uint64_t, const FramePtr& frame) {
   const std::vector<uint8_t>& bytes = frame->bytes;
   if (bytes[12] == 0x88 && bytes[13] == 0x08) return;  // a pause frame of the port's own
   // Descriptors that name one address with different lengths may have been taken for each other: addresses decide.
-  if (!find_sender(*frame, true) && !find_sender(*frame, false)) sent_by_nobody(*frame);
+  if (!find_sender(*frame, true) && !take_not_seen(*frame) && !find_sender(*frame, false)) sent_by_nobody(*frame);
+}
+
+// A packet was completed and no frame was taken for it: either it was dropped, or its frame was taken for that of
+// another VI that posted a packet like it, whose own frame is still to come.
+void SteeringRules::not_seen(const TxPacket& packet) {
+  if (not_seen_.size() >= kSentMax) not_seen_.drop(1);
+  not_seen_.push() = packet;
+}
+
+bool SteeringRules::take_not_seen(const EthernetFrame& frame) {
+  for (size_t i = 0; i < not_seen_.size(); ++i) {
+    if (!may_be(not_seen_[i], frame, true)) continue;
+    not_seen_.erase(i);
+    return true;
+  }
+  return false;
 }
 
 void SteeringRules::sent_by_nobody(const EthernetFrame& frame) {
