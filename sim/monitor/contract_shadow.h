@@ -367,6 +367,7 @@ class ContractShadow : public BoundaryObserver {
   void own(const RingPiece& piece, uint64_t host_address, DmaOwner& owner) const;
   void remember_span(uint64_t host_address) const;
   [[nodiscard]] bool admin_owner(uint64_t host_address, DmaOwner& owner) const;
+  [[nodiscard]] bool search_admin_owner(uint64_t host_address, DmaOwner& owner) const;
   [[nodiscard]] bool buffer_owner(uint64_t host_address, uint32_t bytes, bool write, DmaOwner& owner) const;
   [[nodiscard]] bool rx_buffer_of(const ShadowVi& vi, uint64_t host_address, DmaOwner& owner) const;
   [[nodiscard]] bool tx_buffer_of(const ShadowVi& vi, uint64_t host_address, uint32_t bytes, DmaOwner& owner) const;
@@ -396,7 +397,8 @@ class ContractShadow : public BoundaryObserver {
   bool resetting_ = false;
   uint32_t function_resets_ = 0;
   mutable uint32_t rx_hint_vi_ = 0, tx_hint_vi_ = 0;  // whose buffers were touched last
-  mutable std::array<RingSpan, 4> spans_{};           // looked up last: by Ring, and one without a ring
+  static constexpr size_t kGapSpan = 3;
+  mutable std::array<RingSpan, 4> spans_{};  // looked up last: by Ring, and one without a ring
 };
 
 }  // namespace postern::sim

@@ -59,6 +59,7 @@ class DmaRules : public RuleGroup {
   }
   void check_unknown(const DmaAccess& access);
   void check_known(const DmaAccess& access);
+  [[nodiscard]] bool plainly_right(const DmaAccess& access) const;
   void check_tx_descriptor(const ShadowVi& vi, ViState& state, uint32_t idx);
   void check_rx_descriptor(const ShadowVi& vi, ViState& state, uint32_t idx);
   void forgive_bad_length(const ShadowVi& vi, const ViState& state, uint32_t last_idx);
@@ -147,6 +148,19 @@ void DmaRules::check_known(const DmaAccess& access) {
   }
 }
 
+// Of a running VI, in the right direction, within what it belongs to, and answered: nothing for check_known() to find.
+inline bool DmaRules::plainly_right(const DmaAccess& access) const {
+  const DmaOwner& owner = access.owner;
+  const bool written = owner.target == DmaTarget::kRxBuffer || owner.target == DmaTarget::kEventQueue;
+  const bool read =
+      owner.target == DmaTarget::kTxBuffer || owner.target == DmaTarget::kTxRing || owner.target == DmaTarget::kRxRing;
+  if (!(access.write ? written && owner.writable : read) || !access.reached || access.bytes > owner.limit_bytes)
+    return false;
+  const ShadowVi& vi = *shadow().vi(owner.vi_id);
+  const ViState& state = vis_[owner.vi_id];
+  return vi.state == ShadowViState::kRunning && state.generation == vi.generation && state.used;
+}
+
 void DmaRules::dma(const DmaAccess& access) {
   if (core_.removed) {
     report(Rule::kR10, Violation::kNoVi, "nothing after surprise removal", what(access));
@@ -154,7 +168,7 @@ void DmaRules::dma(const DmaAccess& access) {
   }
   if (shadow().reset_under_way()) return;  // what was under way may land until the reset completes
   if (access.owner.target == DmaTarget::kUnknown) return check_unknown(access);
-  check_known(access);
+  if (!plainly_right(access)) check_known(access);
 }
 
 void DmaRules::bad(const ShadowVi& vi, bool tx, uint32_t idx, bool address, bool at_once) {

@@ -58,8 +58,15 @@ void ContractShadow::index_rings() {
   for (RingPiece& piece : ring_pieces_) piece.end_max = end_max = std::max(end_max, piece.end);
 }
 
-bool ContractShadow::admin_owner(uint64_t host_address, DmaOwner& owner) const {
+inline bool ContractShadow::admin_owner(uint64_t host_address, DmaOwner& owner) const {
   if (!admin_.enabled) return false;
+  // Between commands only the rings themselves are of the admin queue.
+  const bool in_rings = host_address - admin_.sq_base < uint64_t{admin_.entries} * PST_COMMAND_BYTES ||
+                        host_address - admin_.cq_base < uint64_t{admin_.entries} * PST_ADMIN_COMPLETION_BYTES;
+  return (in_rings || !commands_.empty()) && search_admin_owner(host_address, owner);
+}
+
+bool ContractShadow::search_admin_owner(uint64_t host_address, DmaOwner& owner) const {
   const uint64_t in_sq = host_address - admin_.sq_base;
   if (in_sq < uint64_t{admin_.entries} * PST_COMMAND_BYTES) {
     owner = {DmaTarget::kAdminSubmission,
@@ -122,9 +129,8 @@ void ContractShadow::own(const RingPiece& piece, uint64_t host_address, DmaOwner
 // Rings seldom change and accesses come again and again: the pieces touched last, and a stretch without any.
 void ContractShadow::ring_owner(uint64_t host_address, bool write, DmaOwner& owner) const {
   for (const RingSpan& span : spans_) {
-    if (host_address - span.begin >= span.end - span.begin) continue;
-    if (span.piece != nullptr) own(*span.piece, host_address, owner);
-    return;
+    if (host_address - span.begin >= span.end - span.begin || span.piece == nullptr) continue;
+    return own(*span.piece, host_address, owner);
   }
   search_ring_owner(host_address, write, owner);
   remember_span(host_address);
@@ -136,7 +142,7 @@ void ContractShadow::remember_span(uint64_t host_address) const {
                        [](uint64_t address, const RingPiece& candidate) { return address < candidate.begin; });
   const uint64_t next_begin = next == ring_pieces_.end() ? ~uint64_t{0} : next->begin;
   if (next == ring_pieces_.begin() || (next - 1)->end_max <= host_address) {
-    spans_[3] = {next == ring_pieces_.begin() ? 0 : (next - 1)->end_max, next_begin, nullptr};
+    spans_[kGapSpan] = {next == ring_pieces_.begin() ? 0 : (next - 1)->end_max, next_begin, nullptr};
     return;
   }
   const RingPiece& piece = *(next - 1);
@@ -292,6 +298,11 @@ DmaOwner ContractShadow::owner_of(uint64_t host_address, uint32_t bytes, bool wr
 
 void ContractShadow::find_owner(uint64_t host_address, uint32_t bytes, bool write, DmaOwner& owner) const {
   if (admin_owner(host_address, owner)) return;
+  const RingSpan& gap = spans_[kGapSpan];
+  if (host_address - gap.begin < gap.end - gap.begin) {
+    if (!buffer_owner(host_address, bytes, write, owner)) owner = DmaOwner();
+    return;
+  }
   ring_owner(host_address, write, owner);
   if (owner.target != DmaTarget::kUnknown && write == (owner.target == DmaTarget::kEventQueue)) return;
   DmaOwner buffer;
