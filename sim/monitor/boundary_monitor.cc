@@ -99,6 +99,7 @@ BoundaryMonitor::BoundaryMonitor(MonitorOptions options)
 BoundaryMonitor::~BoundaryMonitor() = default;
 
 void BoundaryMonitor::set_counter_reader(CounterReader reader) { core_->counters = std::move(reader); }
+void BoundaryMonitor::set_clock(Clock clock) { core_->clock = std::move(clock); }
 void BoundaryMonitor::set_memory_reader(HostMemoryReader* reader) { core_->memory = reader; }
 const ContractShadow& BoundaryMonitor::shadow() const { return core_->shadow; }
 uint64_t BoundaryMonitor::violation_count() const { return core_->total; }

@@ -62,6 +62,9 @@ class BoundaryMonitor : public BoundaryObserver {
   // The counters of the device by name, for R11: asked for when the run is over. None: only STATISTICS_READ counts.
   using CounterReader = std::function<std::vector<std::pair<std::string, uint64_t>>()>;
   void set_counter_reader(CounterReader reader);
+  // Simulated time in picoseconds, for R11 before a reset: the host's writes may be ahead of it. None: not judged then.
+  using Clock = std::function<uint64_t()>;
+  void set_clock(Clock clock);
   // Host memory, for what software does to event rings (R4). Must outlive this object. None: not checked.
   void set_memory_reader(HostMemoryReader* reader);
 

@@ -35,6 +35,7 @@ class MonitorCore {
   bool removed = false;  // surprise removal: the device owes nothing any more
   HostMemoryReader* memory = nullptr;
   BoundaryMonitor::CounterReader counters;
+  BoundaryMonitor::Clock clock;
 };
 
 // Some rules with the state that they need. Told everything that the shadow tells, and what it does not: interrupts,
