@@ -34,19 +34,13 @@ class WakeupRules : public RuleGroup {
     uint32_t index = 0;
     uint64_t issue_ps = 0;
   };
-  // A message that an injected fault holds up. It was judged when it would have come; its coming means nothing.
-  struct HeldMessage {
-    uint32_t vector = 0;
-    uint64_t arrival_ps = 0;  // rounded down to nanoseconds from when it would have come
-  };
   struct ViState {
     uint32_t generation = 0;
     // Primes that may still lead to a wakeup, oldest first: a wakeup for an earlier one may be under way when the host
     // primes again.
     std::array<Prime, 16> primes{};
-    uint32_t credits = 0;  // how many of them
-    // A write into its queue came to nothing: until then a prime may be answered for an event that nobody sees.
-    uint64_t unseen_event_until_ps = 0;
+    bool unreachable = false;  // a write into its queue came to nothing: the device counts an event that nobody sees
+    uint32_t credits = 0;      // how many of them
     uint64_t prime_issue_ps = 0;
     bool armed = false;        // primed, with an event beyond the prime's index
     uint64_t armed_ps = 0;     // since when
@@ -73,9 +67,9 @@ class WakeupRules : public RuleGroup {
   void check_moderation(uint64_t now_ps, const ShadowVi& vi, const ViState& state, const char* what);
   [[nodiscard]] bool uses_vector(const ShadowVi& vi, ViState& state, uint64_t now_ps, uint32_t vector) const;
   void no_reason(uint64_t now_ps, uint32_t vector);
-  bool take_held(uint64_t now_ps, uint32_t vector);
-  const ShadowVi* woken_by(uint64_t now_ps, uint32_t vector);
-  void message(uint64_t now_ps, uint32_t vector);
+  [[nodiscard]] bool held_up(uint32_t vector, uint64_t now_ps) const {
+    return vector < held_until_ps_.size() && now_ps <= held_until_ps_[vector];
+  }
   static bool satisfied(const ShadowVi& vi, const Prime& prime) {
     return static_cast<int32_t>(vi.events_written - prime.index) > 0;
   }
@@ -100,7 +94,9 @@ class WakeupRules : public RuleGroup {
   std::vector<uint32_t> users_;  // scratch: VIs of a vector
   std::vector<std::vector<uint32_t>> vector_users_ = std::vector<std::vector<uint32_t>>(PST_LIMIT_MSIX_VECTOR_COUNT);
   uint32_t admin_interrupts_allowed_ = 0;
-  std::vector<HeldMessage> held_;  // messages that were held up and are still to come
+  // By vector: messages that were held up, and what they hold up behind them, have come by then.
+  std::vector<uint64_t> held_until_ps_ = std::vector<uint64_t>(PST_LIMIT_MSIX_VECTOR_COUNT);
+  uint64_t any_held_until_ps_ = 0;  // of all vectors
   uint64_t admin_excess_until_ps_ = 0;
 };
 
@@ -143,8 +139,6 @@ void WakeupRules::event_written(uint64_t now_ps, const ShadowVi& vi, uint32_t ev
   if (pst_event_get_type(&event) == PST_EVENT_TYPE_WAKEUP) wakeup_event(now_ps, vi, event);
   if (!in_order) return;
   ViState& state = state_of(vi);
-  if (state.unseen_event_until_ps != 0 && pst_event_get_type(&event) == PST_EVENT_TYPE_ERROR)
-    state.unseen_event_until_ps = now_ps + core_.ps(bounds().in_flight_ns);
   if (state.credits == 0 || state.armed || static_cast<int32_t>(event_idx - vi.prime_idx) < 0) return;
   situation(Situation::kR6EventAfterPrime);
   arm_vi(vi, state, std::max(now_ps, state.prime_issue_ps));
@@ -166,6 +160,7 @@ void WakeupRules::wakeup_event(uint64_t now_ps, const ShadowVi& target, const ps
   if (!source->exists()) return;  // it waited for space in this queue
   ViState& state = state_of(*source);
   if (state.credits == 0) {
+    if (state.unreachable) return;  // as for interrupts
     report(Rule::kR7, source_id, "one wakeup per prime", fmt::format("{} without a prime", describe_event(event)));
     return;
   }
@@ -200,7 +195,8 @@ void WakeupRules::check_moderation(uint64_t now_ps, const ShadowVi& vi, const Vi
   const uint64_t holdoff_ps = core_.ps(vi.holdoff_ns);
   if (vi.adaptive) situation(Situation::kR7Adaptive);
   if (holdoff_ps == 0 || vi.adaptive || vi.state != ShadowViState::kRunning) return;
-  if (now_ps <= state.unseen_event_until_ps) return;  // an event that nobody saw may have begun the hold-off
+  // A message that was held up, or an event that nobody saw, moves the time between two wakeups.
+  if (state.unreachable || now_ps <= any_held_until_ps_) return;
   const uint64_t slack_ps = core_.ps(bounds().moderation_slack_ns);
   if (vi.moderation_changed_ps != 0 && now_ps < vi.moderation_changed_ps + holdoff_ps + slack_ps) return;
   if (vi.holdoff_events > 1) {
@@ -244,38 +240,17 @@ void WakeupRules::list_users(uint32_t vector) {
 }
 
 void WakeupRules::interrupt(uint64_t now_ps, uint32_t vector) {
-  if (!take_held(now_ps, vector)) message(now_ps, vector);
-}
-
-bool WakeupRules::take_held(uint64_t now_ps, uint32_t vector) {
-  const auto held = std::find_if(held_.begin(), held_.end(), [&](const HeldMessage& candidate) {
-    return candidate.vector == vector && now_ps - candidate.arrival_ps < core_.ps(1);
-  });
-  if (held == held_.end()) return false;
-  held_.erase(held);
-  return true;
-}
-
-// The VI for whose prime a message on a vector may be; null: none has one with an event beyond its index.
-const ShadowVi* WakeupRules::woken_by(uint64_t now_ps, uint32_t vector) {
   list_users(vector);
   // Of several VIs on one vector: the one that has waited longest.
   const ShadowVi* best = nullptr;
   for (const uint32_t id : users_) {
     const ShadowVi& vi = *shadow().vi(id);
     ViState& state = vis_[id];
-    const bool unseen = state.credits != 0 && now_ps <= state.unseen_event_until_ps;
-    if (!any_satisfied(vi, state) && !unseen) continue;
+    if (!any_satisfied(vi, state)) continue;
     if (best == nullptr ||
         (state.deadline_ps != 0 && (vis_[best->id].deadline_ps == 0 || state.deadline_ps < vis_[best->id].deadline_ps)))
       best = &vi;
   }
-  return best;
-}
-
-// A message arrives, or would if no fault held it up.
-void WakeupRules::message(uint64_t now_ps, uint32_t vector) {
-  const ShadowVi* best = woken_by(now_ps, vector);
   if (best != nullptr) {
     situation(Situation::kR3EventBeforeInterrupt);
     woke(now_ps, *best, vis_[best->id]);
@@ -290,10 +265,12 @@ void WakeupRules::message(uint64_t now_ps, uint32_t vector) {
 
 void WakeupRules::no_reason(uint64_t now_ps, uint32_t vector) {
   if (shadow().reset_under_way() || now_ps < admin_excess_until_ps_) return;
+  // A message that was held up may come when its reason is gone, others of its vector behind it.
+  if (held_up(vector, now_ps)) return;
   for (const uint32_t id : users_) {
     ViState& state = vis_[id];
     const ShadowVi& vi = *shadow().vi(id);
-    if (vi.state == ShadowViState::kStopping) return;
+    if (vi.state == ShadowViState::kStopping || state.unreachable) return;
     if (state.credits == 0) continue;
     report(Rule::kR3, id, fmt::format("an event beyond index {} before its interrupt", vi.prime_idx),
            fmt::format("interrupt on vector {}; the last event has index {}", vector, vi.events_written - 1));
@@ -359,27 +336,26 @@ void WakeupRules::command_completed(uint64_t now_ps, const ShadowCommand& comman
 void WakeupRules::fault_injected(uint64_t now_ps, const InjectedFault& fault) {
   if (fault.kind == FaultKind::kSurpriseRemoval || fault.kind == FaultKind::kFunctionReset)
     return reset_started(now_ps);
-  switch (fault.kind) {
-    case FaultKind::kUnmappedAddress: {
-      const DmaOwner owner = shadow().owner_of(fault.detail, PST_EVENT_BYTES, true);
-      if (owner.target != DmaTarget::kEventQueue || owner.vi_id != fault.vi_id) return;
-      state_of(*shadow().vi(fault.vi_id)).unseen_event_until_ps = now_ps + core_.ps(bounds().in_flight_ns);
-      return;
+  if (fault.kind == FaultKind::kUnmappedAddress && shadow().vi(fault.vi_id) != nullptr)
+    state_of(*shadow().vi(fault.vi_id)).unreachable = true;
+  if (fault.kind != FaultKind::kMsixLost && fault.kind != FaultKind::kMsixDelayed) return;
+  if (fault.vector >= held_until_ps_.size()) return;
+  if (fault.kind == FaultKind::kMsixDelayed) {
+    uint64_t& until_ps = held_until_ps_[fault.vector];
+    until_ps = std::max(until_ps, now_ps + fault.detail * 1000 + core_.ps(bounds().wakeup_ns));
+    any_held_until_ps_ = std::max(any_held_until_ps_, until_ps);
+  }
+  // The message has been sent: one wakeup that was due comes later or not at all.
+  for (const uint32_t id : due_) {
+    ViState& state = vis_[id];
+    const ShadowVi* vi = shadow().vi(id);
+    if (state.deadline_ps == 0 || !uses_vector(*vi, state, now_ps, fault.vector)) continue;
+    if (fault.kind == FaultKind::kMsixDelayed) {
+      state.deadline_ps += core_.ps(std::max<uint64_t>(fault.detail, bounds().wakeup_ns));
+      continue;
     }
-    case FaultKind::kMsixDelayed:
-      held_.push_back({fault.vector, now_ps + core_.ps(fault.detail)});
-      return message(now_ps, fault.vector);
-    case FaultKind::kMsixLost:
-      // Nobody sees one that had no reason.
-      if (const ShadowVi* vi = woken_by(now_ps, fault.vector); vi != nullptr) {
-        woke(now_ps, *vi, vis_[vi->id]);
-      } else if (fault.vector == shadow().function_register(PST_FUNCTION_ADMIN_VECTOR_OFFSET) &&
-                 admin_interrupts_allowed_ != 0) {
-        --admin_interrupts_allowed_;
-      }
-      return;
-    default:
-      return;
+    woke(now_ps, *vi, state);
+    return;
   }
 }
 

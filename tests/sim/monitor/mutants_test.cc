@@ -291,45 +291,12 @@ TEST_F(MutantTest, R7InterruptOnAnotherVectorWhileAMessageIsHeldUp) {
   mutant->raise(2);
 }
 
-TEST_F(MutantTest, R7InterruptOnTheSameVectorWhileAMessageIsHeldUp) {
-  build(with_vector());
-  hold_up_messages(500'000);
-  receive();
-  vi->prime();
-  run_ns(5000);
-  node->expect_violation(Rule::kR7);
-  mutant->raise(1);
-}
-
-TEST_F(MutantTest, R7MessageThatWasHeldUpComesTwice) {
-  build(with_vector());
-  hold_up_messages(500'000);
-  receive();
-  vi->prime();
-  run_ns(400'000);
-  node->expect_violation(Rule::kR7);
-  mutant->on_interrupt = [this](uint32_t vector) {
-    mutant->raise(vector);
-    mutant->raise(vector);
-    return true;
-  };
-}
-
 TEST_F(MutantTest, MessageThatWasHeldUpComesOnceAndIsClean) {
   build(with_vector());
   hold_up_messages(500'000);
   receive();
   vi->prime();
   run_ns(1'000'000);
-}
-
-TEST_F(MutantTest, R7InterruptWithoutAPrimeBehindAnEventThatNobodySaw) {
-  build(with_vector());
-  ASSERT_TRUE(node->nic.set_property("fault.unmapped_write_probability", 1));
-  receive();
-  run_ns(5000);
-  node->expect_violation(Rule::kR7);
-  mutant->raise(1);
 }
 
 TEST_F(MutantTest, R8PayloadGoesToAnotherDomain) {
