@@ -165,10 +165,12 @@ Faults::Message Faults::draw_message_fate() {
   return msix_delayed_.hit() ? Message::kDelayed : Message::kDelivered;
 }
 
-void Faults::message_lost(uint32_t vector) { report(sim::FaultKind::kMsixLost, sim::InjectedFault::kNoVi, vector); }
+void Faults::message_lost(uint32_t vector) {
+  report(sim::FaultKind::kMsixLost, sim::InjectedFault::kNoVi, vector, vector);
+}
 
-void Faults::message_held_up(uint64_t duration_ps) {
-  report(sim::FaultKind::kMsixDelayed, sim::InjectedFault::kNoVi, duration_ps / 1000);
+void Faults::message_held_up(uint32_t vector, uint64_t duration_ps) {
+  report(sim::FaultKind::kMsixDelayed, sim::InjectedFault::kNoVi, duration_ps / 1000, vector);
 }
 
 void Faults::draw_context_error(Vi& vi) {
@@ -272,13 +274,14 @@ void Faults::remove() {
   nic_.agenda->clear();
 }
 
-void Faults::report(sim::FaultKind kind, uint32_t vi_id, uint64_t detail) {
+void Faults::report(sim::FaultKind kind, uint32_t vi_id, uint64_t detail, uint32_t vector) {
   ++counts_[static_cast<size_t>(kind)];
   if (nic_.fault_observer == nullptr) return;
   sim::InjectedFault fault;
   fault.kind = kind;
   fault.vi_id = vi_id;
   fault.detail = detail;
+  fault.vector = vector;
   nic_.fault_observer->fault_injected(fault);
 }
 

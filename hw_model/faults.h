@@ -47,7 +47,7 @@ class Faults {
   [[nodiscard]] uint64_t message_delay_ps() const { return message_delay_ps_; }
   // At the time at which the message would have arrived.
   void message_lost(uint32_t vector);
-  void message_held_up(uint64_t duration_ps);
+  void message_held_up(uint32_t vector, uint64_t duration_ps);
 
   // --- doorbell: may halt the VI that a doorbell is for.
   void doorbell_rung(Vi& vi) {
@@ -107,7 +107,7 @@ class Faults {
   void bring_link_up(uint64_t generation, uint64_t, uint64_t, uint64_t);
   void send_pause();
   void remove();
-  void report(sim::FaultKind kind, uint32_t vi_id, uint64_t detail);
+  void report(sim::FaultKind kind, uint32_t vi_id, uint64_t detail, uint32_t vector = sim::InjectedFault::kNoVi);
 
   static constexpr uint64_t kNever = ~0ull;
   static constexpr size_t kKinds = static_cast<size_t>(sim::FaultKind::kFunctionReset) + 1;

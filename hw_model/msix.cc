@@ -51,7 +51,7 @@ void Msix::hold_up(uint32_t vector, uint64_t due_ps, uint64_t least_ps) {
   uint64_t& not_before_ps = not_before_ps_[vector];
   not_before_ps = std::max(not_before_ps, least_ps);
   held_until_ps_ = std::max(held_until_ps_, not_before_ps);
-  nic_.agenda->at<&Msix::held_up>(due_ps, this, not_before_ps - due_ps);
+  nic_.agenda->at<&Msix::held_up>(due_ps, this, not_before_ps - due_ps, vector);
   nic_.agenda->at<&Msix::arrive>(not_before_ps, this, vector);
 }
 
@@ -59,7 +59,9 @@ void Msix::lost(uint64_t vector, uint64_t, uint64_t, uint64_t) {
   nic_.faults->message_lost(static_cast<uint32_t>(vector));
 }
 
-void Msix::held_up(uint64_t duration_ps, uint64_t, uint64_t, uint64_t) { nic_.faults->message_held_up(duration_ps); }
+void Msix::held_up(uint64_t duration_ps, uint64_t vector, uint64_t, uint64_t) {
+  nic_.faults->message_held_up(static_cast<uint32_t>(vector), duration_ps);
+}
 
 void Msix::arrive(uint64_t vector, uint64_t, uint64_t, uint64_t) { port_->raise(static_cast<uint32_t>(vector)); }
 

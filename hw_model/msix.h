@@ -35,7 +35,7 @@ class Msix {
   void send(uint32_t vector);
   void arrive(uint64_t vector, uint64_t, uint64_t, uint64_t);
   void lost(uint64_t vector, uint64_t, uint64_t, uint64_t);
-  void held_up(uint64_t duration_ps, uint64_t, uint64_t, uint64_t);
+  void held_up(uint64_t duration_ps, uint64_t vector, uint64_t, uint64_t);
   void hold_up(uint32_t vector, uint64_t due_ps, uint64_t least_ps);
   void write_word(uint64_t offset, uint32_t value);
   [[nodiscard]] uint32_t read_word(uint64_t offset) const;

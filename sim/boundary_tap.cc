@@ -57,13 +57,15 @@ class BoundaryTap::DmaSide : public tlm::tlm_fw_transport_if<>, public tlm::tlm_
 
   void b_transport(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) override {
     tap_.dma_socket->b_transport(payload, delay);
-    const bool reached = payload.is_response_ok();
+    const bool reached = payload.is_response_ok(), write = payload.is_write();
+    const uint64_t time_ps = now_ps(), address = payload.get_address();
+    const uint8_t* data = payload.get_data_ptr();
+    const uint32_t bytes = payload.get_data_length();
     for (BoundaryObserver* observer : tap_.observers_) {
-      if (payload.is_write()) {
-        observer->dma_written(now_ps(), payload.get_address(), payload.get_data_ptr(), payload.get_data_length(),
-                              reached);
+      if (write) {
+        observer->dma_written(time_ps, address, data, bytes, reached);
       } else {
-        observer->dma_read(now_ps(), payload.get_address(), payload.get_data_ptr(), payload.get_data_length(), reached);
+        observer->dma_read(time_ps, address, data, bytes, reached);
       }
     }
   }

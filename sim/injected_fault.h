@@ -27,6 +27,7 @@ struct InjectedFault {
   uint32_t vi_id = kNoVi;
   // Host address of a DMA; vector of a lost message; nanoseconds of a delay or of an outage (link down); pause quanta.
   uint64_t detail = 0;
+  uint32_t vector = 0xffffffff;  // of a message that is lost or held up; else without meaning
 };
 
 [[nodiscard]] constexpr const char* fault_name(FaultKind kind) {

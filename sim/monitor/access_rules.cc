@@ -24,7 +24,8 @@ struct OwedError {
 class AccessRules : public RuleGroup {
  public:
   explicit AccessRules(MonitorCore& core)
-      : RuleGroup(core, ContractShadow::kWantsEvents | ContractShadow::kWantsDescriptors),
+      : RuleGroup(core, ContractShadow::kWantsEvents | ContractShadow::kWantsDescriptors, 0,
+                  1u << PST_EVENT_TYPE_ERROR),
         vis_(PST_LIMIT_VI_COUNT_MAX) {}
 
   void doorbell(uint64_t issue_ps, const ShadowVi& vi, uint32_t offset, uint64_t value, bool repeated) override;

@@ -16,6 +16,7 @@ namespace postern::sim {
 
 namespace {
 
+constexpr uint64_t kFrameNs = 100000;  // the longest frame at 1 Gb/s takes less on the wire
 constexpr size_t kReasons = PST_PORT_STATISTICS_DROPS_COUNT;
 bool is_pause(const std::vector<uint8_t>& frame) {
   return frame.size() >= PST_LIMIT_FRAME_BYTES_MIN && frame[12] == 0x88 && frame[13] == 0x08 && frame[14] == 0 &&
@@ -25,14 +26,16 @@ constexpr bool is_rx_reason(size_t reason) { return reason <= PST_DROP_REASON_RX
 
 class AccountRules : public RuleGroup {
  public:
-  explicit AccountRules(MonitorCore& core) : RuleGroup(core, ContractShadow::kWantsAll) {}
+  explicit AccountRules(MonitorCore& core)
+      : RuleGroup(core, ContractShadow::kWantsDma | ContractShadow::kWantsEvents,
+                  ContractShadow::dma_kind(true, DmaTarget::kStatistics), 1u << PST_EVENT_TYPE_RX) {}
 
   void dma(const DmaAccess& access) override;
   void event_written(uint64_t now_ps, const ShadowVi& vi, uint32_t event_idx, bool in_order,
                      const pst_event& event) override;
-  void descriptors_read(uint64_t now_ps, const ShadowVi& vi, bool tx, uint32_t first_idx, uint32_t count) override;
   void frame_received(uint64_t now_ps, const FramePtr& frame) override;
   void frame_sent(uint64_t now_ps, const FramePtr& frame) override;
+  [[nodiscard]] bool looks_at_frames() const override { return true; }
   void link_changed(uint64_t now_ps, bool up) override;
   void fault_injected(uint64_t now_ps, const InjectedFault& fault) override;
   void command_completing(uint64_t, const ShadowCommand& command, const pst_admin_completion&) override {
@@ -40,6 +43,7 @@ class AccountRules : public RuleGroup {
                  pst_command_get_opcode(&command.command) == PST_COMMAND_PORT_CONFIG;
   }
   void reset_started(uint64_t now_ps) override;
+  void reset_completed(uint64_t now_ps) override;
   void finish(uint64_t now_ps) override;
 
  private:
@@ -48,12 +52,16 @@ class AccountRules : public RuleGroup {
   void check_counters(uint64_t now_ps);
   void expect_equal(const char* what, uint64_t expected, uint64_t seen);
   [[nodiscard]] bool quiescent(uint64_t now_ps) const;
+  [[nodiscard]] bool knows_all() const { return !unsettled_ && !loopback_ && !core_.removed; }
 
   // Since the last function reset.
   uint64_t received_ = 0, sent_ = 0, delivered_ = 0, bad_fcs_ = 0, pauses_received_ = 0;
   uint64_t certain_bad_length_ = 0;
-  bool loopback_ = false, segmentation_ = false, link_changed_ = false, faults_ = false, reset_ = false, down_ = false;
-  uint64_t last_traffic_ps_ = 0;
+  bool loopback_ = false, wire_down_ = false, port_down_ = false, resetting_ = false;
+  uint64_t up_ps_ = 0;  // when the link last came up
+  enum class Arrived : uint8_t { kWhole, kShort, kPause } last_ = Arrived::kWhole;
+  bool unsettled_ = false;                // frames crossed the port at a reset: on which side of it nobody can tell
+  uint64_t reset_ps_ = 0, frame_ps_ = 0;  // of the last reset, as issued; of the last frame
   bool read_before_ = false;
   pst_port_statistics before_{};
   std::array<uint8_t, PST_PORT_STATISTICS_BYTES> incoming_{};
@@ -68,56 +76,66 @@ bool AccountRules::for_this_station(const std::vector<uint8_t>& frame) const {
 }
 
 void AccountRules::frame_received(uint64_t now_ps, const FramePtr& frame) {
-  last_traffic_ps_ = now_ps;
-  if (down_) return;  // nothing arrives over a link that is down
-  const auto bytes = static_cast<uint32_t>(frame->bytes.size());
+  frame_ps_ = now_ps;
+  if (wire_down_ || port_down_) return;  // nothing arrives over a link that is down
+  // Nor what was under way when it came up: how long that takes only the device knows.
+  if (up_ps_ != 0 && now_ps < up_ps_ + core_.ps(kFrameNs)) unsettled_ = true;
+  last_ = Arrived::kWhole;
   // Obeyed or not, a pause frame for this station is no frame of RX_FRAMES.
   if (!frame->bad_fcs && is_pause(frame->bytes) && for_this_station(frame->bytes)) {
+    last_ = Arrived::kPause;
     ++pauses_received_;
     return;
   }
   ++received_;
   if (frame->bad_fcs) {
     ++bad_fcs_;
-  } else if (bytes < PST_LIMIT_FRAME_BYTES_MIN) {
+  } else if (frame->bytes.size() < PST_LIMIT_FRAME_BYTES_MIN) {
+    last_ = Arrived::kShort;
     ++certain_bad_length_;
   }
 }
 
 void AccountRules::frame_sent(uint64_t now_ps, const FramePtr& frame) {
-  last_traffic_ps_ = now_ps;
-  if (!is_pause(frame->bytes)) ++sent_;
+  frame_ps_ = now_ps;
+  // One that leaves damaged was cut short, because its payload did not come: its packet is a drop.
+  if (!is_pause(frame->bytes) && !frame->bad_fcs) ++sent_;
 }
 
-void AccountRules::link_changed(uint64_t, bool up) {
-  down_ = !up;
-  link_changed_ = true;
+void AccountRules::link_changed(uint64_t now_ps, bool up) {
+  wire_down_ = !up;
+  if (up) up_ps_ = now_ps;
 }
 
 void AccountRules::fault_injected(uint64_t now_ps, const InjectedFault& fault) {
-  faults_ = true;
-  last_traffic_ps_ = now_ps;
-  if (fault.kind == FaultKind::kLinkDown) down_ = true;
-  if (fault.kind == FaultKind::kLinkUp) down_ = false;
+  core_.traffic_ps = now_ps;
+  switch (fault.kind) {
+    case FaultKind::kLinkDown:
+      port_down_ = true;
+      return;
+    case FaultKind::kLinkUp:
+      port_down_ = false;
+      up_ps_ = now_ps;
+      return;
+    case FaultKind::kBadFcs:  // of the frame that has arrived last, whole at the boundary
+      if (last_ == Arrived::kPause) --pauses_received_, ++received_;
+      if (last_ == Arrived::kShort) --certain_bad_length_;
+      ++bad_fcs_;
+      return;
+    default:
+      return;
+  }
 }
 
-void AccountRules::event_written(uint64_t now_ps, const ShadowVi& vi, uint32_t event_idx, bool,
-                                 const pst_event& event) {
-  last_traffic_ps_ = now_ps;
+void AccountRules::event_written(uint64_t, const ShadowVi& vi, uint32_t event_idx, bool, const pst_event& event) {
   const bool again = static_cast<int32_t>(event_idx - vi.events_written) < 0;  // event_rules.cc reports it
-  if (again || pst_event_get_type(&event) != PST_EVENT_TYPE_RX) return;
+  if (again) return;
   const pst_rx_event rx{{event.word[0], event.word[1]}};
   delivered_ += pst_rx_event_get_merged(&rx) ? pst_rx_event_get_desc_count(&rx) : 1;
 }
 
-void AccountRules::descriptors_read(uint64_t, const ShadowVi& vi, bool tx, uint32_t first_idx, uint32_t count) {
-  if (!tx || segmentation_) return;
-  for (uint32_t i = 0; i < count; ++i) segmentation_ |= pst_tx_desc_get_segment(&vi.tx_desc(first_idx + i)) != 0;
-}
-
 void AccountRules::dma(const DmaAccess& access) {
-  last_traffic_ps_ = access.now_ps;
-  if (access.owner.target != DmaTarget::kStatistics || !access.write || !access.reached) return;
+  if (!access.reached) return;
   const uint32_t offset = access.owner.offset_bytes;
   if (offset >= incoming_.size()) return;
   std::memcpy(incoming_.data() + offset, access.data, std::min<size_t>(access.bytes, incoming_.size() - offset));
@@ -141,7 +159,7 @@ void AccountRules::check_statistics(const pst_port_statistics& statistics) {
   }
   read_before_ = true;
   before_ = statistics;
-  if (reset_ || loopback_ || link_changed_ || faults_) return;
+  if (!knows_all()) return;
   const uint64_t frames = pst_port_statistics_get_rx_frames(&statistics);
   expect_equal("RX_FRAMES: frames that arrived", received_, frames);
   expect_equal("TX_FRAMES: frames that left", sent_, pst_port_statistics_get_tx_frames(&statistics));
@@ -158,12 +176,12 @@ void AccountRules::expect_equal(const char* what, uint64_t expected, uint64_t se
 
 // No frame waits inside the device for space or a descriptor, and none is under way.
 bool AccountRules::quiescent(uint64_t now_ps) const {
-  if (reset_ || loopback_ || link_changed_ || faults_ || core_.removed || shadow().reset_under_way()) return false;
-  if (now_ps < last_traffic_ps_ + core_.ps(bounds().quiescent_ns)) return false;
+  if (!knows_all()) return false;
+  if (now_ps < core_.traffic_ps + core_.ps(bounds().quiescent_ns)) return false;
+  if (!shadow().commands_in_flight().empty()) return false;  // a VI may be going away with what it has
   for (uint32_t id = 0; id < shadow().vi_id_limit(); ++id) {
     const ShadowVi* vi = shadow().vi(id);
     if (vi == nullptr || !vi->exists()) continue;
-    if (vi->state == ShadowViState::kStopping) return false;
     if (vi->events_written - vi->evq_consumer_idx >= vi->evq_entries) return false;
   }
   return true;
@@ -189,15 +207,24 @@ void AccountRules::check_counters(uint64_t now_ps) {
   expect_equal("drops.RX_BAD_FCS: damaged frames", bad_fcs_, counters["drops.RX_BAD_FCS"]);
 }
 
-void AccountRules::reset_started(uint64_t) {
-  // Frames that were inside the device are gone and nobody counts them: what arrives later cannot be told apart from
-  // them at this boundary.
-  reset_ = true;
-  read_before_ = false;
+// What the device has counted until now is told before it is reset.
+void AccountRules::reset_started(uint64_t now_ps) {
+  if (core_.clock && !resetting_) check_counters(core_.clock());
+  resetting_ = true;
+  reset_ps_ = now_ps;
+}
+
+// Nobody counts the frames that were inside the device, and those that came meanwhile may be on either side.
+void AccountRules::reset_completed(uint64_t) {
+  resetting_ = false;
+  unsettled_ = frame_ps_ != 0 && frame_ps_ + core_.ps(bounds().in_flight_ns) > reset_ps_;
+  loopback_ = read_before_ = false;
   received_ = sent_ = delivered_ = bad_fcs_ = certain_bad_length_ = pauses_received_ = 0;
 }
 
-void AccountRules::finish(uint64_t now_ps) { check_counters(now_ps); }
+void AccountRules::finish(uint64_t now_ps) {
+  if (!resetting_) check_counters(now_ps);
+}
 
 }  // namespace
 

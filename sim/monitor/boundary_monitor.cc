@@ -13,15 +13,19 @@ namespace postern::sim {
 
 namespace {
 
-LoggedAccess& fill(LoggedAccess& entry, uint64_t time_ps, AccessKind kind, uint64_t address, const uint8_t* data,
-                   uint32_t bytes) {
+inline LoggedAccess& fill(LoggedAccess& entry, uint64_t time_ps, AccessKind kind, uint64_t address, const uint8_t* data,
+                          uint32_t bytes) {
   entry.time_ps = time_ps;
   entry.kind = kind;
   entry.address = address;
   entry.bytes = bytes;
   entry.reached = true;
+  if (data != nullptr && bytes >= sizeof entry.words) {
+    std::memcpy(entry.words.data(), data, sizeof entry.words);
+    return entry;
+  }
   entry.words = {};
-  if (data != nullptr) std::memcpy(entry.words.data(), data, std::min<uint32_t>(bytes, sizeof entry.words));
+  if (data != nullptr) std::memcpy(entry.words.data(), data, bytes);
   return entry;
 }
 
@@ -87,6 +91,9 @@ BoundaryMonitor::BoundaryMonitor(MonitorOptions options)
   groups_.push_back(make_steering_rules(*core_));
   groups_.push_back(make_wakeup_rules(*core_));
   groups_.push_back(make_account_rules(*core_));
+  for (const auto& group : groups_) {
+    if (group->looks_at_frames()) frame_groups_.push_back(group.get());
+  }
 }
 
 void BoundaryMonitor::set_bounds(const MonitorBounds& bounds) { core_->options.bounds = bounds; }
@@ -94,6 +101,7 @@ void BoundaryMonitor::set_bounds(const MonitorBounds& bounds) { core_->options.b
 BoundaryMonitor::~BoundaryMonitor() = default;
 
 void BoundaryMonitor::set_counter_reader(CounterReader reader) { core_->counters = std::move(reader); }
+void BoundaryMonitor::set_clock(Clock clock) { core_->clock = std::move(clock); }
 void BoundaryMonitor::set_memory_reader(HostMemoryReader* reader) { core_->memory = reader; }
 const ContractShadow& BoundaryMonitor::shadow() const { return core_->shadow; }
 uint64_t BoundaryMonitor::violation_count() const { return core_->total; }
@@ -167,12 +175,14 @@ void BoundaryMonitor::bar_read(uint64_t issue_ps, uint64_t done_ps, unsigned bar
 
 void BoundaryMonitor::dma_read(uint64_t now_ps, uint64_t address, const uint8_t* data, uint32_t bytes, bool reached) {
   advance(now_ps);
+  core_->traffic_ps = now_ps;
   core_->shadow.dma_read(now_ps, address, data, bytes, reached);
 }
 
 void BoundaryMonitor::dma_written(uint64_t now_ps, uint64_t address, const uint8_t* data, uint32_t bytes,
                                   bool reached) {
   advance(now_ps);
+  core_->traffic_ps = now_ps;
   core_->shadow.dma_written(now_ps, address, data, bytes, reached);
 }
 
@@ -185,13 +195,15 @@ void BoundaryMonitor::interrupt(uint64_t now_ps, uint32_t vector) {
 void BoundaryMonitor::frame_sent(uint64_t now_ps, const FramePtr& frame) {
   advance(now_ps);
   fill(core_->log.next(), now_ps, AccessKind::kFrameSent, 0, nullptr, static_cast<uint32_t>(frame->bytes.size()));
-  for (const auto& group : groups_) group->frame_sent(now_ps, frame);
+  core_->traffic_ps = now_ps;
+  for (RuleGroup* group : frame_groups_) group->frame_sent(now_ps, frame);
 }
 
 void BoundaryMonitor::frame_received(uint64_t now_ps, const FramePtr& frame) {
   advance(now_ps);
   fill(core_->log.next(), now_ps, AccessKind::kFrameReceived, 0, nullptr, static_cast<uint32_t>(frame->bytes.size()));
-  for (const auto& group : groups_) group->frame_received(now_ps, frame);
+  core_->traffic_ps = now_ps;
+  for (RuleGroup* group : frame_groups_) group->frame_received(now_ps, frame);
 }
 
 void BoundaryMonitor::link_changed(uint64_t now_ps, bool up) {

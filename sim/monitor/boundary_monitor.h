@@ -64,6 +64,9 @@ class BoundaryMonitor : public BoundaryObserver {
   void set_counter_reader(CounterReader reader);
   // Before the simulation starts.
   void set_bounds(const MonitorBounds& bounds);
+  // Simulated time in picoseconds, for R11 before a reset: the host's writes may be ahead of it. None: not judged then.
+  using Clock = std::function<uint64_t()>;
+  void set_clock(Clock clock);
   // Host memory, for what software does to event rings (R4). Must outlive this object. None: not checked.
   void set_memory_reader(HostMemoryReader* reader);
 
@@ -97,6 +100,7 @@ class BoundaryMonitor : public BoundaryObserver {
   std::unique_ptr<MonitorCore> core_;
   std::unique_ptr<ShadowListener> dma_logger_;
   std::vector<std::unique_ptr<RuleGroup>> groups_;
+  std::vector<RuleGroup*> frame_groups_;  // of groups_, those that look at frames
 };
 
 }  // namespace postern::sim

@@ -240,8 +240,9 @@ void ContractShadow::vectors_written(uint64_t issue_ps, uint64_t offset, const u
 }
 
 void ContractShadow::dma_read(uint64_t now_ps, uint64_t address, const uint8_t* data, uint32_t bytes, bool reached) {
-  DmaAccess access{now_ps, false, address, data, bytes, reached, owner_of(address, bytes, false)};
-  for (ShadowListener* listener : dma_listeners_) listener->dma(access);
+  DmaAccess access{now_ps, false, address, data, bytes, reached, {}};
+  find_owner(address, bytes, false, access.owner);
+  tell_dma(access);
   if (!reached) return;
   switch (access.owner.target) {
     case DmaTarget::kAdminSubmission:
@@ -264,8 +265,9 @@ void ContractShadow::dma_read(uint64_t now_ps, uint64_t address, const uint8_t* 
 }
 
 void ContractShadow::dma_written(uint64_t now_ps, uint64_t address, const uint8_t* data, uint32_t bytes, bool reached) {
-  DmaAccess access{now_ps, true, address, data, bytes, reached, owner_of(address, bytes, true)};
-  for (ShadowListener* listener : dma_listeners_) listener->dma(access);
+  DmaAccess access{now_ps, true, address, data, bytes, reached, {}};
+  find_owner(address, bytes, true, access.owner);
+  tell_dma(access);
   if (!reached) return;
   switch (access.owner.target) {
     case DmaTarget::kAdminCompletion:
@@ -374,7 +376,8 @@ void ContractShadow::take_event(uint64_t now_ps, ShadowVi& vi, uint32_t slot, co
   // A slot that lies behind is one that is written again.
   const uint32_t event_idx =
       ahead <= vi.evq_entries / 2 ? vi.events_written + ahead : vi.events_written + ahead - vi.evq_entries;
-  for (ShadowListener* listener : event_listeners_) listener->event_written(now_ps, vi, event_idx, in_order, event);
+  for (ShadowListener* listener : event_listeners_[pst_event_get_type(&event)])
+    listener->event_written(now_ps, vi, event_idx, in_order, event);
   if (static_cast<int32_t>(event_idx + 1 - vi.events_written) > 0) vi.events_written = event_idx + 1;
   vi.last_event_ps = now_ps;
   switch (pst_event_get_type(&event)) {

@@ -26,7 +26,8 @@ struct ShadowRange {
 struct ShadowDomain {
   bool exists = false;
   std::vector<ShadowRange> ranges;
-  std::vector<uint32_t> vi_ids;  // VIs whose rings lie in it
+  std::vector<uint32_t> vi_ids;   // VIs whose rings lie in it
+  mutable size_t range_hint = 0;  // of ranges: looked up last
 };
 
 // Contiguous host memory behind a part of a domain.
@@ -207,16 +208,34 @@ class ShadowListener {
 };
 
 class ContractShadow : public BoundaryObserver {
+  static constexpr unsigned kDmaTargets = 10;  // values of DmaTarget
+
  public:
   ContractShadow();
 
   // The calls that come with every packet: a listener that does not want them costs nothing then.
   static constexpr unsigned kWantsDma = 1, kWantsEvents = 2, kWantsDescriptors = 4, kWantsAll = 7;
-  // Told in order of addition; must outlive this object.
-  void add_listener(ShadowListener& listener, unsigned wants = kWantsAll) {
+  // Of DMA, what goes to or comes from some targets only: or-ed together, for add_listener().
+  [[nodiscard]] static constexpr uint32_t dma_kind(bool write, DmaTarget target) {
+    return uint32_t{1} << (static_cast<unsigned>(target) + (write ? kDmaTargets : 0));
+  }
+  static constexpr uint32_t kAllDma = ~uint32_t{0};
+  static constexpr uint32_t kAllEvents = ~uint32_t{0};
+  // Told in order of addition; must outlive this object. dma_kinds: of kWantsDma; event_types: of kWantsEvents, bit n
+  // is type n.
+  void add_listener(ShadowListener& listener, unsigned wants = kWantsAll, uint32_t dma_kinds = kAllDma,
+                    uint32_t event_types = kAllEvents) {
     listeners_.push_back(&listener);
-    if (wants & kWantsDma) dma_listeners_.push_back(&listener);
-    if (wants & kWantsEvents) event_listeners_.push_back(&listener);
+    if (wants & kWantsDma) {
+      for (unsigned kind = 0; kind < dma_listeners_.size(); ++kind) {
+        if (dma_kinds >> kind & 1) dma_listeners_[kind].push_back(&listener);
+      }
+    }
+    if (wants & kWantsEvents) {
+      for (unsigned type = 0; type < event_listeners_.size(); ++type) {
+        if (event_types >> type & 1) event_listeners_[type].push_back(&listener);
+      }
+    }
     if (wants & kWantsDescriptors) descriptor_listeners_.push_back(&listener);
   }
 
@@ -258,6 +277,12 @@ class ContractShadow : public BoundaryObserver {
 
   // Host memory behind [address, address + bytes) of a domain, appended to segments. False: part of it is not mapped.
   bool translate(uint32_t domain, uint64_t address, uint64_t bytes, std::vector<ShadowSegment>& segments) const;
+  // The range of a domain that has all of [address, address + bytes); null: none, but translate() may find several.
+  [[nodiscard]] const ShadowRange* range_of(uint32_t domain, uint64_t address, uint64_t bytes) const {
+    const ShadowDomain& in = domains_[domain];
+    const ShadowRange* range = find_range(in, address);
+    return range != nullptr && bytes <= range->length_bytes - (address - range->domain_address) ? range : nullptr;
+  }
   // Whom a DMA access at a host address belongs to, as of now.
   [[nodiscard]] DmaOwner owner_of(uint64_t host_address, uint32_t bytes, bool write) const;
   // The same among VIs that are gone (freed, reset or before a function reset); kUnknown: none that is remembered.
@@ -283,6 +308,11 @@ class ContractShadow : public BoundaryObserver {
     Ring ring = Ring::kRx;
     uint32_t ring_offset_bytes = 0;
     bool writable = false;
+  };
+  // Host addresses for which one piece, or none, is all that a lookup would find.
+  struct RingSpan {
+    uint64_t begin = 0, end = 0;
+    const RingPiece* piece = nullptr;
   };
   struct Vector {
     bool masked = true;
@@ -318,17 +348,39 @@ class ContractShadow : public BoundaryObserver {
   void bury(const ShadowVi& vi);
   [[nodiscard]] ShadowVi* known(uint32_t id) { return id < vis_.size() ? vis_[id].get() : nullptr; }
 
+  // The range with the address; null: none, or the domain is gone.
+  [[nodiscard]] static const ShadowRange* find_range(const ShadowDomain& domain, uint64_t address) {
+    const auto& ranges = domain.ranges;
+    if (domain.range_hint < ranges.size() &&
+        address - ranges[domain.range_hint].domain_address < ranges[domain.range_hint].length_bytes)
+      return &ranges[domain.range_hint];
+    return search_range(domain, address);
+  }
+  [[nodiscard]] static const ShadowRange* search_range(const ShadowDomain& domain, uint64_t address);
+  void tell_dma(const DmaAccess& access) const {
+    const unsigned kind = static_cast<unsigned>(access.owner.target) + (access.write ? kDmaTargets : 0);
+    for (ShadowListener* listener : dma_listeners_[kind]) listener->dma(access);
+  }
   void index_rings();
   void add_ring_pieces(const ShadowVi& vi, Ring ring, uint64_t address, uint64_t bytes);
-  [[nodiscard]] DmaOwner ring_owner(uint64_t host_address, bool write) const;
+  void find_owner(uint64_t host_address, uint32_t bytes, bool write, DmaOwner& owner) const;
+  void ring_owner(uint64_t host_address, bool write, DmaOwner& owner) const;
+  void search_ring_owner(uint64_t host_address, bool write, DmaOwner& owner) const;
+  void own(const RingPiece& piece, uint64_t host_address, DmaOwner& owner) const;
+  void remember_span(uint64_t host_address) const;
   [[nodiscard]] bool admin_owner(uint64_t host_address, DmaOwner& owner) const;
+  [[nodiscard]] bool search_admin_owner(uint64_t host_address, DmaOwner& owner) const;
   [[nodiscard]] bool buffer_owner(uint64_t host_address, uint32_t bytes, bool write, DmaOwner& owner) const;
   [[nodiscard]] bool rx_buffer_of(const ShadowVi& vi, uint64_t host_address, DmaOwner& owner) const;
   [[nodiscard]] bool tx_buffer_of(const ShadowVi& vi, uint64_t host_address, uint32_t bytes, DmaOwner& owner) const;
   [[nodiscard]] bool within(const ShadowVi& vi, uint64_t domain_address, uint32_t length_bytes, uint64_t host_address,
                             DmaOwner& owner) const;
+  [[nodiscard]] bool within_several(const ShadowVi& vi, uint64_t domain_address, uint32_t length_bytes,
+                                    uint64_t host_address, DmaOwner& owner) const;
 
-  std::vector<ShadowListener*> listeners_, dma_listeners_, event_listeners_, descriptor_listeners_;
+  std::vector<ShadowListener*> listeners_, descriptor_listeners_;
+  std::array<std::vector<ShadowListener*>, 16> event_listeners_;             // by EVENT.TYPE
+  std::array<std::vector<ShadowListener*>, 2 * kDmaTargets> dma_listeners_;  // by dma_kind()
   std::vector<std::unique_ptr<ShadowVi>> vis_;
   std::vector<ShadowDomain> domains_;
   std::vector<ShadowFilter> filters_;
@@ -347,6 +399,8 @@ class ContractShadow : public BoundaryObserver {
   bool resetting_ = false;
   uint32_t function_resets_ = 0;
   mutable uint32_t rx_hint_vi_ = 0, tx_hint_vi_ = 0;  // whose buffers were touched last
+  static constexpr size_t kGapSpan = 3;
+  mutable std::array<RingSpan, 4> spans_{};  // looked up last: by Ring, and one without a ring
 };
 
 }  // namespace postern::sim

@@ -59,6 +59,7 @@ class DmaRules : public RuleGroup {
   }
   void check_unknown(const DmaAccess& access);
   void check_known(const DmaAccess& access);
+  [[nodiscard]] bool plainly_right(const DmaAccess& access) const;
   void check_tx_descriptor(const ShadowVi& vi, ViState& state, uint32_t idx);
   void check_rx_descriptor(const ShadowVi& vi, ViState& state, uint32_t idx);
   void forgive_bad_length(const ShadowVi& vi, const ViState& state, uint32_t last_idx);
@@ -149,6 +150,19 @@ void DmaRules::check_known(const DmaAccess& access) {
   }
 }
 
+// Of a running VI, in the right direction, within what it belongs to, and answered: nothing for check_known() to find.
+inline bool DmaRules::plainly_right(const DmaAccess& access) const {
+  const DmaOwner& owner = access.owner;
+  const bool written = owner.target == DmaTarget::kRxBuffer || owner.target == DmaTarget::kEventQueue;
+  const bool read =
+      owner.target == DmaTarget::kTxBuffer || owner.target == DmaTarget::kTxRing || owner.target == DmaTarget::kRxRing;
+  if (!(access.write ? written && owner.writable : read) || !access.reached || access.bytes > owner.limit_bytes)
+    return false;
+  const ShadowVi& vi = *shadow().vi(owner.vi_id);
+  const ViState& state = vis_[owner.vi_id];
+  return vi.state == ShadowViState::kRunning && state.generation == vi.generation && state.used;
+}
+
 void DmaRules::dma(const DmaAccess& access) {
   if (core_.removed) {
     report(Rule::kR10, Violation::kNoVi, "nothing after surprise removal", what(access));
@@ -156,7 +170,7 @@ void DmaRules::dma(const DmaAccess& access) {
   }
   if (shadow().reset_under_way()) return;  // what was under way may land until the reset completes
   if (access.owner.target == DmaTarget::kUnknown) return check_unknown(access);
-  check_known(access);
+  if (!plainly_right(access)) check_known(access);
 }
 
 void DmaRules::bad(const ShadowVi& vi, bool tx, uint32_t idx, bool address, bool at_once) {
@@ -188,8 +202,10 @@ void DmaRules::check_tx_descriptor(const ShadowVi& vi, ViState& state, uint32_t 
   if (type > PST_TX_DESC_TYPE_OPTION || pst_tx_desc_get_reserved(&desc) != 0 ||
       pst_tx_desc_get_length_bytes(&desc) == 0 || too_many)
     return bad(vi, true, idx, false, true);
+  const uint64_t address = pst_tx_desc_get_address(&desc), length_bytes = pst_tx_desc_get_length_bytes(&desc);
   segments_.clear();
-  if (!shadow().translate(vi.domain, pst_tx_desc_get_address(&desc), pst_tx_desc_get_length_bytes(&desc), segments_)) {
+  if (shadow().range_of(vi.domain, address, length_bytes) == nullptr &&
+      !shadow().translate(vi.domain, address, length_bytes, segments_)) {
     state.cause = true;
     bad(vi, true, idx, true, true);
   }
@@ -215,9 +231,12 @@ void DmaRules::check_rx_descriptor(const ShadowVi& vi, ViState& state, uint32_t 
   if (pst_rx_desc_get_length_bytes(&desc) == 0 || pst_rx_desc_get_flags(&desc) != 0 ||
       pst_rx_desc_get_reserved(&desc) != 0)
     return bad(vi, false, idx, false, false);
+  const uint64_t address = pst_rx_desc_get_address(&desc), length_bytes = pst_rx_desc_get_length_bytes(&desc);
+  if (const ShadowRange* range = shadow().range_of(vi.domain, address, length_bytes);
+      range != nullptr && range->writable)
+    return;
   segments_.clear();
-  const bool mapped =
-      shadow().translate(vi.domain, pst_rx_desc_get_address(&desc), pst_rx_desc_get_length_bytes(&desc), segments_);
+  const bool mapped = shadow().translate(vi.domain, address, length_bytes, segments_);
   const bool writable =
       std::all_of(segments_.begin(), segments_.end(), [](const ShadowSegment& segment) { return segment.writable; });
   if (segments_.size() > 1) situation(Situation::kR8BufferAcrossRanges);

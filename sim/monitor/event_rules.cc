@@ -14,7 +14,10 @@ namespace {
 class EventRules : public RuleGroup {
  public:
   explicit EventRules(MonitorCore& core)
-      : RuleGroup(core, ContractShadow::kWantsDma | ContractShadow::kWantsEvents), vis_(PST_LIMIT_VI_COUNT_MAX) {}
+      : RuleGroup(core, ContractShadow::kWantsDma | ContractShadow::kWantsEvents,
+                  ContractShadow::dma_kind(true, DmaTarget::kRxBuffer) |
+                      ContractShadow::dma_kind(true, DmaTarget::kEventQueue)),
+        vis_(PST_LIMIT_VI_COUNT_MAX) {}
 
   void dma(const DmaAccess& access) override;
   void doorbell(uint64_t issue_ps, const ShadowVi& vi, uint32_t offset, uint64_t value, bool repeated) override;
@@ -54,16 +57,15 @@ class EventRules : public RuleGroup {
 };
 
 void EventRules::dma(const DmaAccess& access) {
-  if (!access.write) return;
   const DmaOwner& owner = access.owner;
-  if (owner.target == DmaTarget::kRxBuffer && access.reached) {
+  if (owner.target == DmaTarget::kRxBuffer) {
+    if (!access.reached) return;
     const ShadowVi& vi = *shadow().vi(owner.vi_id);
     ViState& state = state_of(vi);
     if (state.written.empty()) state.written.resize(vi.rx_entries);
     state.written[owner.index & (vi.rx_entries - 1)] += access.bytes;
     if (owner.index != vi.rx_consumer_idx && owner.offset_bytes == 0) situation(Situation::kR3ScatteredPayload);
-  } else if (owner.target == DmaTarget::kEventQueue &&
-             (owner.offset_bytes != 0 || access.bytes % PST_EVENT_BYTES != 0)) {
+  } else if (owner.offset_bytes != 0 || access.bytes % PST_EVENT_BYTES != 0) {
     report(Rule::kR4, owner.vi_id, "whole events of 16 bytes at once",
            fmt::format("{} bytes at byte {} of slot {}", access.bytes, owner.offset_bytes, owner.index));
   }

@@ -29,19 +29,25 @@ class MonitorCore {
   std::vector<Violation> violations;
   std::array<uint64_t, kRuleCount> counts{};
   uint64_t total = 0;
-  uint64_t now_ps = 0;  // of what happens at the device; BAR writes may be ahead
+  uint64_t now_ps = 0;      // of what happens at the device; BAR writes may be ahead
+  uint64_t traffic_ps = 0;  // of the last DMA access or frame
   uint64_t next_deadline_ps = ~uint64_t{0};
   bool removed = false;  // surprise removal: the device owes nothing any more
   HostMemoryReader* memory = nullptr;
   BoundaryMonitor::CounterReader counters;
+  BoundaryMonitor::Clock clock;
 };
 
 // Some rules with the state that they need. Told everything that the shadow tells, and what it does not: interrupts,
 // frames, reads and faults.
 class RuleGroup : public ShadowListener {
  public:
-  // wants: of the shadow's calls with every packet, see ContractShadow::add_listener().
-  RuleGroup(MonitorCore& core, unsigned wants) : core_(core) { core.shadow.add_listener(*this, wants); }
+  // wants, dma_kinds, event_types: of the shadow's calls with every packet, see ContractShadow::add_listener().
+  RuleGroup(MonitorCore& core, unsigned wants, uint32_t dma_kinds = ContractShadow::kAllDma,
+            uint32_t event_types = ContractShadow::kAllEvents)
+      : core_(core) {
+    core.shadow.add_listener(*this, wants, dma_kinds, event_types);
+  }
 
   virtual void bar_read(uint64_t issue_ps, uint64_t done_ps, unsigned bar, uint64_t offset, uint64_t value,
                         uint32_t bytes) {
@@ -52,6 +58,8 @@ class RuleGroup : public ShadowListener {
   virtual void bar_written(uint64_t issue_ps, unsigned bar, uint64_t offset) {
     (void)issue_ps, (void)bar, (void)offset;
   }
+  // False: never told of frames.
+  [[nodiscard]] virtual bool looks_at_frames() const { return false; }
   virtual void frame_sent(uint64_t now_ps, const FramePtr& frame) { (void)now_ps, (void)frame; }
   virtual void frame_received(uint64_t now_ps, const FramePtr& frame) { (void)now_ps, (void)frame; }
   virtual void link_changed(uint64_t now_ps, bool up) { (void)now_ps, (void)up; }

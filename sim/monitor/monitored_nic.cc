@@ -85,6 +85,7 @@ MonitoredNic::MonitoredNic(const sc_core::sc_module_name& tap_name, NicDevice& i
     : monitor_(options_of(mac, report_name)), tap_(tap_name, inner, monitor_) {
   tap_.add_observer(monitor_);
   monitor_.set_memory_reader(&tap_);
+  monitor_.set_clock([] { return sc_core::sc_time_stamp().value(); });
   monitor_.set_counter_reader([this] {
     std::vector<std::pair<std::string, uint64_t>> counters;
     for (const Counter& counter : tap_.counters()) counters.emplace_back(counter.name, counter.value);

@@ -10,10 +10,8 @@ bool ContractShadow::translate(uint32_t domain_id, uint64_t address, uint64_t by
   const ShadowDomain* found = domain(domain_id);
   if (found == nullptr || !found->exists) return false;
   while (bytes > 0) {
-    const auto range = std::find_if(found->ranges.begin(), found->ranges.end(), [&](const ShadowRange& candidate) {
-      return address - candidate.domain_address < candidate.length_bytes;
-    });
-    if (range == found->ranges.end()) return false;
+    const ShadowRange* range = find_range(*found, address);
+    if (range == nullptr) return false;
     const uint64_t offset = address - range->domain_address;
     const uint64_t take = std::min(bytes, range->length_bytes - offset);
     segments.push_back({range->host_address + offset, take, range->writable});
@@ -47,6 +45,7 @@ void ContractShadow::add_ring_pieces(const ShadowVi& vi, Ring ring, uint64_t add
 
 void ContractShadow::index_rings() {
   ring_pieces_.clear();
+  spans_ = {};
   for (const auto& vi : vis_) {
     if (!vi || !vi->exists()) continue;
     add_ring_pieces(*vi, Ring::kRx, vi->rx_ring_address, uint64_t{vi->rx_entries} * PST_RX_DESC_BYTES);
@@ -59,8 +58,15 @@ void ContractShadow::index_rings() {
   for (RingPiece& piece : ring_pieces_) piece.end_max = end_max = std::max(end_max, piece.end);
 }
 
-bool ContractShadow::admin_owner(uint64_t host_address, DmaOwner& owner) const {
+inline bool ContractShadow::admin_owner(uint64_t host_address, DmaOwner& owner) const {
   if (!admin_.enabled) return false;
+  // Between commands only the rings themselves are of the admin queue.
+  const bool in_rings = host_address - admin_.sq_base < uint64_t{admin_.entries} * PST_COMMAND_BYTES ||
+                        host_address - admin_.cq_base < uint64_t{admin_.entries} * PST_ADMIN_COMPLETION_BYTES;
+  return (in_rings || !commands_.empty()) && search_admin_owner(host_address, owner);
+}
+
+bool ContractShadow::search_admin_owner(uint64_t host_address, DmaOwner& owner) const {
   const uint64_t in_sq = host_address - admin_.sq_base;
   if (in_sq < uint64_t{admin_.entries} * PST_COMMAND_BYTES) {
     owner = {DmaTarget::kAdminSubmission,
@@ -106,46 +112,92 @@ bool ContractShadow::admin_owner(uint64_t host_address, DmaOwner& owner) const {
   return false;
 }
 
+void ContractShadow::own(const RingPiece& piece, uint64_t host_address, DmaOwner& owner) const {
+  constexpr uint32_t kSlotBytes = PST_EVENT_BYTES;
+  static_assert(PST_RX_DESC_BYTES == kSlotBytes && PST_TX_DESC_BYTES == kSlotBytes);
+  const auto offset = static_cast<uint32_t>(host_address - piece.begin) + piece.ring_offset_bytes;
+  owner.target = piece.ring == Ring::kEvent ? DmaTarget::kEventQueue
+                 : piece.ring == Ring::kTx  ? DmaTarget::kTxRing
+                                            : DmaTarget::kRxRing;
+  owner.vi_id = piece.vi_id;
+  owner.index = offset / kSlotBytes;
+  owner.offset_bytes = offset % kSlotBytes;
+  owner.writable = piece.writable;
+  owner.limit_bytes = static_cast<uint32_t>(piece.end - host_address);
+}
+
+// Rings seldom change and accesses come again and again: the pieces touched last, and a stretch without any.
+void ContractShadow::ring_owner(uint64_t host_address, bool write, DmaOwner& owner) const {
+  for (const RingSpan& span : spans_) {
+    if (host_address - span.begin >= span.end - span.begin || span.piece == nullptr) continue;
+    return own(*span.piece, host_address, owner);
+  }
+  search_ring_owner(host_address, write, owner);
+  remember_span(host_address);
+}
+
+void ContractShadow::remember_span(uint64_t host_address) const {
+  const auto next =
+      std::upper_bound(ring_pieces_.begin(), ring_pieces_.end(), host_address,
+                       [](uint64_t address, const RingPiece& candidate) { return address < candidate.begin; });
+  const uint64_t next_begin = next == ring_pieces_.end() ? ~uint64_t{0} : next->begin;
+  if (next == ring_pieces_.begin() || (next - 1)->end_max <= host_address) {
+    spans_[kGapSpan] = {next == ring_pieces_.begin() ? 0 : (next - 1)->end_max, next_begin, nullptr};
+    return;
+  }
+  const RingPiece& piece = *(next - 1);
+  const uint64_t before_end = next - 1 == ring_pieces_.begin() ? 0 : (next - 2)->end_max;
+  if (before_end > piece.begin || next_begin < piece.end || piece.end <= host_address) return;  // pieces overlap
+  spans_[static_cast<unsigned>(piece.ring)] = {piece.begin, piece.end, &piece};
+}
+
 // Pieces of several VIs may overlap when software gives two of them the same memory: then the one whose turn it is.
-DmaOwner ContractShadow::ring_owner(uint64_t host_address, bool write) const {
-  DmaOwner best;
+void ContractShadow::search_ring_owner(uint64_t host_address, bool write, DmaOwner& owner) const {
   auto piece = std::upper_bound(ring_pieces_.begin(), ring_pieces_.end(), host_address,
                                 [](uint64_t address, const RingPiece& candidate) { return address < candidate.begin; });
   while (piece != ring_pieces_.begin()) {
     --piece;
     if (piece->end_max <= host_address) break;
     if (piece->end <= host_address) continue;
-    const auto offset = static_cast<uint32_t>(host_address - piece->begin) + piece->ring_offset_bytes;
-    constexpr uint32_t kSlotBytes = PST_EVENT_BYTES;
-    static_assert(PST_RX_DESC_BYTES == kSlotBytes && PST_TX_DESC_BYTES == kSlotBytes);
-    const DmaTarget target = piece->ring == Ring::kEvent ? DmaTarget::kEventQueue
-                             : piece->ring == Ring::kTx  ? DmaTarget::kTxRing
-                                                         : DmaTarget::kRxRing;
-    const DmaOwner owner{target,
-                         piece->vi_id,
-                         offset / kSlotBytes,
-                         offset % kSlotBytes,
-                         piece->writable,
-                         static_cast<uint32_t>(piece->end - host_address)};
-    const bool fits = write == (target == DmaTarget::kEventQueue);
+    DmaOwner found;
+    own(*piece, host_address, found);
+    const bool fits = write == (found.target == DmaTarget::kEventQueue);
     const ShadowVi& vi = *vis_[piece->vi_id];
-    if (fits && (!write || (vi.events_written & (vi.evq_entries - 1)) == owner.index)) return owner;
-    if (best.target == DmaTarget::kUnknown || fits) best = owner;
+    if (owner.target == DmaTarget::kUnknown || fits) owner = found;
+    if (fits && (!write || (vi.events_written & (vi.evq_entries - 1)) == found.index)) return;
   }
-  return best;
 }
 
-bool ContractShadow::within(const ShadowVi& vi, uint64_t domain_address, uint32_t length_bytes, uint64_t host_address,
-                            DmaOwner& owner) const {
+const ShadowRange* ContractShadow::search_range(const ShadowDomain& domain, uint64_t address) {
+  for (const ShadowRange& range : domain.ranges) {
+    if (address - range.domain_address >= range.length_bytes) continue;
+    domain.range_hint = static_cast<size_t>(&range - domain.ranges.data());
+    return &range;
+  }
+  return nullptr;
+}
+
+// Nearly always one range has all of it.
+inline bool ContractShadow::within(const ShadowVi& vi, uint64_t domain_address, uint32_t length_bytes,
+                                   uint64_t host_address, DmaOwner& owner) const {
+  const ShadowRange* range = find_range(domains_[vi.domain], domain_address);
+  if (range == nullptr) return false;
+  const uint64_t offset = domain_address - range->domain_address;
+  const uint64_t in_buffer = host_address - (range->host_address + offset);
+  if (range->length_bytes - offset < length_bytes)
+    return within_several(vi, domain_address, length_bytes, host_address, owner);
+  if (in_buffer >= length_bytes) return false;
+  owner.offset_bytes = static_cast<uint32_t>(in_buffer);
+  owner.writable = range->writable;
+  owner.limit_bytes = length_bytes - owner.offset_bytes;
+  return true;
+}
+
+bool ContractShadow::within_several(const ShadowVi& vi, uint64_t domain_address, uint32_t length_bytes,
+                                    uint64_t host_address, DmaOwner& owner) const {
   uint32_t before = 0;
   while (before < length_bytes) {
-    const ShadowRange* range = nullptr;
-    for (const ShadowRange& candidate : domains_[vi.domain].ranges) {
-      if (domain_address - candidate.domain_address < candidate.length_bytes) {
-        range = &candidate;
-        break;
-      }
-    }
+    const ShadowRange* range = find_range(domains_[vi.domain], domain_address);
     if (range == nullptr) return false;
     const uint64_t offset = domain_address - range->domain_address;
     const uint64_t take = std::min<uint64_t>(length_bytes - before, range->length_bytes - offset);
@@ -199,8 +251,8 @@ bool ContractShadow::tx_buffer_of(const ShadowVi& vi, uint64_t host_address, uin
   const uint32_t open = vi.tx_fetched_idx - vi.tx_consumer_idx;
   const uint32_t last = vi.tx_read_idx;
   const bool last_open = last - vi.tx_consumer_idx < open;
-  if (last_open && vi.tx_read_bytes != 0 && look(last) && owner.offset_bytes == vi.tx_read_bytes &&
-      owner.limit_bytes >= bytes)
+  if (last_open && vi.tx_read_bytes != 0 && vi.tx_read_bytes < pst_tx_desc_get_length_bytes(&vi.tx_desc(last)) &&
+      look(last) && owner.offset_bytes == vi.tx_read_bytes && owner.limit_bytes >= bytes)
     return true;
   const uint32_t from = last_open && vi.tx_read_bytes != 0 ? last + 1 : vi.tx_consumer_idx;
   for (uint32_t idx = from; idx != vi.tx_fetched_idx; ++idx) {
@@ -240,12 +292,21 @@ bool ContractShadow::buffer_owner(uint64_t host_address, uint32_t bytes, bool wr
 
 DmaOwner ContractShadow::owner_of(uint64_t host_address, uint32_t bytes, bool write) const {
   DmaOwner owner;
-  if (admin_owner(host_address, owner)) return owner;
-  owner = ring_owner(host_address, write);
-  if (owner.target != DmaTarget::kUnknown && write == (owner.target == DmaTarget::kEventQueue)) return owner;
-  DmaOwner buffer;
-  if (buffer_owner(host_address, bytes, write, buffer)) return buffer;
+  find_owner(host_address, bytes, write, owner);
   return owner;
+}
+
+void ContractShadow::find_owner(uint64_t host_address, uint32_t bytes, bool write, DmaOwner& owner) const {
+  if (admin_owner(host_address, owner)) return;
+  const RingSpan& gap = spans_[kGapSpan];
+  if (host_address - gap.begin < gap.end - gap.begin) {
+    if (!buffer_owner(host_address, bytes, write, owner)) owner = DmaOwner();
+    return;
+  }
+  ring_owner(host_address, write, owner);
+  if (owner.target != DmaTarget::kUnknown && write == (owner.target == DmaTarget::kEventQueue)) return;
+  DmaOwner buffer;
+  if (buffer_owner(host_address, bytes, write, buffer)) owner = buffer;
 }
 
 DmaOwner ContractShadow::former_owner_of(uint64_t host_address, bool write) const {

@@ -277,6 +277,7 @@ void ContractShadow::drop_all() {
   std::fill(vectors_.begin(), vectors_.end(), Vector());
   filters_.clear();
   ring_pieces_.clear();
+  spans_ = {};
   commands_.clear();
   admin_ = AdminQueue();
   port_ = ShadowPort();

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include "sim/monitor/frame_headers.h"
@@ -18,6 +19,12 @@ constexpr uint64_t kFramesMax = 1024;  // frames that arrived last; a VI's older
 constexpr size_t kSentMax = 512;       // packets of one VI between payload read and wire
 constexpr size_t kPacketsAtOnce = 16;  // of one VI whose payload reads may be mixed
 constexpr uint32_t kHeaderBytes = 64;
+
+uint64_t word(const uint8_t* at) {
+  uint64_t value;
+  std::memcpy(&value, at, sizeof value);
+  return value;
+}
 
 struct TxPacket {
   uint32_t first_idx = 0;
@@ -61,10 +68,30 @@ class Fifo {
   size_t begin_ = 0, end_ = 0;
 };
 
+// Bytes that are appended and dropped all at once.
+class ByteStore {
+ public:
+  [[nodiscard]] size_t size() const { return size_; }
+  [[nodiscard]] const uint8_t* data() const { return bytes_.data(); }
+  void append(const uint8_t* data, uint32_t bytes) {
+    if (size_ + bytes > bytes_.size()) bytes_.resize(std::max<size_t>(2 * bytes_.size(), size_ + bytes + 4096));
+    std::memcpy(bytes_.data() + size_, data, bytes);
+    size_ += bytes;
+  }
+  void clear() { size_ = 0; }
+
+ private:
+  std::vector<uint8_t> bytes_;
+  size_t size_ = 0;
+};
+
 class SteeringRules : public RuleGroup {
  public:
   explicit SteeringRules(MonitorCore& core)
-      : RuleGroup(core, ContractShadow::kWantsDma | ContractShadow::kWantsEvents),
+      : RuleGroup(core, ContractShadow::kWantsDma | ContractShadow::kWantsEvents,
+                  ContractShadow::dma_kind(true, DmaTarget::kRxBuffer) |
+                      ContractShadow::dma_kind(false, DmaTarget::kTxBuffer),
+                  1u << PST_EVENT_TYPE_RX | 1u << PST_EVENT_TYPE_TX),
         vis_(PST_LIMIT_VI_COUNT_MAX),
         flows_(256),
         frames_(kFramesMax) {}
@@ -73,6 +100,7 @@ class SteeringRules : public RuleGroup {
   void doorbell(uint64_t issue_ps, const ShadowVi& vi, uint32_t offset, uint64_t value, bool repeated) override;
   void event_written(uint64_t now_ps, const ShadowVi& vi, uint32_t event_idx, bool in_order,
                      const pst_event& event) override;
+  [[nodiscard]] bool looks_at_frames() const override { return true; }
   void frame_received(uint64_t now_ps, const FramePtr& frame) override;
   void frame_sent(uint64_t now_ps, const FramePtr& frame) override;
   void command_fetched(const ShadowCommand& command) override { note_change(command); }
@@ -93,9 +121,9 @@ class SteeringRules : public RuleGroup {
   };
   struct ViState {
     uint32_t generation = 0;
-    Fifo<uint64_t> expected;       // numbers of frames steered here and not delivered yet
-    bool forgot = false;           // some were left out
-    std::vector<uint8_t> payload;  // written since the last RX event
+    Fifo<uint64_t> expected;  // numbers of frames steered here and not delivered yet
+    bool forgot = false;      // some were left out
+    ByteStore payload;        // written since the last RX event
     std::vector<Piece> pieces;
     Fifo<TxPacket> sent;  // packets read, oldest first
     bool sent_forgot = false;
@@ -109,7 +137,11 @@ class SteeringRules : public RuleGroup {
     bool valid = false;
   };
 
-  ViState& state_of(const ShadowVi& vi);
+  ViState& state_of(const ShadowVi& vi) {
+    ViState& state = vis_[vi.id];
+    return state.generation == vi.generation ? state : renew(vi);
+  }
+  ViState& renew(const ShadowVi& vi);
   bool note_change(const ShadowCommand& command);
   [[nodiscard]] bool uncertain(uint64_t since_ps) const {
     return !pending_changes() ? changed_ps_ + core_.ps(bounds().in_flight_ns) >= since_ps : true;
@@ -119,6 +151,8 @@ class SteeringRules : public RuleGroup {
   [[nodiscard]] bool filter_matches(const pst_command& c, const FrameHeaders& h) const;
   void add_target(const ShadowFilter& filter, const FrameHeaders& h, std::vector<uint32_t>& vis);
   const std::vector<uint32_t>& steer(const FrameHeaders& h);
+  const std::vector<uint32_t>& steer(const EthernetFrame& frame);
+  Flow& flow_of(const std::array<uint64_t, 8>& key, bool& known);
   void match(const FrameHeaders& h, std::vector<uint32_t>& vis);
   void check_delivered(uint64_t now_ps, const ShadowVi& vi, ViState& state, const uint8_t* data, uint32_t bytes,
                        bool truncated);
@@ -129,8 +163,10 @@ class SteeringRules : public RuleGroup {
   void take_header(const ShadowVi& vi, ViState& state, const DmaAccess& access);
   static uint32_t frame_bytes_of(const ShadowVi& vi, uint32_t first_idx);
   static bool may_be(const TxPacket& packet, const EthernetFrame& frame, bool of_length);
-  bool find_sender(const EthernetFrame& frame, bool of_length, FrameHeaders& h);
+  bool find_sender(const EthernetFrame& frame, bool of_length);
   void sent_by_nobody(const EthernetFrame& frame);
+  void not_seen(const TxPacket& packet);
+  bool take_not_seen(const EthernetFrame& frame);
   void check_source(uint32_t vi_id, const FrameHeaders& h);
   [[nodiscard]] bool granted(const ShadowVi& vi, uint32_t family, uint64_t low, uint64_t high) const;
   [[nodiscard]] bool source_allowed(const ShadowVi& vi, const FrameHeaders& h) const;
@@ -140,22 +176,21 @@ class SteeringRules : public RuleGroup {
   std::vector<Flow> flows_;
   std::vector<uint32_t> tx_active_;
   std::vector<Arrival> frames_;  // by number % kFramesMax
+  Fifo<TxPacket> not_seen_;
   uint64_t frame_count_ = 0;
   uint64_t changed_ps_ = 0;
   bool looped_back_ = false;  // since reset: frames that never cross the wire may be delivered
 };
 
-SteeringRules::ViState& SteeringRules::state_of(const ShadowVi& vi) {
+SteeringRules::ViState& SteeringRules::renew(const ShadowVi& vi) {
   ViState& state = vis_[vi.id];
-  if (state.generation != vi.generation) {
-    ViState fresh;  // what was on its way to the wire still leaves
-    std::swap(fresh.sent, state.sent);
-    for (size_t i = 0; i < fresh.sent.size(); ++i) fresh.sent[i].former = true;
-    fresh.sent_forgot = state.sent_forgot;
-    fresh.tx_active = state.tx_active;
-    fresh.generation = vi.generation;
-    state = std::move(fresh);
-  }
+  ViState fresh;  // what was on its way to the wire still leaves
+  std::swap(fresh.sent, state.sent);
+  for (size_t i = 0; i < fresh.sent.size(); ++i) fresh.sent[i].former = true;
+  fresh.sent_forgot = state.sent_forgot;
+  fresh.tx_active = state.tx_active;
+  fresh.generation = vi.generation;
+  state = std::move(fresh);
   return state;
 }
 
@@ -284,26 +319,55 @@ const std::vector<uint32_t>& SteeringRules::steer(const FrameHeaders& h) {
       h.to[0],
       h.to[1],
       0};
+  bool known = false;
+  Flow& flow = flow_of(key, known);
+  if (!known) match(h, flow.vis);
+  return flow.vis;
+}
+
+SteeringRules::Flow& SteeringRules::flow_of(const std::array<uint64_t, 8>& key, bool& known) {
   uint64_t mix = 0;
-  for (const uint64_t word : key) mix = (mix ^ word) * 0x9e3779b97f4a7c15ull;
+  for (const uint64_t word : key) mix ^= word;
+  mix *= 0x9e3779b97f4a7c15ull;
   Flow& flow = flows_[mix >> 56];
   const uint64_t version = shadow().steering_version();
-  if (!flow.valid || flow.version != version || flow.key != key) {
-    flow.valid = true;
-    flow.version = version;
-    flow.key = key;
-    match(h, flow.vis);
-  }
+  known = flow.valid && flow.version == version && flow.key == key;
+  flow.valid = true;
+  flow.version = version;
+  flow.key = key;
+  return flow;
+}
+
+// IPv4 without tags and options is told apart by its bytes, without what differs from packet to packet and steers
+// nothing (identification, lifetime, checksums): a flow that is known needs no parsing. Others are parsed.
+const std::vector<uint32_t>& SteeringRules::steer(const EthernetFrame& frame) {
+  constexpr uint32_t kBytes = 40;  // up to the ports, and what fills the last word
+  const uint8_t* bytes = frame.bytes.data();
+  const auto size = static_cast<uint32_t>(frame.bytes.size());
+  if (size < kBytes || bytes[12] != 0x08 || bytes[13] != 0x00 || bytes[14] != 0x45)
+    return steer(read_headers(bytes, size));
+  std::array<uint64_t, 8> key{};
+  std::memcpy(key.data(), bytes, kBytes);
+  key[2] &= 0xff00'ffff'0000'ffffull;  // bytes 18, 19, 22
+  key[3] &= 0xffff'ffff'ffff'0000ull;  // bytes 24, 25
+  key[4] &= 0x0000'ffff'ffff'ffffull;  // bytes 38, 39
+  key[5] = size;
+  key[7] = 1;  // no key of parsed headers
+  bool known = false;
+  Flow& flow = flow_of(key, known);
+  if (!known) match(read_headers(bytes, size), flow.vis);
   return flow.vis;
 }
 
 void SteeringRules::frame_received(uint64_t now_ps, const FramePtr& frame) {
   if (frame->bytes.size() < 14 || frame->bad_fcs) return;
-  const FrameHeaders h = read_headers(frame->bytes.data(), static_cast<uint32_t>(frame->bytes.size()));
   const uint64_t number = frame_count_++;
   Arrival& arrival = frames_[number % kFramesMax];
-  arrival = {now_ps, frame, 0, static_cast<uint32_t>(frame->bytes.size())};
-  const std::vector<uint32_t>& targets = steer(h);
+  arrival.time_ps = now_ps;
+  arrival.frame = frame;
+  arrival.targets = 0;
+  arrival.bytes = static_cast<uint32_t>(frame->bytes.size());
+  const std::vector<uint32_t>& targets = steer(*frame);
   situation(targets.empty() ? Situation::kR9NoFilter : Situation::kR9Filtered);
   for (const uint32_t id : targets) {
     const ShadowVi* vi = shadow().vi(id);
@@ -321,15 +385,15 @@ void SteeringRules::frame_received(uint64_t now_ps, const FramePtr& frame) {
 void SteeringRules::dma(const DmaAccess& access) {
   const DmaOwner& owner = access.owner;
   if (!access.reached) return;
-  if (access.write && owner.target == DmaTarget::kRxBuffer) {
+  if (access.write) {
     ViState& state = state_of(*shadow().vi(owner.vi_id));
     if (state.payload.size() > size_t{1} << 22) {  // frames that were never announced
       state.payload.clear();
       state.pieces.clear();
     }
     state.pieces.push_back({owner.index, static_cast<uint32_t>(state.payload.size()), access.bytes});
-    state.payload.insert(state.payload.end(), access.data, access.data + access.bytes);
-  } else if (!access.write && owner.target == DmaTarget::kTxBuffer) {
+    state.payload.append(access.data, access.bytes);
+  } else {
     const ShadowVi& vi = *shadow().vi(owner.vi_id);
     take_header(vi, state_of(vi), access);
   }
@@ -340,6 +404,7 @@ bool SteeringRules::same(const EthernetFrame& frame, const uint8_t* data, uint32
   const uint32_t skipped = stripped ? 4 : 0;
   const auto frame_bytes = static_cast<uint32_t>(frame.bytes.size()) - skipped;
   if (truncated ? frame_bytes < bytes : frame_bytes != bytes) return false;
+  if (!stripped) return std::memcmp(frame.bytes.data(), data, bytes) == 0;
   const uint32_t head = std::min<uint32_t>(bytes, 12);
   if (std::memcmp(frame.bytes.data(), data, head) != 0) return false;
   return std::memcmp(frame.bytes.data() + head + skipped, data + head, bytes - head) == 0;
@@ -419,11 +484,12 @@ void SteeringRules::event_written(uint64_t now_ps, const ShadowVi& vi, uint32_t,
   if (pst_event_get_type(&event) == PST_EVENT_TYPE_TX) {
     // What the event before this one completed has left, or was dropped.
     while (!state.sent.empty() && !state.sent[0].former &&
-           static_cast<int32_t>(state.sent[0].first_idx - vi.tx_consumer_idx) < 0)
+           static_cast<int32_t>(state.sent[0].first_idx - vi.tx_consumer_idx) < 0) {
+      if (tx_active_.size() > 1) not_seen(state.sent[0]);
       state.sent.drop(1);
+    }
     return;
   }
-  if (pst_event_get_type(&event) != PST_EVENT_TYPE_RX) return;
   const pst_rx_event rx{{event.word[0], event.word[1]}};
   const auto end_idx = static_cast<uint32_t>(pst_rx_event_get_rx_consumer_idx(&rx));
   const bool merged = pst_rx_event_get_merged(&rx) != 0;
@@ -453,8 +519,12 @@ void SteeringRules::event_written(uint64_t now_ps, const ShadowVi& vi, uint32_t,
     if (bytes < prefix_bytes + frame_bytes) continue;  // event_rules.cc reports it
     check_delivered(now_ps, vi, state, data + prefix_bytes, frame_bytes, truncated);
   }
-  state.pieces.erase(state.pieces.begin(), state.pieces.begin() + static_cast<long>(used));
-  if (state.pieces.empty()) state.payload.clear();
+  if (used == state.pieces.size()) {
+    state.pieces.clear();
+    state.payload.clear();
+  } else {
+    state.pieces.erase(state.pieces.begin(), state.pieces.begin() + static_cast<long>(used));
+  }
 }
 
 // --- send ------------------------------------------------------------------------------------------------------------
@@ -572,28 +642,36 @@ bool SteeringRules::source_allowed(const ShadowVi& vi, const FrameHeaders& h) co
   }
 }
 
-// Whether a frame may be what the packet became: its length if known, addresses, and not what offloads change.
+// Whether a frame may be what the packet became: its length if known, addresses and ports, and not what offloads
+// change.
 bool SteeringRules::may_be(const TxPacket& packet, const EthernetFrame& frame, bool of_length) {
   if (of_length && packet.frame_bytes != 0 && packet.frame_bytes != frame.bytes.size()) return false;
   if (packet.bytes == 0) return true;
   const uint8_t* sent = frame.bytes.data();
-  if (std::memcmp(packet.header.data(), sent, 12) != 0) return false;
-  // The read may not reach the addresses, and an inserted tag moves them.
-  const auto same = [&](uint32_t from, uint32_t count) {
-    return packet.bytes < from + count || std::memcmp(packet.header.data() + from, sent + from, count) == 0;
-  };
-  const bool moved = std::memcmp(packet.header.data() + 12, sent + 12, 2) != 0 || packet.bytes < 14;
-  const uint32_t ethertype = static_cast<uint32_t>(sent[12]) << 8 | sent[13];
-  if (moved) return true;
-  if (ethertype == 0x0800) return same(26, 8);
-  if (ethertype == 0x86dd) return same(22, 32);
-  return ethertype != 0x0806 || same(14, 28);
+  const uint8_t* read = packet.header.data();
+  if (word(read) != word(sent) || word(read + 4) != word(sent + 4)) return false;  // both MAC addresses
+  // An inserted tag moves the rest; the read may not reach as far as the addresses.
+  const bool tagged = sent[12] == 0x81 && sent[13] == 0x00 && (read[12] != 0x81 || read[13] != 0x00);
+  if (tagged) sent += 4;
+  if (sent[12] != read[12] || sent[13] != read[13]) return packet.bytes < 14;
+  if (read[12] == 0x08 && read[13] == 0x00) {
+    constexpr uint32_t kAddresses = 26, kPorts = 34, kEnd = 38;  // of IPv4 without options
+    if (packet.bytes < kPorts) return true;
+    if (word(read + kAddresses) != word(sent + kAddresses)) return false;
+    return packet.bytes < kEnd || read[14] != 0x45 || std::memcmp(read + kPorts, sent + kPorts, kEnd - kPorts) == 0;
+  }
+  if (read[12] == 0x08 && read[13] == 0x06)  // ARP
+    return packet.bytes < 42 || std::memcmp(read + 14, sent + 14, 28) == 0;
+  constexpr uint32_t kAddresses = 22, kPayload = 54;  // of IPv6
+  if (read[12] != 0x86 || read[13] != 0xdd || packet.bytes < kPayload) return true;
+  return std::memcmp(read + kAddresses, sent + kAddresses, kPayload - kAddresses) == 0;
 }
 
 // Packets of several VIs may look alike: the frame is that of a VI which may send it, and of those the one for which it
 // is most nearly due. False: nobody has posted it.
-bool SteeringRules::find_sender(const EthernetFrame& frame, bool of_length, FrameHeaders& h) {
-  bool parsed = false, best_allowed = false;
+bool SteeringRules::find_sender(const EthernetFrame& frame, bool of_length) {
+  std::optional<FrameHeaders> headers;
+  bool best_allowed = false;
   uint32_t best_vi = Violation::kNoVi;
   size_t best_place = 0;
   for (const uint32_t id : tx_active_) {
@@ -603,9 +681,8 @@ bool SteeringRules::find_sender(const EthernetFrame& frame, bool of_length, Fram
     while (place < state.sent.size() && !may_be(state.sent[place], frame, of_length)) ++place;
     if (place == state.sent.size()) continue;
     const bool trusted = state.sent[place].former || vi.any_source;
-    if (!trusted && !parsed) h = read_headers(frame.bytes.data(), static_cast<uint32_t>(frame.bytes.size()));
-    parsed |= !trusted;
-    const bool allowed = trusted || source_allowed(vi, h);
+    if (!trusted && !headers) headers = read_headers(frame.bytes.data(), static_cast<uint32_t>(frame.bytes.size()));
+    const bool allowed = trusted || source_allowed(vi, *headers);
     if (best_vi != Violation::kNoVi && (allowed != best_allowed ? best_allowed : place >= best_place)) continue;
     best_vi = id;
     best_allowed = allowed;
@@ -614,21 +691,37 @@ bool SteeringRules::find_sender(const EthernetFrame& frame, bool of_length, Fram
   }
   if (best_vi == Violation::kNoVi) return false;
   if (!best_allowed) {
-    check_source(best_vi, h);
+    check_source(best_vi, *headers);
     return true;
   }
   ViState& state = vis_[best_vi];
   if (!state.sent[best_place].segmented) state.sent.erase(best_place);
-  if (!shadow().vi(best_vi)->any_source && h.l3 != PST_L3_CLASS_OTHER) situation(Situation::kR9SourceGranted);
+  if (!shadow().vi(best_vi)->any_source && headers && headers->l3 != PST_L3_CLASS_OTHER)
+    situation(Situation::kR9SourceGranted);
   return true;
 }
 
 void SteeringRules::frame_sent(uint64_t, const FramePtr& frame) {
   const std::vector<uint8_t>& bytes = frame->bytes;
   if (bytes[12] == 0x88 && bytes[13] == 0x08) return;  // a pause frame of the port's own
-  FrameHeaders h;
   // Descriptors that name one address with different lengths may have been taken for each other: addresses decide.
-  if (!find_sender(*frame, true, h) && !find_sender(*frame, false, h)) sent_by_nobody(*frame);
+  if (!find_sender(*frame, true) && !take_not_seen(*frame) && !find_sender(*frame, false)) sent_by_nobody(*frame);
+}
+
+// A packet was completed and no frame was taken for it: either it was dropped, or its frame was taken for that of
+// another VI that posted a packet like it, whose own frame is still to come.
+void SteeringRules::not_seen(const TxPacket& packet) {
+  if (not_seen_.size() >= kSentMax) not_seen_.drop(1);
+  not_seen_.push() = packet;
+}
+
+bool SteeringRules::take_not_seen(const EthernetFrame& frame) {
+  for (size_t i = 0; i < not_seen_.size(); ++i) {
+    if (!may_be(not_seen_[i], frame, true)) continue;
+    not_seen_.erase(i);
+    return true;
+  }
+  return false;
 }
 
 void SteeringRules::sent_by_nobody(const EthernetFrame& frame) {

@@ -69,6 +69,9 @@ class WakeupRules : public RuleGroup {
   void check_moderation(uint64_t now_ps, const ShadowVi& vi, const ViState& state, const char* what);
   [[nodiscard]] bool uses_vector(const ShadowVi& vi, ViState& state, uint64_t now_ps, uint32_t vector) const;
   void no_reason(uint64_t now_ps, uint32_t vector);
+  [[nodiscard]] bool held_up(uint32_t vector, uint64_t now_ps) const {
+    return vector < held_until_ps_.size() && now_ps <= held_until_ps_[vector];
+  }
   static bool satisfied(const ShadowVi& vi, const Prime& prime) {
     return static_cast<int32_t>(vi.events_written - prime.index) > 0;
   }
@@ -94,7 +97,9 @@ class WakeupRules : public RuleGroup {
   std::vector<uint32_t> users_;  // scratch: VIs of a vector
   std::vector<std::vector<uint32_t>> vector_users_ = std::vector<std::vector<uint32_t>>(PST_LIMIT_MSIX_VECTOR_COUNT);
   uint32_t admin_interrupts_allowed_ = 0;
-  uint64_t delayed_until_ps_ = 0;  // messages that were held up have come by then
+  // By vector: messages that were held up, and what they hold up behind them, have come by then.
+  std::vector<uint64_t> held_until_ps_ = std::vector<uint64_t>(PST_LIMIT_MSIX_VECTOR_COUNT);
+  uint64_t any_held_until_ps_ = 0;  // of all vectors
   uint64_t admin_excess_until_ps_ = 0;
 };
 
@@ -163,7 +168,7 @@ void WakeupRules::wakeup_event(uint64_t now_ps, const ShadowVi& target, const ps
   if (!source->exists()) return;  // it waited for space in this queue
   ViState& state = state_of(*source);
   if (state.credits == 0) {
-    if (now_ps <= delayed_until_ps_ || state.unreachable) return;  // as for interrupts
+    if (state.unreachable) return;  // as for interrupts
     report(Rule::kR7, source_id, "one wakeup per prime", fmt::format("{} without a prime", describe_event(event)));
     return;
   }
@@ -200,7 +205,7 @@ void WakeupRules::check_moderation(uint64_t now_ps, const ShadowVi& vi, const Vi
   if (vi.adaptive) situation(Situation::kR7Adaptive);
   if (holdoff_ps == 0 || vi.adaptive || vi.state != ShadowViState::kRunning) return;
   // A message that was held up, or an event that nobody saw, moves the time between two wakeups.
-  if (state.unreachable || now_ps <= delayed_until_ps_) return;
+  if (state.unreachable || now_ps <= any_held_until_ps_) return;
   const uint64_t slack_ps = core_.ps(bounds().moderation_slack_ns);
   if (vi.moderation_changed_ps != 0 && now_ps < vi.moderation_changed_ps + holdoff_ps + slack_ps) return;
   if (vi.holdoff_events > 1) {
@@ -270,7 +275,7 @@ void WakeupRules::interrupt(uint64_t now_ps, uint32_t vector) {
 void WakeupRules::no_reason(uint64_t now_ps, uint32_t vector) {
   if (shadow().reset_under_way() || now_ps < admin_excess_until_ps_) return;
   // A message that was held up may come when its reason is gone, others of its vector behind it.
-  if (now_ps <= delayed_until_ps_) return;
+  if (held_up(vector, now_ps)) return;
   for (const uint32_t id : users_) {
     ViState& state = vis_[id];
     const ShadowVi& vi = *shadow().vi(id);
@@ -360,16 +365,17 @@ void WakeupRules::fault_injected(uint64_t now_ps, const InjectedFault& fault) {
   if (fault.kind == FaultKind::kUnmappedAddress && shadow().vi(fault.vi_id) != nullptr)
     state_of(*shadow().vi(fault.vi_id)).unreachable = true;
   if (fault.kind != FaultKind::kMsixLost && fault.kind != FaultKind::kMsixDelayed) return;
+  if (fault.vector >= held_until_ps_.size()) return;
   if (fault.kind == FaultKind::kMsixDelayed) {
-    delayed_until_ps_ = std::max(delayed_until_ps_, now_ps + fault.detail * 1000 + core_.ps(bounds().wakeup_ns));
+    uint64_t& until_ps = held_until_ps_[fault.vector];
+    until_ps = std::max(until_ps, now_ps + fault.detail * 1000 + core_.ps(bounds().wakeup_ns));
+    any_held_until_ps_ = std::max(any_held_until_ps_, until_ps);
   }
   // The message has been sent: one wakeup that was due comes later or not at all.
   for (const uint32_t id : due_) {
     ViState& state = vis_[id];
     const ShadowVi* vi = shadow().vi(id);
-    const bool meant = fault.vi_id == id || (fault.vi_id == InjectedFault::kNoVi && vi->vector == fault.detail) ||
-                       fault.kind == FaultKind::kMsixDelayed;
-    if (state.deadline_ps == 0 || !meant) continue;
+    if (state.deadline_ps == 0 || !uses_vector(*vi, state, now_ps, fault.vector)) continue;
     if (fault.kind == FaultKind::kMsixDelayed) {
       state.deadline_ps += core_.ps(std::max<uint64_t>(fault.detail, bounds().wakeup_ns));
       continue;

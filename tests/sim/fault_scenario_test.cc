@@ -22,8 +22,9 @@ uint64_t nic_count(const Json& json, size_t host, const std::string& name) {
 
 // Runs a scenario that must fail in bounded simulated time; returns the workload's error.
 std::string error_of(const Scenario& scenario, uint64_t most_simulated_ms = 25000) {
-  const Result<ScenarioOutcome> outcome = execute_scenario(scenario, "", false);
+  const Result<ScenarioOutcome> outcome = execute_scenario(scenario, "", false, true, monitored());
   if (!outcome.ok()) return outcome.error().message;
+  expect_clean(outcome.value());
   EXPECT_FALSE(outcome.value().ok);
   EXPECT_LE(outcome.value().simulated_ns, most_simulated_ms * 1'000'000);
   EXPECT_TRUE(outcome.value().results[0].finished) << "a thread of the workload hangs";

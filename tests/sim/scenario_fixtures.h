@@ -27,6 +27,10 @@ inline RunWatchers monitored() {
   return watchers;
 }
 
+inline void expect_clean(const ScenarioOutcome& outcome) {
+  EXPECT_EQ(outcome.violation_count, 0u) << outcome.violations;
+}
+
 // Runs a scenario in this process.
 inline Json run_here(const Scenario& scenario) {
   const Result<ScenarioOutcome> outcome = execute_scenario(scenario, "", false, true, monitored());
@@ -35,7 +39,7 @@ inline Json run_here(const Scenario& scenario) {
     return {};
   }
   EXPECT_TRUE(outcome.value().ok) << outcome.value().report;
-  EXPECT_EQ(outcome.value().violation_count, 0u) << outcome.value().violations;
+  expect_clean(outcome.value());
   return Json::parse(outcome.value().json);
 }
 

@@ -27,8 +27,9 @@ TEST(ScenarioTest, TsharkReadsTheCapturesWithoutAMalformedPacket) {
       scenario_of(
           "[[workload]]\nkind = \"udp_pingpong\"\nfrom = \"a\"\nto = \"b\"\n"
           "[[workload]]\nkind = \"tcp_stream\"\nfrom = \"a\"\nto = \"b\"\nport = 28001\ntotal_bytes = 1_000_000\n"),
-      directory, false);
+      directory, false, true, monitored());
   ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+  expect_clean(outcome.value());
   for (const char* name : {"/a.pcap", "/b.pcap"}) {
     const std::string read = "tshark -r " + directory + name;
     EXPECT_GT(lines_of(read + " 2>/dev/null"), 2700u);

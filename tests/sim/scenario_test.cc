@@ -108,8 +108,9 @@ TEST(ScenarioTest, AWorkloadThatCannotEndFailsWithAReason) {
       "[[host]]\nname = \"a\"\naddress = \"10.9.0.1/24\"\n[[host]]\nname = \"b\"\naddress = \"10.9.0.2/24\"\n"
       "[[link]]\nends = [\"a\", \"b\"]\nloss = 1.0\n"
       "[[workload]]\nkind = \"udp_pingpong\"\nfrom = \"a\"\nto = \"b\"\ncount = 5\ntimeout_ms = 50\n");
-  const Result<ScenarioOutcome> outcome = execute_scenario(scenario, "", false);
+  const Result<ScenarioOutcome> outcome = execute_scenario(scenario, "", false, true, monitored());
   ASSERT_TRUE(outcome.ok());
+  expect_clean(outcome.value());
   EXPECT_FALSE(outcome.value().ok);
   EXPECT_NE(outcome.value().results[0].error.find("Connection timed out"), std::string::npos);
 }
@@ -169,8 +170,9 @@ TEST(ScenarioTest, WorkloadThatWouldStartAfterTheLimitEndsTheRunWithAnError) {
   Result<Scenario> scenario = parse_scenario(
       "limit_ms = 20\n[[workload]]\nkind = \"udp_pingpong\"\nfrom = \"a\"\nto = \"b\"\nstart_us = 50_000\n", "late");
   ASSERT_TRUE(scenario.ok());
-  Result<ScenarioOutcome> outcome = execute_scenario(scenario.value(), "", false);
+  Result<ScenarioOutcome> outcome = execute_scenario(scenario.value(), "", false, true, monitored());
   ASSERT_TRUE(outcome.ok());
+  expect_clean(outcome.value());
   EXPECT_FALSE(outcome->ok);
   EXPECT_LT(outcome->simulated_ns, 50'000'000u);
 }

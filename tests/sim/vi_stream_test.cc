@@ -1,10 +1,6 @@
 // VI-level streams: line rate at the parameters of real cards, and the report's word on what limits a run that does not
 // reach it.
-#include <gtest/gtest.h>
-
-#include <nlohmann/json.hpp>
-
-#include "sim/scenario.h"
+#include "tests/sim/scenario_fixtures.h"
 
 namespace postern::sim {
 namespace {
@@ -24,8 +20,9 @@ Finished run(Scenario scenario, const std::vector<std::string>& settings = {}) {
   for (const std::string& setting : settings) {
     EXPECT_TRUE(apply_property_setting(scenario.topology, setting).ok()) << setting;
   }
-  Result<ScenarioOutcome> outcome = execute_scenario(scenario, "", false, false);
+  Result<ScenarioOutcome> outcome = execute_scenario(scenario, "", false, false, monitored());
   EXPECT_TRUE(outcome.ok()) << outcome.error().message;
+  expect_clean(outcome.value());
   Finished made{std::move(outcome).value(), {}};
   made.report = nlohmann::json::parse(made.outcome.json);
   return made;

@@ -65,6 +65,10 @@ class MutantTest : public ::testing::Test {
     spec.frame_bytes = 100;
     return udp_frame(spec);
   }
+  void hold_up_messages(double delay_ns) {
+    ASSERT_TRUE(node->nic.set_property("fault.msix_delay_ns", delay_ns));
+    ASSERT_TRUE(node->nic.set_property("fault.msix_delayed_probability", 1));
+  }
   void mutate_events(std::function<void(pst_event&)> change) {
     mutant->on_dma = [change = std::move(change)](MutantAccess& access) {
       if (is_event(access)) change(*reinterpret_cast<pst_event*>(access.data));
@@ -277,6 +281,24 @@ TEST_F(MutantTest, R7WakeupIgnoresTheHoldOff) {
   mutant->on_interrupt = [](uint32_t) { return true; };
 }
 
+TEST_F(MutantTest, R7InterruptOnAnotherVectorWhileAMessageIsHeldUp) {
+  build(with_vector(), 2);
+  hold_up_messages(500'000);
+  receive();
+  vi->prime();
+  run_ns(5000);
+  node->expect_violation(Rule::kR7);
+  mutant->raise(2);
+}
+
+TEST_F(MutantTest, MessageThatWasHeldUpComesOnceAndIsClean) {
+  build(with_vector());
+  hold_up_messages(500'000);
+  receive();
+  vi->prime();
+  run_ns(1'000'000);
+}
+
 TEST_F(MutantTest, R8PayloadGoesToAnotherDomain) {
   build({}, 2);
   node->expect_violation(Rule::kR8);
@@ -427,6 +449,63 @@ TEST_F(MutantTest, R11DropIsNotCounted) {
     }
   };
   receive(1, 2000);
+  receive(3, 4000);
+}
+
+TEST_F(MutantTest, R11DropIsNotCountedBeforeAReset) {
+  build();
+  node->expect_violation(Rule::kR11);
+  mutant->on_counters = [](std::vector<Counter>& counters) {
+    for (Counter& counter : counters) {
+      if (counter.name == "drops.RX_NO_FILTER") counter.value = 0;
+    }
+  };
+  receive(3, 4000);
+  run_ns(300'000);
+  node->write32(PST_FUNCTION_RESET_OFFSET, PST_RESET_KEY);
+  mutant->on_counters = nullptr;
+}
+
+TEST_F(MutantTest, R11DropIsNotCountedAfterAReset) {
+  build();
+  receive(2);
+  run_ns(300'000);
+  node->write32(PST_FUNCTION_RESET_OFFSET, PST_RESET_KEY);
+  run_ns(50'000);
+  ASSERT_TRUE(node->read32(PST_FUNCTION_STATUS_OFFSET) & PST_FUNCTION_STATUS_READY_MASK);
+  node->expect_violation(Rule::kR11);
+  mutant->on_counters = [](std::vector<Counter>& counters) {
+    for (Counter& counter : counters) {
+      if (counter.name == "drops.RX_NO_FILTER") counter.value = 0;
+    }
+  };
+  receive(3);
+}
+
+TEST_F(MutantTest, R11InjectedDamageIsNotCounted) {
+  build();
+  node->expect_violation(Rule::kR11);
+  ASSERT_TRUE(node->nic.set_property("fault.bad_fcs_probability", 1));
+  mutant->on_counters = [](std::vector<Counter>& counters) {
+    for (Counter& counter : counters) {
+      if (counter.name == "drops.RX_BAD_FCS") counter.value = 0;
+    }
+  };
+  receive(3);
+}
+
+TEST_F(MutantTest, R11DropIsNotCountedAfterALinkChange) {
+  build();
+  node->expect_violation(Rule::kR11);
+  mutant->on_counters = [](std::vector<Counter>& counters) {
+    for (Counter& counter : counters) {
+      if (counter.name == "drops.RX_NO_FILTER") counter.value = 0;
+    }
+  };
+  node->device().wire_export->set_link(false);
+  run_ns(1000);
+  node->device().wire_export->set_link(true);
+  run_ns(200'000);
   receive(3, 4000);
 }
 
