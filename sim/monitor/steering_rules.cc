@@ -454,7 +454,7 @@ void SteeringRules::not_expected(uint64_t now_ps, const ShadowVi& vi, const ViSt
                        h.ethertype));
     return;
   }
-  if (vi.vlan_strip || truncated) return;
+  if (vi.vlan_strip || truncated || uncertain(now_ps)) return;
   // Looped back inside the NIC, or waited for long: judge what was delivered by itself.
   const std::vector<uint32_t>& targets = steer(h);
   if (std::find(targets.begin(), targets.end(), vi.id) != targets.end()) return;

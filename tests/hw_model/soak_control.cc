@@ -316,7 +316,7 @@ void SoakNic::break_admin() {
   set("fault.dma_vi", -2);
   set(chosen.fault, 1);
   const uint32_t idx = node.submit(make_command(PST_COMMAND_NOP));
-  for (int tries = 0; tries < 200 && node.read32(PST_FUNCTION_ADMIN_STATUS_OFFSET) == PST_ERROR_CODE_OK; ++tries) {
+  for (int tries = 0; tries < 5000 && node.read32(PST_FUNCTION_ADMIN_STATUS_OFFSET) == PST_ERROR_CODE_OK; ++tries) {
     traffic(pick(static_cast<uint32_t>(seats_.size())));
     run_ns(1000);
     check_dma();
