@@ -16,7 +16,8 @@ struct BadDescriptor {
   bool tx = false;
   uint32_t index = 0;
   bool address = false;      // not mapped (R8); else malformed (R12)
-  uint64_t deadline_ps = 0;  // 0: only if it is used
+  uint64_t deadline_ps = 0;   // 0: only if it is used
+  uint32_t packet_bytes = 0;  // 0: not known
 };
 
 struct DeadRange {
@@ -62,6 +63,7 @@ class DmaRules : public RuleGroup {
   [[nodiscard]] bool plainly_right(const DmaAccess& access) const;
   void check_tx_descriptor(const ShadowVi& vi, ViState& state, uint32_t idx);
   void check_rx_descriptor(const ShadowVi& vi, ViState& state, uint32_t idx);
+  [[nodiscard]] bool possible_length(uint32_t packet_bytes) const;
   void forgive_bad_length(const ShadowVi& vi, const ViState& state, uint32_t last_idx);
   void bad(const ShadowVi& vi, bool tx, uint32_t idx, bool address, bool at_once);
   [[nodiscard]] bool excused(const DmaAccess& access);
@@ -177,7 +179,7 @@ void DmaRules::bad(const ShadowVi& vi, bool tx, uint32_t idx, bool address, bool
   situation(address ? Situation::kR8AddressNotMapped : Situation::kR12BadDescriptor);
   const uint64_t deadline = at_once ? core_.now_ps + core_.ps(bounds().error_ns) : 0;
   if (bad_.size() >= 4096) bad_.erase(bad_.begin(), bad_.begin() + 2048);
-  bad_.push_back({vi.id, vi.generation, tx, idx, address, deadline});
+  bad_.push_back({vi.id, vi.generation, tx, idx, address, deadline, 0});
   if (deadline != 0) core_.arm(deadline);
 }
 
@@ -212,18 +214,26 @@ void DmaRules::check_tx_descriptor(const ShadowVi& vi, ViState& state, uint32_t 
   if (ends) forgive_bad_length(vi, state, idx);
 }
 
-// A packet of impossible length may be dropped as TX_BAD_LENGTH before any of its addresses is used.
-void DmaRules::forgive_bad_length(const ShadowVi& vi, const ViState& state, uint32_t last_idx) {
+bool DmaRules::possible_length(uint32_t packet_bytes) const {
   constexpr uint32_t kHeaderBytes = 14, kTagBytes = 4;
-  const bool possible =
-      state.tx_bytes >= kHeaderBytes && state.tx_bytes <= mtu_least_bytes_ + kHeaderBytes + 2 * kTagBytes;
-  if (bad_.empty() || possible) return;
-  bad_.erase(std::remove_if(bad_.begin(), bad_.end(),
-                            [&](const BadDescriptor& entry) {
-                              return entry.vi_id == vi.id && entry.tx && entry.address &&
-                                     entry.index - state.tx_first_idx <= last_idx - state.tx_first_idx;
-                            }),
-             bad_.end());
+  return packet_bytes >= kHeaderBytes && packet_bytes <= mtu_least_bytes_ + kHeaderBytes + 2 * kTagBytes;
+}
+
+// A packet of impossible length may be dropped as TX_BAD_LENGTH before any of its addresses is used. It may also become
+// impossible while it waits: see settle_used().
+void DmaRules::forgive_bad_length(const ShadowVi& vi, const ViState& state, uint32_t last_idx) {
+  if (bad_.empty()) return;
+  const auto of_packet = [&](const BadDescriptor& entry) {
+    return entry.vi_id == vi.id && entry.tx && entry.address &&
+           entry.index - state.tx_first_idx <= last_idx - state.tx_first_idx;
+  };
+  if (possible_length(state.tx_bytes)) {
+    for (BadDescriptor& entry : bad_) {
+      if (of_packet(entry)) entry.packet_bytes = state.tx_bytes;
+    }
+    return;
+  }
+  bad_.erase(std::remove_if(bad_.begin(), bad_.end(), of_packet), bad_.end());
 }
 
 void DmaRules::check_rx_descriptor(const ShadowVi& vi, ViState& state, uint32_t idx) {
@@ -265,6 +275,10 @@ void DmaRules::settle_used(const ShadowVi& vi, bool tx, uint32_t from_idx, uint3
                       entry.index - from_idx < to_idx - from_idx;
     if (!used) {
       ++i;
+      continue;
+    }
+    if (entry.packet_bytes != 0 && !possible_length(entry.packet_bytes)) {
+      bad_.erase(bad_.begin() + static_cast<long>(i));
       continue;
     }
     report(entry.address ? Rule::kR8 : Rule::kR12, vi.id,
