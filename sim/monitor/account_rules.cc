@@ -117,6 +117,10 @@ void AccountRules::fault_injected(uint64_t now_ps, const InjectedFault& fault) {
       port_down_ = false;
       up_ps_ = now_ps;
       return;
+    case FaultKind::kPauseFrame:  // arrives without having crossed the boundary
+      last_ = Arrived::kPause;
+      ++pauses_received_;
+      return;
     case FaultKind::kBadFcs:  // of the frame that has arrived last, whole at the boundary
       if (last_ == Arrived::kPause) --pauses_received_, ++received_;
       if (last_ == Arrived::kShort) --certain_bad_length_;

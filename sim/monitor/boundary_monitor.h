@@ -30,6 +30,7 @@ struct MonitorBounds {
   uint64_t command_ns = 100000000;      // R12: from a command's read to its completion
   uint64_t in_flight_ns = 50000;        // what was under way when a doorbell was written or a VI halted
   uint64_t moderation_slack_ns = 5000;  // R7: jitter of the way to the host, on which payload may be queued
+  uint64_t read_timeout_ns = 10000000;  // of a DMA read that gets no answer
   uint64_t quiescent_ns = 200000;       // R11: after so long without traffic all frames are accounted for
 };
 

@@ -15,7 +15,7 @@ struct BadDescriptor {
   uint32_t vi_id = 0, generation = 0;
   bool tx = false;
   uint32_t index = 0;
-  bool address = false;      // not mapped (R8); else malformed (R12)
+  bool address = false;       // not mapped (R8); else malformed (R12)
   uint64_t deadline_ps = 0;   // 0: only if it is used
   uint32_t packet_bytes = 0;  // 0: not known
 };

@@ -50,13 +50,13 @@ double write_rate_gbps(const std::vector<Property>& properties) {
 double read_queue_ns(const std::vector<Property>& properties) {
   const double at_once = std::min(property_or(properties, "pcie_link.tags", 256),
                                   property_or(properties, "pcie_link.non_posted_header_credits", 127));
-  const double reads = property_or(properties, "tx_dma.buffer_bytes", 65536) /
-                       std::min(256.0, property_or(properties, "pcie_link.mrrs_bytes", 512));
+  constexpr double kFragmentBytes = 32;  // packets of many small fragments
+  const double reads = property_or(properties, "tx_dma.buffer_bytes", 65536) / kFragmentBytes;
   const double round_trip_ns = 2 * property_or(properties, "pcie_link.propagation_ns", 140) +
                                property_or(properties, "pcie_link.root_complex_ns", 100) +
                                property_or(properties, "pcie_link.memory_read_ns", 150);
   const double queue_ns = reads / at_once * round_trip_ns;
-  constexpr double kCoveredNs = 5000;  // by the default bounds
+  constexpr double kCoveredNs = 20000;  // by the default bounds
   return queue_ns > kCoveredNs ? queue_ns : 0;
 }
 
@@ -64,12 +64,15 @@ double read_queue_ns(const std::vector<Property>& properties) {
 
 MonitorBounds monitor_bounds_for(const std::vector<Property>& properties) {
   MonitorBounds bounds;
+  bounds.read_timeout_ns = static_cast<uint64_t>(
+      property_or(properties, "fault.completion_timeout_ns", static_cast<double>(bounds.read_timeout_ns)));
   // A write that is late holds up those behind it, events and interrupts too.
   double queued_ns = property_or(properties, "pcie_link.latency_distribution", 0) == 0
                          ? 0
                          : property_or(properties, "pcie_link.latency_limit_ns", 5000);
   const double gbps = write_rate_gbps(properties);
-  if (gbps < 2 * property_or(properties, "mac_port.rate_mbps", 10000) / 1000)
+  constexpr double kLoopbackGbps = 20;  // what is looped back inside the device may come faster than over the wire
+  if (gbps < std::max(2 * property_or(properties, "mac_port.rate_mbps", 10000) / 1000, kLoopbackGbps))
     queued_ns += 1.5 * 8 * property_or(properties, "rx_dma.buffer_bytes", 262144) / gbps;
   queued_ns += read_queue_ns(properties);
   const auto allowed_ns = static_cast<uint64_t>(2 * queued_ns);

@@ -108,6 +108,10 @@ class SteeringRules : public RuleGroup {
     if (note_change(command)) changed_ps_ = now_ps;
   }
   void reset_started(uint64_t now_ps) override;
+  void fault_injected(uint64_t now_ps, const InjectedFault& fault) override {
+    if (fault.kind != FaultKind::kCompletionTimeout) return;
+    stalled_until_ps_ = now_ps + core_.ps(bounds().read_timeout_ns) + core_.ps(bounds().in_flight_ns);
+  }
 
  private:
   struct Arrival {
@@ -144,6 +148,7 @@ class SteeringRules : public RuleGroup {
   ViState& renew(const ShadowVi& vi);
   bool note_change(const ShadowCommand& command);
   [[nodiscard]] bool uncertain(uint64_t since_ps) const {
+    if (core_.now_ps < stalled_until_ps_) return true;
     return !pending_changes() ? changed_ps_ + core_.ps(bounds().in_flight_ns) >= since_ps : true;
   }
   [[nodiscard]] bool pending_changes() const;
@@ -179,7 +184,8 @@ class SteeringRules : public RuleGroup {
   Fifo<TxPacket> not_seen_;
   uint64_t frame_count_ = 0;
   uint64_t changed_ps_ = 0;
-  bool looped_back_ = false;  // since reset: frames that never cross the wire may be delivered
+  uint64_t stalled_until_ps_ = 0;  // descriptors come late, and frames wait for them
+  bool looped_back_ = false;       // since reset: frames that never cross the wire may be delivered
 };
 
 SteeringRules::ViState& SteeringRules::renew(const ShadowVi& vi) {
@@ -433,11 +439,15 @@ void SteeringRules::not_expected(uint64_t now_ps, const ShadowVi& vi, const ViSt
                                  uint32_t bytes, bool truncated) {
   if (bytes < 14) return;
   const FrameHeaders h = read_headers(data, bytes);
-  for (const auto& [arrived_ps, frame, targets, frame_bytes] : frames_) {
-    if (!frame ||
-        !(same(*frame, data, bytes, false, truncated) || (vi.vlan_strip && same(*frame, data, bytes, true, truncated))))
+  bool arrived = false;
+  for (const Arrival& arrival : frames_) {
+    if (!arrival.frame || !(same(*arrival.frame, data, bytes, false, truncated) ||
+                            (vi.vlan_strip && same(*arrival.frame, data, bytes, true, truncated))))
       continue;
-    if (uncertain(arrived_ps)) return;  // filters were changed while it was on its way
+    if (uncertain(arrival.time_ps)) return;  // filters were changed while it, or one like it, was on its way
+    arrived = true;
+  }
+  if (arrived) {
     report(Rule::kR9, vi.id, "frames that a filter steers to this VI",
            fmt::format("a frame of {} bytes that filters do not steer here (to {:012x}, ethertype {:#x}, port {})",
                        bytes, h.destination, h.ethertype, h.destination_port));

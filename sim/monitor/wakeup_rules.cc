@@ -49,7 +49,8 @@ class WakeupRules : public RuleGroup {
     uint64_t deadline_ps = 0;        // 0: nothing is due
     bool listed = false;             // in due_
     bool woke_before = false;
-    uint64_t woke_ps = 0;
+    uint64_t woke_ps = 0;                   // when the last wakeup may have been sent at the earliest
+    uint64_t arrived_ps = 0;                // when it was there
     uint32_t old_vector = PST_VECTOR_NONE;  // before MSIX_BIND; a message to it may be under way
     uint64_t old_vector_until_ps = 0;
   };
@@ -89,6 +90,7 @@ class WakeupRules : public RuleGroup {
     if (std::find(users.begin(), users.end(), vi_id) == users.end()) users.push_back(vi_id);
   }
   void range_goes(const pst_command& unmap);
+  static bool replaces_event(const pst_event& event);
   [[nodiscard]] bool cannot_wake(const ShadowVi& vi) const;
   void wakeup_event(uint64_t now_ps, const ShadowVi& target, const pst_event& event);
 
@@ -148,8 +150,21 @@ void WakeupRules::event_written(uint64_t now_ps, const ShadowVi& vi, uint32_t ev
   if (!in_order) return;
   ViState& state = state_of(vi);
   if (!state.owed || state.credits == 0 || state.armed || static_cast<int32_t>(event_idx - vi.prime_idx) < 0) return;
+  if (replaces_event(event) && state.woke_before && state.arrived_ps + core_.ps(bounds().in_flight_ns) >= now_ps) {
+    state.owed = false;  // the wakeup was for the event in whose slot this one is
+    return;
+  }
   situation(Situation::kR6EventAfterPrime);
   arm_vi(vi, state, std::max(now_ps, state.prime_issue_ps));
+}
+
+// An error event that takes the slot of an event which could not be written, or whose payload could not.
+bool WakeupRules::replaces_event(const pst_event& event) {
+  if (pst_event_get_type(&event) != PST_EVENT_TYPE_ERROR) return false;
+  const pst_error_event error{{event.word[0], event.word[1]}};
+  const uint64_t source = pst_error_event_get_source(&error);
+  return pst_error_event_get_code(&error) == PST_ERROR_CODE_DMA_FAULT &&
+         (source == PST_ERROR_SOURCE_RX || source == PST_ERROR_SOURCE_EVQ);
 }
 
 void WakeupRules::wakeup_event(uint64_t now_ps, const ShadowVi& target, const pst_event& event) {
@@ -168,7 +183,11 @@ void WakeupRules::wakeup_event(uint64_t now_ps, const ShadowVi& target, const ps
   if (!source->exists()) return;  // it waited for space in this queue
   ViState& state = state_of(*source);
   if (state.credits == 0) {
-    if (state.unreachable) return;  // as for interrupts
+    if (state.unreachable) {  // as for interrupts
+      state.owed = state.armed = false;
+      state.deadline_ps = 0;
+      return;
+    }
     report(Rule::kR7, source_id, "one wakeup per prime", fmt::format("{} without a prime", describe_event(event)));
     return;
   }
@@ -189,6 +208,7 @@ void WakeupRules::woke(uint64_t now_ps, const ShadowVi& vi, ViState& state) {
   while (spent < state.credits && state.primes[spent].issue_ps + core_.ps(bounds().in_flight_ns) < now_ps) ++spent;
   drop_primes(state, spent);
   state.woke_before = true;
+  state.arrived_ps = now_ps;
   state.woke_ps = std::min(now_ps, std::max(since_ps, held_ps));
   // A prime that the host issues only after this wakeup (host software runs ahead) is due one of its own.
   const bool second = state.credits != 0 && state.prime_issue_ps >= now_ps;
@@ -274,12 +294,21 @@ void WakeupRules::interrupt(uint64_t now_ps, uint32_t vector) {
 
 void WakeupRules::no_reason(uint64_t now_ps, uint32_t vector) {
   if (shadow().reset_under_way() || now_ps < admin_excess_until_ps_) return;
-  // A message that was held up may come when its reason is gone, others of its vector behind it.
-  if (held_up(vector, now_ps)) return;
+  // A message that was held up may come when its reason is gone, others of its vector behind it; or it is for an event
+  // that came to nothing. The prime is spent with it.
+  const bool held = held_up(vector, now_ps);
   for (const uint32_t id : users_) {
     ViState& state = vis_[id];
+    if (!held && !state.unreachable) continue;
+    state.owed = state.armed = false;
+    state.deadline_ps = 0;
+    if (!held) return;
+  }
+  if (held) return;
+  for (const uint32_t id : users_) {
+    const ViState& state = vis_[id];
     const ShadowVi& vi = *shadow().vi(id);
-    if (vi.state == ShadowViState::kStopping || state.unreachable) return;
+    if (vi.state == ShadowViState::kStopping) return;
     if (state.credits == 0) continue;
     report(Rule::kR3, id, fmt::format("an event beyond index {} before its interrupt", vi.prime_idx),
            fmt::format("interrupt on vector {}; the last event has index {}", vector, vi.events_written - 1));
@@ -383,6 +412,9 @@ void WakeupRules::fault_injected(uint64_t now_ps, const InjectedFault& fault) {
     woke(now_ps, *vi, state);
     return;
   }
+  if (fault.kind == FaultKind::kMsixDelayed) return;
+  list_users(fault.vector);  // what it was for has not been seen yet, or comes to nothing: the prime is spent with it
+  for (const uint32_t id : users_) vis_[id].owed = false;
 }
 
 void WakeupRules::reset_started(uint64_t now_ps) {

@@ -48,7 +48,9 @@ void SoakNic::draw_properties() {
   set("pcie_link.mrrs_bytes", random_.of({128, 512, 4096}));
   set("pcie_link.rcb_bytes", random_.of({64, 128}));
   set("pcie_link.split_at_rcb", pick(2));
-  set("pcie_link.tags", random_.of({1, 8, 64, 256}));
+  const uint32_t tags = random_.of({1u, 8u, 64u, 256u});
+  many_tags_ = tags > 1;
+  set("pcie_link.tags", tags);
   set("pcie_link.relaxed_ordering", pick(2));
   set("pcie_link.posted_header_credits", 1 + pick(127));
   set("pcie_link.posted_data_credits", mps_bytes / 16 + pick(1000));

@@ -154,6 +154,7 @@ class SoakNic {
   static constexpr uint32_t kNoVi = UINT32_MAX;
   uint32_t mtu_ = 1500;
   uint32_t rate_mbps_ = 10000;
+  bool many_tags_ = true;
   uint32_t losing_vi_ = kNoVi;  // events of this VI may be lost, until the fault is switched off
   std::vector<Seat> seats_;
   std::map<uint32_t, uint32_t> domain_users_;  // VIs of each domain

@@ -9,7 +9,9 @@ namespace postern::hw_model::test {
 void SoakNic::switch_fault() {
   Seat& seat = seats_[pick(static_cast<uint32_t>(seats_.size()))];
   const uint32_t fault = pick(static_cast<uint32_t>(std::size(kSoakFaults)));
-  const bool on = pick(2) == 0;
+  // With one tag for all, a read that is lost stops everything until its timeout.
+  const bool stops_all = !many_tags_ && std::string(kSoakFaults[fault]) == "fault.completion_timeout_probability";
+  const bool on = !stops_all && pick(2) == 0;
   const bool loses_events = std::string(kSoakFaults[fault]) == "fault.unmapped_write_probability";
   if (!loses_events && losing_vi_ != kNoVi) set("fault.unmapped_write_probability", 0);  // it is bound to one VI
   set("fault.dma_vi", seat.vi->id);
