@@ -117,5 +117,26 @@ TEST(PropertiesTest, EveryPropertyOfTheNicIsTypedDocumentedAndHasASource) {
   EXPECT_GE(names.size(), 25u);
 }
 
+// The monitor's bounds follow what the properties say of the host link.
+TEST(MonitorBoundsTest, ASlowLinkGetsTimeForWhatIsQueuedOnIt) {
+  FreshKernel kernel;
+  NicModel nic("nic", kMacA);
+  const sim::MonitorBounds usual = sim::monitor_bounds_for(nic.properties());
+  EXPECT_EQ(usual.in_flight_ns, sim::MonitorBounds().in_flight_ns);
+  EXPECT_EQ(usual.wakeup_ns, sim::MonitorBounds().wakeup_ns);
+  EXPECT_EQ(usual.moderation_slack_ns, sim::MonitorBounds().moderation_slack_ns);
+  ASSERT_TRUE(nic.set_property("pcie_link.generation", 1));
+  ASSERT_TRUE(nic.set_property("pcie_link.lanes", 1));
+  const sim::MonitorBounds slow = sim::monitor_bounds_for(nic.properties());
+  // 256 KiB at 2 Gb/s or less take a millisecond and more.
+  EXPECT_GT(slow.in_flight_ns, 1'000'000u);
+  EXPECT_GT(slow.moderation_slack_ns, 1'000'000u);
+  EXPECT_GT(slow.wakeup_ns, slow.in_flight_ns);
+}
+
+TEST(MonitorBoundsTest, PropertiesThatADeviceDoesNotHaveCountAsUsual) {
+  EXPECT_EQ(sim::monitor_bounds_for({}).in_flight_ns, sim::MonitorBounds().in_flight_ns);
+}
+
 }  // namespace
 }  // namespace postern::hw_model::test
