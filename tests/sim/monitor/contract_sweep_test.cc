@@ -86,6 +86,15 @@ TEST_F(ContractSweepTest, RareFieldsOfCommandsAreTaken) {
   EXPECT_EQ(pst_event_get_type(&*event), PST_EVENT_TYPE_WAKEUP);
 }
 
+TEST_F(ContractSweepTest, StatisticsGoToTheFirstByteOfHostMemoryToo) {
+  a.enable_admin();
+  run_ns(1000);
+  arrive(a, udp_frame());
+  run_ns(10'000);
+  EXPECT_EQ(a.status(make_command(PST_COMMAND_STATISTICS_READ)), PST_ERROR_CODE_OK);
+  EXPECT_EQ(pst_port_statistics_get_rx_frames(&a.at<pst_port_statistics>(0)), 1u);
+}
+
 TEST_F(ContractSweepTest, FrameOfNoKnownProtocolAndOfIcmpAreDescribed) {
   a.enable_admin();
   TestVi vi(a, 0);
