@@ -23,7 +23,8 @@ run() {
   wait "$server_pid"
 }
 
-run kernel 127.0.0.1 127.0.0.1 "$((20000 + $$ % 20000))" "" ""
+# Below the ports that the kernel gives to clients, one of which could be a port that a scenario wants to listen on.
+run kernel 127.0.0.1 127.0.0.1 "$((12000 + $$ % 20000))" "" ""
 "$POSTERN" up >"$WORK/up.log" 2>&1 || { cat "$WORK/up.log"; exit 1; }
 run postern 10.9.0.2 10.9.0.1 7000 b a
 cat "$WORK"/*.errors >&2
