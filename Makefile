@@ -40,7 +40,7 @@ test-all: build  ## run all tests, also the slow ones
 bench: build  ## measure; prints a table and writes build/bench.json
 	@$(BUILD)/bin/postern-bench --json build/bench.json
 
-lint: configure  ## clang-format and clang-tidy on the project's own code; any finding is an error
+lint: configure  ## clang-format, clang-tidy, Verilator's and Yosys' checks on the project's own code; any finding is an error
 	@tools/lint.sh $(BUILD) $(JOBS)
 
 format:  ## rewrite the project's own C++ code with clang-format
