@@ -374,8 +374,11 @@ module pst_event_queue #(
                                                      step_answer == pst_event_queue_pkg::ANSWER_GONE));
   assign count_ignored_o = s1_valid_q && step_ignored;
 
-`ifdef FORMAL
+`ifdef PST_FORMAL_STEPS
   `include "pst_event_queue_properties.svh"
+`endif
+`ifdef PST_FORMAL_VISIT
+  `include "pst_event_queue_visit_properties.svh"
 `endif
 
 endmodule

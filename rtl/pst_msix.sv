@@ -208,7 +208,7 @@ module pst_msix #(
   assign count_bad_access_o = busy_q && op_q == OP_WRITE && (bad_width_q || beyond_q);
   assign idle_o = !clearing_q && !busy_q && !second_q && !msg_valid_o;
 
-`ifdef FORMAL
+`ifdef PST_FORMAL_STEPS
   `include "pst_msix_properties.svh"
 `endif
 
