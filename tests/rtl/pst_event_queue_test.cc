@@ -422,6 +422,10 @@ TEST(PstEventQueueTest, WakeupEventWaitsForSpaceInAFullQueue) {
   bench.run_until_quiet();
   EXPECT_EQ(bench.seen_of(Kind::kWrite, 50).size(), 4u);
   EXPECT_EQ(bench.stalled_count, 2u) << "a wakeup event that waits counts once";
+  bench.prime(3, 1);  // both slots are taken again: the next wakeup finds no space either
+  bench.post(3, 2);
+  bench.run_until_quiet();
+  EXPECT_EQ(bench.stalled_count, 3u) << "the next one counts anew";
 }
 
 TEST(PstEventQueueTest, OwedWakeupEventMovesToTheMessageOfANewBinding) {
