@@ -5,7 +5,7 @@ JOBS   ?= 2
 BUILD  := build/$(PRESET)
 
 .DEFAULT_GOAL := help
-.PHONY: help install-deps configure build demo test test-all bench lint format contract clean
+.PHONY: help install-deps configure build demo test test-all bench formal lint format contract clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -40,7 +40,10 @@ test-all: build  ## run all tests, also the slow ones
 bench: build  ## measure; prints a table and writes build/bench.json
 	@$(BUILD)/bin/postern-bench --json build/bench.json
 
-lint: configure  ## clang-format and clang-tidy on the project's own code; any finding is an error
+formal: install-deps  ## prove the properties of the RTL blocks and refute a mutant for each (formal/README.md)
+	@formal/run.py --out $(BUILD)/formal
+
+lint: configure  ## clang-format, clang-tidy, Verilator's and Yosys' checks on the project's own code; any finding is an error
 	@tools/lint.sh $(BUILD) $(JOBS)
 
 format:  ## rewrite the project's own C++ code with clang-format

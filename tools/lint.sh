@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Format and static checks on the project's own C++ code. Any finding is an error.
+# Format and static checks on the project's own C++ and SystemVerilog code. Any finding is an error.
 #   lint.sh BUILD_DIR JOBS    check; BUILD_DIR must be configured: clang-tidy reads its compile_commands.json
 #   lint.sh --format          rewrite the files instead
 set -euo pipefail
@@ -40,6 +40,8 @@ if [ ${#units[@]} -gt 0 ] && ! printf '%s\0' "${units[@]}" | xargs -0 -r -n 2 -P
   grep -E 'Error|error:' "$build_dir/clang-tidy.log" | sort -u | head -n 20 || true
   status=1
 fi
+
+tools/lint_rtl.sh || status=1
 
 if [ $status -eq 0 ]; then echo "lint: clean"; fi
 exit $status

@@ -1,0 +1,62 @@
+# Turns RTL modules of rtl/files.txt into C++ and links tests with them.
+#   postern_verilate(NAME MODULE module [PARAMETERS name=value …])   static library NAME with the class V<module>
+#   postern_add_rtl_test(NAME MODULE module SOURCES … [PARAMETERS name=value …] [LABELS …])
+find_program(VERILATOR_PROGRAM verilator REQUIRED)
+execute_process(COMMAND ${VERILATOR_PROGRAM} --getenv VERILATOR_ROOT OUTPUT_VARIABLE POSTERN_VERILATOR_ROOT
+                OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/rtl/files.txt)
+
+# Verilator's runtime. Its code and what it generates are not the project's: their warnings are off.
+add_library(postern_verilated STATIC ${POSTERN_VERILATOR_ROOT}/include/verilated.cpp
+                                     ${POSTERN_VERILATOR_ROOT}/include/verilated_threads.cpp)
+target_include_directories(postern_verilated SYSTEM PUBLIC ${POSTERN_VERILATOR_ROOT}/include
+                                                           ${POSTERN_VERILATOR_ROOT}/include/vltstd)
+target_compile_definitions(postern_verilated PUBLIC VM_COVERAGE=0 VM_SC=0 VM_TRACE=0)
+target_compile_options(postern_verilated PRIVATE -w)
+target_link_libraries(postern_verilated PUBLIC Threads::Threads)
+
+function(_postern_rtl_files module out)
+  file(STRINGS ${CMAKE_SOURCE_DIR}/rtl/files.txt line REGEX "^${module}:")
+  if(NOT line)
+    message(FATAL_ERROR "rtl/files.txt does not list the module ${module}")
+  endif()
+  string(REGEX REPLACE "^[^:]*: *" "" files "${line}")
+  string(REPLACE " " ";" files "${files}")
+  list(TRANSFORM files PREPEND ${CMAKE_SOURCE_DIR}/rtl/)
+  set(${out} ${CMAKE_SOURCE_DIR}/contract/gen/pst_contract_pkg.sv ${files} PARENT_SCOPE)
+endfunction()
+
+# Verilator decides itself how many files it writes; one file that includes them all stands for them in the build.
+function(postern_verilate name)
+  cmake_parse_arguments(A "" "MODULE" "PARAMETERS" ${ARGN})
+  _postern_rtl_files(${A_MODULE} files)
+  set(folder ${CMAKE_CURRENT_BINARY_DIR}/${name}_verilated)
+  list(TRANSFORM A_PARAMETERS PREPEND -G)
+  add_custom_command(
+    OUTPUT ${folder}/all.cc
+    COMMAND ${CMAKE_COMMAND} -E rm -rf ${folder}
+    COMMAND ${VERILATOR_PROGRAM} --cc -O3 -Wall --x-assign fast --x-initial fast --noassert --top-module ${A_MODULE} ${A_PARAMETERS}
+            --Mdir ${folder} ${CMAKE_SOURCE_DIR}/rtl/lint.vlt ${files}
+    COMMAND ${CMAKE_COMMAND} -D FOLDER=${folder} -P ${CMAKE_SOURCE_DIR}/cmake/IncludeVerilated.cmake
+    DEPENDS ${files} ${CMAKE_SOURCE_DIR}/rtl/lint.vlt ${CMAKE_SOURCE_DIR}/cmake/IncludeVerilated.cmake
+    COMMENT "Verilating ${A_MODULE} for ${name}" VERBATIM)
+  add_library(${name} STATIC ${folder}/all.cc)
+  target_include_directories(${name} SYSTEM PUBLIC ${folder})
+  target_compile_options(${name} PRIVATE -w)
+  if(POSTERN_SANITIZE)
+    target_compile_options(${name} PRIVATE -fsanitize=${POSTERN_SANITIZE} -fno-omit-frame-pointer)
+  endif()
+  target_link_libraries(${name} PUBLIC postern_verilated)
+endfunction()
+
+function(postern_add_rtl_test name)
+  cmake_parse_arguments(A "" "MODULE;TIMEOUT" "SOURCES;PARAMETERS;LABELS;LIBS" ${ARGN})
+  if(NOT A_LABELS)
+    set(A_LABELS fast rtl)
+  endif()
+  if(NOT A_TIMEOUT)
+    set(A_TIMEOUT 60)
+  endif()
+  postern_verilate(${name}_device MODULE ${A_MODULE} PARAMETERS ${A_PARAMETERS})
+  postern_add_test(${name} SOURCES ${A_SOURCES} LIBS ${name}_device ${A_LIBS} LABELS ${A_LABELS} TIMEOUT ${A_TIMEOUT})
+endfunction()

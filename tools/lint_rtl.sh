@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# "verilator --lint-only -Wall" over each module of rtl/files.txt, with the waivers of rtl/lint.vlt; and Yosys must be able to
+# read what Verilator accepts. Any finding is an error.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+status=0
+count=0
+while IFS=: read -r module files; do
+  paths=(contract/gen/pst_contract_pkg.sv)
+  for file in $files; do paths+=("rtl/$file"); done
+  verilator --lint-only -Wall -Irtl --top-module "$module" rtl/lint.vlt "${paths[@]}" || status=1
+  yosys -q -p "read_verilog -sv ${paths[*]}; hierarchy -check -top $module; proc; check -assert" || status=1
+  count=$((count + 1))
+done < <(grep -v '^#' rtl/files.txt)
+for file in rtl/*.sv; do
+  if ! grep -qw "$(basename "$file")" rtl/files.txt; then
+    echo "lint: $file is in no module of rtl/files.txt" >&2
+    status=1
+  fi
+  if [ "$(wc -l <"$file")" -gt 400 ]; then
+    echo "lint: $file has more than 400 lines" >&2
+    status=1
+  fi
+done
+echo "lint: verilator and yosys on $count RTL modules"
+exit $status
