@@ -35,11 +35,15 @@ TASKS = [
     Task("event_queue_visits", "pst_event_queue", "PST_FORMAL_VISIT", {"VI_COUNT": 2, "OUT_DEPTH": 4}, "reachability",
          replace={"rtl/pst_event_queue_step.sv": "formal/pst_event_queue_step_free.sv"}),
     Task("msix_steps", "pst_msix", "PST_FORMAL_STEPS", {"VECTOR_COUNT": 64}, "induction"),
+    Task("desc_fetch_steps", "pst_desc_fetch", "PST_FORMAL_STEPS",
+         {"VI_COUNT": 2, "CACHE_DEPTH": 8, "TX_BATCH": 4, "RX_BATCH": 6}, "induction", quick_depth=8),
 ]
 
 STEP = "rtl/pst_event_queue_step.sv"
 QUEUE = "rtl/pst_event_queue.sv"
 MSIX = "rtl/pst_msix.sv"
+FETCH = "rtl/pst_desc_fetch.sv"
+FETCH_STEP = "rtl/pst_desc_fetch_step.sv"
 # (task, claim, cycles within which the mutant must be refuted, file, text, its replacement)
 MUTANTS = [
     ("event_queue_steps", "event_only_while_the_queue_is_active", 8, STEP, "(active && is_error)", "is_error"),
@@ -67,6 +71,46 @@ MUTANTS = [
     ("msix_steps", "unmask_sends_what_waits", 80, MSIX, "pending_q | vector_bit", "vector_bit"),
     ("msix_steps", "one_message_per_raise", 80, MSIX, "pending_q & ~vector_bit", "pending_q"),
     ("msix_steps", "message_is_never_overwritten", 80, MSIX, "&& (!msg_valid_o || msg_ready_i)", ""),
+    ("desc_fetch_steps", "read_only_while_the_ring_runs", 14, FETCH_STEP, "reads = now.running && ",
+     "reads = "),
+    ("desc_fetch_steps", "no_descriptor_fetched_twice_or_skipped", 16, FETCH_STEP, "after.fetch_idx = now.fetch_idx + count;",
+     "after.fetch_idx = now.fetch_idx + count - 32'd1;"),
+    ("desc_fetch_steps", "none_fetched_beyond_the_producer", 14, FETCH_STEP, "if (available < wanted) wanted = available;",
+     ""),
+    ("desc_fetch_steps", "cache_never_overfilled", 24, FETCH_STEP, "if (space < count) count = space;",
+     ""),
+    ("desc_fetch_steps", "at_most_a_batch", 14, FETCH_STEP, "wanted = rx_i ? RX_BATCH : TX_BATCH;",
+     "wanted = RX_BATCH;"),
+    ("desc_fetch_steps", "read_ends_at_the_wrap", 24, FETCH_STEP, "if (to_end < count) count = to_end;",
+     ""),
+    ("desc_fetch_steps", "one_read_in_flight", 14, FETCH_STEP, "after.pending_count = count[7:0];",
+     "after.pending_count = 8'd0;"),
+    ("desc_fetch_steps", "address_follows_the_index", 24, FETCH_STEP, "now.fetch_idx & (entries - 32'd1), 4'd0",
+     "now.fetch_idx & entries, 4'd0"),
+    ("desc_fetch_steps", "stored_where_the_next_is_missing", 16, FETCH_STEP, "store_idx_o = arrived_idx;",
+     "store_idx_o = now.fetch_idx;"),
+    ("desc_fetch_steps", "nothing_of_an_old_life_is_stored", 18, FETCH_STEP, "fresh = now.running && !now.stale;",
+     "fresh = now.running;"),
+    ("desc_fetch_steps", "push_only_into_an_empty_ring", 14, FETCH_STEP, "posted == 32'd0 && used == 32'd1",
+     "used == posted + 32'd1"),
+    ("desc_fetch_steps", "popped_in_order", 16, FETCH_STEP, "after.head_idx = now.head_idx + 32'd1",
+     "after.head_idx = now.fetch_idx"),
+    ("desc_fetch_steps", "popped_only_what_has_arrived", 16, FETCH_STEP, "now.stale ? now.fetch_idx : now.fetch_idx - {24'd0, now.pending_count}",
+     "now.fetch_idx"),
+    ("desc_fetch_steps", "bad_doorbell_asks_for_a_halt", 12, FETCH_STEP, "used <= entries && used >= posted",
+     "used <= entries"),
+    ("desc_fetch_steps", "bad_push_asks_for_a_halt", 12, FETCH_STEP, "halt_o = now.running && !repeated && !push_good",
+     "halt_o = now.running && !push_good"),
+    ("desc_fetch_steps", "stop_is_reported_when_nothing_is_in_flight", 16, FETCH_STEP, "stopped_o = now.pending_count == 8'd0;",
+     "stopped_o = 1'b1;"),
+    ("desc_fetch_steps", "possible_read_is_made", 14, FETCH_STEP, "&& count != 32'd0",
+     "&& count != 32'd1 && count != 32'd0"),
+    ("desc_fetch_steps", "operation_sees_the_newest_context", 12, FETCH, "forward_valid_q ? forward_q",
+     "1'b0 ? forward_q"),
+    ("desc_fetch_steps", "ring_with_something_to_fetch_is_visited", 14, FETCH_STEP, "visit_o = op_i != pst_desc_fetch_pkg::OP_FETCH",
+     "visit_o = op_i == pst_desc_fetch_pkg::OP_DOORBELL"),
+    ("desc_fetch_steps", "outputs_are_never_overrun", 20, FETCH, "halt_count_q == 2'd0 || (halt_count_q == 2'd1 && !s1_valid_q)",
+     "halt_count_q != 2'd2"),
 ]
 
 FRONT = """
