@@ -5,7 +5,7 @@
 
 A task is a module with a file of properties. Its claims and invariants are proved without bound: by induction over one
 step (base case and step), or by property-directed reachability. Then, for each claim, a mutant of the RTL must be refuted by that very
-claim. Yosys turns the design into an and-inverter graph, ABC (yosys-abc) decides it. --quick leaves the slow proof to a bounded
+claim. Yosys turns the design into an and-inverter graph, ABC (yosys-abc) decides it. --quick leaves the slow proofs to a bounded
 search and the mutants out. Exit status 0: all proved, all mutants refuted.
 """
 import argparse
