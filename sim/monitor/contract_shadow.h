@@ -58,7 +58,6 @@ struct ShadowRssContext {
 };
 
 struct ShadowPort {
-  uint32_t mtu_bytes = 0;  // 0: PORT_CONFIG has not said
   bool promiscuous = false, pause = false, loopback = false;
 };
 

@@ -164,7 +164,6 @@ void ContractShadow::apply_steering(const pst_command& c, uint32_t result) {
       rss_contexts_[target].table = rss_incoming_.table;
       break;
     case PST_COMMAND_PORT_CONFIG:
-      port_.mtu_bytes = static_cast<uint32_t>(pst_port_config_get_mtu_bytes(&c));
       port_.promiscuous = pst_port_config_get_promiscuous(&c) != 0;
       port_.pause = pst_port_config_get_pause(&c) != 0;
       port_.loopback = pst_port_config_get_loopback(&c) != 0;

@@ -73,6 +73,11 @@ class WakeupRules : public RuleGroup {
   [[nodiscard]] bool held_up(uint32_t vector, uint64_t now_ps) const {
     return vector < held_until_ps_.size() && now_ps <= held_until_ps_[vector];
   }
+  // A wakeup was for it, though the event cannot be seen: nothing more is due.
+  static void spend_prime(ViState& state) {
+    state.owed = state.armed = false;
+    state.deadline_ps = 0;
+  }
   static bool satisfied(const ShadowVi& vi, const Prime& prime) {
     return static_cast<int32_t>(vi.events_written - prime.index) > 0;
   }
@@ -126,15 +131,14 @@ void WakeupRules::doorbell(uint64_t issue_ps, const ShadowVi& vi, uint32_t offse
   if (repeated) return;
   if ((value & PST_VI_EVQ_PRIME_SEQUENCE_MASK) == 0) return;
   const auto index = static_cast<uint32_t>(value);
-  const auto behind = static_cast<int32_t>(vi.events_written - index);
-  if (behind > static_cast<int32_t>(2 * vi.evq_entries)) return;  // no stale index but a wild one: the VI halts
+  const auto beyond = static_cast<int32_t>(vi.events_written - index);
+  if (beyond > static_cast<int32_t>(2 * vi.evq_entries)) return;  // no stale index but a wild one: the VI halts
   if (state.credits != 0) situation(Situation::kR7Reprimed);
   if (state.credits == state.primes.size()) drop_primes(state, 1);
   state.primes[state.credits++] = {index, issue_ps};
   state.prime_issue_ps = issue_ps;
   state.owed = true;
   if (static_cast<int32_t>(index - vi.evq_consumer_idx) < 0) situation(Situation::kR6StalePrime);
-  const auto beyond = static_cast<int32_t>(vi.events_written - index);
   if (beyond <= 0) {  // nothing yet; what an earlier prime waited for has been consumed
     state.armed = false;
     state.deadline_ps = 0;
@@ -184,8 +188,7 @@ void WakeupRules::wakeup_event(uint64_t now_ps, const ShadowVi& target, const ps
   ViState& state = state_of(*source);
   if (state.credits == 0) {
     if (state.unreachable) {  // as for interrupts
-      state.owed = state.armed = false;
-      state.deadline_ps = 0;
+      spend_prime(state);
       return;
     }
     report(Rule::kR7, source_id, "one wakeup per prime", fmt::format("{} without a prime", describe_event(event)));
@@ -300,8 +303,7 @@ void WakeupRules::no_reason(uint64_t now_ps, uint32_t vector) {
   for (const uint32_t id : users_) {
     ViState& state = vis_[id];
     if (!held && !state.unreachable) continue;
-    state.owed = state.armed = false;
-    state.deadline_ps = 0;
+    spend_prime(state);
     if (!held) return;
   }
   if (held) return;

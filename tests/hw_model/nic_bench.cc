@@ -116,21 +116,16 @@ std::optional<pst_admin_completion> Node::completion(uint32_t idx) {
   return slot;
 }
 
-std::optional<pst_admin_completion> Node::try_command(pst_command command) {
+pst_admin_completion Node::command(pst_command command) {
   const uint32_t idx = submit(command);
   for (int tries = 0; tries < 100000; ++tries) {  // 1 ms, and 80 ms more where much is in flight on a slow link
     run_ns(tries < 20000 ? 50 : 1000);
     if (const auto answer = completion(idx)) {
       EXPECT_EQ(pst_admin_completion_get_command_id(&*answer), (0x4000 + idx) & 0xffff);
       write32(PST_FUNCTION_ADMIN_CONSUMER_OFFSET, idx + 1);
-      return answer;
+      return *answer;
     }
   }
-  return std::nullopt;
-}
-
-pst_admin_completion Node::command(pst_command command) {
-  if (const auto answer = try_command(command)) return *answer;
   ADD_FAILURE() << "no admin completion for opcode " << pst_command_get_opcode(&command) << "; ADMIN_STATUS "
                 << read32(PST_FUNCTION_ADMIN_STATUS_OFFSET);
   return {};

@@ -83,12 +83,10 @@ class Node : public sc_core::sc_module,
 
   // --- admin queue
   void enable_admin(uint32_t entries = 64);
-  // Runs the simulation until the completion is there. Fails the test after a millisecond.
+  // Runs the simulation until the completion is there. Fails the test after 81 ms.
   pst_admin_completion command(pst_command command);
   uint32_t submit(pst_command command);  // returns its index; completion() looks
   std::optional<pst_admin_completion> completion(uint32_t idx);
-  // Likewise, but none if the admin queue has stopped or does not answer.
-  std::optional<pst_admin_completion> try_command(pst_command command);
   uint32_t status(const pst_command& c) {
     return static_cast<uint32_t>(pst_admin_completion_get_status(completion_of(c)));
   }

@@ -14,8 +14,9 @@ uint32_t status_of(const pst_admin_completion& answer) {
 
 }  // namespace
 
-SoakNic::SoakNic(const char* name, uint32_t number, const SoakOptions& options, SoakRandom& random)
+SoakNic::SoakNic(const char* name, uint32_t number, const SoakOptions& options, SoakRandom& random, SoakCounts& sum)
     : node(name, number == 0 ? kMacA : kMacB),
+      counts(sum),
       options_(options),
       random_(random),
       mac_(number == 0 ? kMacA : kMacB),
@@ -42,6 +43,7 @@ void SoakNic::draw_properties() {
   if (options_.faults) set("fault.completion_timeout_ns", 60'000);
   if (!options_.control) return;
   const uint32_t mps_bytes = random_.of({128u, 256u, 512u, 1024u});
+  const uint32_t mps_credits = mps_bytes / 16;
   set("pcie_link.generation", 1 + pick(5));
   set("pcie_link.lanes", random_.of({1, 4, 8, 16}));
   set("pcie_link.mps_bytes", mps_bytes);
@@ -53,11 +55,11 @@ void SoakNic::draw_properties() {
   set("pcie_link.tags", tags);
   set("pcie_link.relaxed_ordering", pick(2));
   set("pcie_link.posted_header_credits", 1 + pick(127));
-  set("pcie_link.posted_data_credits", mps_bytes / 16 + pick(1000));
+  set("pcie_link.posted_data_credits", mps_credits + pick(1000));
   set("pcie_link.non_posted_header_credits", 1 + pick(127));
   if (pick(2)) {
     set("pcie_link.completion_header_credits", 1 + pick(127));
-    set("pcie_link.completion_data_credits", mps_bytes / 16 + pick(1000));
+    set("pcie_link.completion_data_credits", mps_credits + pick(1000));
   }
   set("pcie_link.latency_distribution", pick(5));
   set("pcie_link.latency_spread_ns", pick(1000));
@@ -359,7 +361,7 @@ void SoakNic::check_removal() {
 
 Soak::Soak(uint64_t seed, const SoakOptions& options) : options_(options), random_(seed) {
   for (uint32_t n = 0; n < (options.pair ? 2u : 1u); ++n) {
-    nics_.push_back(std::make_unique<SoakNic>(n == 0 ? "a" : "b", n, options_, random_));
+    nics_.push_back(std::make_unique<SoakNic>(n == 0 ? "a" : "b", n, options_, random_, counts_));
     nics_.back()->settle = [this] { settle(); };
   }
   if (options.pair) {
@@ -408,24 +410,6 @@ std::string Soak::fingerprint() const {
       text += " " + counter.name + "=" + std::to_string(counter.value);
   }
   return text;
-}
-
-SoakCounts Soak::counts() const {
-  SoakCounts sum;
-  for (const auto& nic : nics_) {
-    const SoakCounts& c = nic->counts;
-    sum.events += c.events;
-    sum.errors += c.errors;
-    sum.resets += c.resets;
-    sum.vi_resets += c.vi_resets;
-    sum.settled += c.settled;
-    sum.live_checks += c.live_checks;
-    sum.wakeups_checked += c.wakeups_checked;
-    sum.rx_delivered += c.rx_delivered;
-    sum.tx_frames += c.tx_frames;
-    sum.extra_frames += c.extra_frames;
-  }
-  return sum;
 }
 
 }  // namespace postern::hw_model::test

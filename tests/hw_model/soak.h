@@ -63,7 +63,7 @@ struct SoakCounts {
 // A NIC and those who use it: each has a seat, and a VI in it that comes and goes.
 class SoakNic {
  public:
-  SoakNic(const char* name, uint32_t number, const SoakOptions& options, SoakRandom& random);
+  SoakNic(const char* name, uint32_t number, const SoakOptions& options, SoakRandom& random, SoakCounts& counts);
 
   void start();      // after all NICs are built: the admin queue, the port, a VI in each seat
   void step();       // one random operation, and what may come with it
@@ -78,7 +78,7 @@ class SoakNic {
   void check_removal();       // the card goes with all in flight; the run is over then
 
   Node node;
-  SoakCounts counts;
+  SoakCounts& counts;            // of all NICs
   std::function<void()> settle;  // of all NICs
 
  private:
@@ -145,7 +145,6 @@ class SoakNic {
 
   void set(const char* name, double value);
   uint32_t pick(uint32_t below) { return random_.pick(below); }
-  Seat& seat_of(uint32_t i) { return seats_[i]; }
 
   const SoakOptions& options_;
   SoakRandom& random_;
@@ -170,13 +169,14 @@ class Soak {
   void run(uint32_t operations);
   // All counters and the time: equal for equal seeds.
   [[nodiscard]] std::string fingerprint() const;
-  [[nodiscard]] SoakCounts counts() const;
+  [[nodiscard]] const SoakCounts& counts() const { return counts_; }
 
  private:
   void settle();
 
   const SoakOptions options_;
   SoakRandom random_;
+  SoakCounts counts_;
   FreshKernel kernel_;
   std::vector<std::unique_ptr<SoakNic>> nics_;
 };

@@ -65,6 +65,13 @@ class MutantTest : public ::testing::Test {
     spec.frame_bytes = 100;
     return udp_frame(spec);
   }
+  void never_count(const std::string& name) {
+    mutant->on_counters = [name](std::vector<Counter>& counters) {
+      for (Counter& counter : counters) {
+        if (counter.name == name) counter.value = 0;
+      }
+    };
+  }
   void hold_up_messages(double delay_ns) {
     ASSERT_TRUE(node->nic.set_property("fault.msix_delay_ns", delay_ns));
     ASSERT_TRUE(node->nic.set_property("fault.msix_delayed_probability", 1));
@@ -443,11 +450,7 @@ TEST_F(MutantTest, R10DmaAfterFunctionReset) {
 TEST_F(MutantTest, R11DropIsNotCounted) {
   build();
   node->expect_violation(Rule::kR11);
-  mutant->on_counters = [](std::vector<Counter>& counters) {
-    for (Counter& counter : counters) {
-      if (counter.name == "drops.RX_NO_FILTER") counter.value = 0;
-    }
-  };
+  never_count("drops.RX_NO_FILTER");
   receive(1, 2000);
   receive(3, 4000);
 }
@@ -455,11 +458,7 @@ TEST_F(MutantTest, R11DropIsNotCounted) {
 TEST_F(MutantTest, R11DropIsNotCountedBeforeAReset) {
   build();
   node->expect_violation(Rule::kR11);
-  mutant->on_counters = [](std::vector<Counter>& counters) {
-    for (Counter& counter : counters) {
-      if (counter.name == "drops.RX_NO_FILTER") counter.value = 0;
-    }
-  };
+  never_count("drops.RX_NO_FILTER");
   receive(3, 4000);
   run_ns(300'000);
   node->write32(PST_FUNCTION_RESET_OFFSET, PST_RESET_KEY);
@@ -474,11 +473,7 @@ TEST_F(MutantTest, R11DropIsNotCountedAfterAReset) {
   run_ns(50'000);
   ASSERT_TRUE(node->read32(PST_FUNCTION_STATUS_OFFSET) & PST_FUNCTION_STATUS_READY_MASK);
   node->expect_violation(Rule::kR11);
-  mutant->on_counters = [](std::vector<Counter>& counters) {
-    for (Counter& counter : counters) {
-      if (counter.name == "drops.RX_NO_FILTER") counter.value = 0;
-    }
-  };
+  never_count("drops.RX_NO_FILTER");
   receive(3);
 }
 
@@ -486,22 +481,14 @@ TEST_F(MutantTest, R11InjectedDamageIsNotCounted) {
   build();
   node->expect_violation(Rule::kR11);
   ASSERT_TRUE(node->nic.set_property("fault.bad_fcs_probability", 1));
-  mutant->on_counters = [](std::vector<Counter>& counters) {
-    for (Counter& counter : counters) {
-      if (counter.name == "drops.RX_BAD_FCS") counter.value = 0;
-    }
-  };
+  never_count("drops.RX_BAD_FCS");
   receive(3);
 }
 
 TEST_F(MutantTest, R11DropIsNotCountedAfterALinkChange) {
   build();
   node->expect_violation(Rule::kR11);
-  mutant->on_counters = [](std::vector<Counter>& counters) {
-    for (Counter& counter : counters) {
-      if (counter.name == "drops.RX_NO_FILTER") counter.value = 0;
-    }
-  };
+  never_count("drops.RX_NO_FILTER");
   node->device().wire_export->set_link(false);
   run_ns(1000);
   node->device().wire_export->set_link(true);
