@@ -348,7 +348,7 @@ void SoakNic::check_nothing_left() {
 void SoakNic::check_removal() {
   for (uint32_t i = 0; i < seats_.size(); ++i) allocate(i);
   for (int n = 0; n < 50; ++n) traffic(pick(static_cast<uint32_t>(seats_.size())));
-  set("fault.removal_at_ns", static_cast<double>(now_ps() / 1000 + 500 + pick(5000)));
+  set("fault.removal_at_ns", from_now_ns(500 + pick(5000)));
   run_ns(6000);
   node.dma.clear();
   const size_t interrupts = node.interrupts.size();

@@ -144,6 +144,10 @@ class SoakNic {
   void reset_function();
 
   void set(const char* name, double value);
+  static double from_now_ns(uint64_t delay_ns) {
+    const uint64_t time_ns = now_ps() / 1000 + delay_ns;
+    return static_cast<double>(time_ns);
+  }
   uint32_t pick(uint32_t below) { return random_.pick(below); }
 
   const SoakOptions& options_;

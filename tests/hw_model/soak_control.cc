@@ -21,8 +21,8 @@ void SoakNic::switch_fault() {
   set("fault.msix_delay_ns", pick(50'000));
   set("fault.pause_quanta", pick(2000));
   set("fault.link_down_ns", 1000 + pick(20'000));
-  if (random_.chance(50)) set("fault.link_down_at_ns", static_cast<double>(now_ps() / 1000 + 1 + pick(5000)));
-  if (random_.chance(50)) set("fault.pause_at_ns", static_cast<double>(now_ps() / 1000 + 1 + pick(5000)));
+  if (random_.chance(50)) set("fault.link_down_at_ns", from_now_ns(1 + pick(5000)));
+  if (random_.chance(50)) set("fault.pause_at_ns", from_now_ns(1 + pick(5000)));
 }
 
 uint32_t SoakNic::command(const pst_command& c, std::initializer_list<uint32_t> answers) {
