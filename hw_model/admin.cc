@@ -5,8 +5,8 @@
 #include <array>
 
 #include "hw_model/agenda.h"
+#include "hw_model/device_control.h"
 #include "hw_model/function_registers.h"
-#include "hw_model/msix.h"
 #include "hw_model/pcie_link.h"
 #include "hw_model/properties.h"
 #include "hw_model/vi_table.h"
@@ -146,7 +146,7 @@ void Admin::complete(uint32_t status, uint32_t result) {
                                              run_);
   executing_ = false;
   if (commands_.empty())
-    nic_.msix->raise(static_cast<uint32_t>(nic_.function_registers->get(PST_FUNCTION_ADMIN_VECTOR_OFFSET)));
+    nic_.control->raise(static_cast<uint32_t>(nic_.function_registers->get(PST_FUNCTION_ADMIN_VECTOR_OFFSET)));
   step();
   fetch();
 }

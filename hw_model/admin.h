@@ -58,8 +58,7 @@ class Admin {
   Outcome rss_configure(const pst_command& command);
   uint32_t take_rss_configuration(const pst_command& command, DmaResult key_fate, DmaResult table_fate);
   Outcome statistics_read(const pst_command& command);
-  void vi_quiet(uint64_t vi_id, uint64_t opcode, uint64_t run, uint64_t generation);
-  void unmap_quiet(uint64_t run, uint64_t, uint64_t, uint64_t);
+  void vi_quiet(uint32_t vi_id, uint64_t opcode, uint32_t run, uint32_t generation);
   void rss_configuration_landed(uint64_t run, uint64_t key_fate, uint64_t table_fate, uint64_t);
   void statistics_landed(uint64_t host_address, uint64_t run, uint64_t, uint64_t);
 

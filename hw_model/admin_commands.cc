@@ -6,14 +6,13 @@
 
 #include "hw_model/admin.h"
 #include "hw_model/agenda.h"
-#include "hw_model/doorbell.h"
+#include "hw_model/device_control.h"
 #include "hw_model/event_queue.h"
 #include "hw_model/mac_port.h"
 #include "hw_model/pcie_link.h"
 #include "hw_model/port_statistics.h"
 #include "hw_model/ptp_clock.h"
 #include "hw_model/rss.h"
-#include "hw_model/rx_dma.h"
 #include "hw_model/rx_filter.h"
 #include "hw_model/translation.h"
 #include "hw_model/vi_table.h"
@@ -179,6 +178,7 @@ Admin::Outcome Admin::execute(const pst_command& command) {
                                        pst_translation_map_get_host_address(&command),
                                        pst_translation_map_get_length_bytes(&command),
                                        pst_translation_map_get_writable(&command) != 0);
+      if (outcome.status == PST_ERROR_CODE_OK) nic_.control->mapped(target(command));
       return outcome;
     case PST_COMMAND_TRANSLATION_UNMAP:
       return unmap(command);
@@ -193,6 +193,7 @@ Admin::Outcome Admin::execute(const pst_command& command) {
       return filter_insert(command);
     case PST_COMMAND_FILTER_REMOVE:
       outcome.status = nic_.rx_filter->remove(target(command));
+      if (outcome.status == PST_ERROR_CODE_OK) nic_.control->filters_changed();
       return outcome;
     case PST_COMMAND_RSS_ALLOC:
       return rss_alloc(command);
@@ -259,7 +260,7 @@ Admin::Outcome Admin::vi_alloc(const pst_command& c) {
   if (vi->holdoff_ps == 0) vi->holdoff_ps = nic_.event_queue->default_holdoff_ps();
   vi->holdoff_events = static_cast<uint32_t>(pst_vi_alloc_get_holdoff_events(&c));
   vi->rate_limit_mbps = static_cast<uint32_t>(pst_vi_alloc_get_rate_limit_mbps(&c));
-  nic_.doorbell->clear_window(vi->id);
+  nic_.control->start(*vi);
   if (lifecycle_.size() > 0) lifecycle_->vi_started(vi->id);
   return {PST_ERROR_CODE_OK, vi->id};
 }
@@ -273,14 +274,16 @@ Admin::Outcome Admin::vi_quiesce(const pst_command& c) {
   if (opcode == PST_COMMAND_VI_FREE) {
     nic_.rx_filter->remove_vi(vi->id);
     nic_.rss->remove_vi(vi->id);
+    nic_.control->filters_changed();
+    nic_.control->rss_changed();
   }
-  nic_.vi_table->stop(*vi);
-  nic_.agenda->at<&Admin::vi_quiet>(nic_.pcie_link->quiesce_ps(), this, vi->id, opcode, run_,
-                                    ++vi->teardown_generation);
+  nic_.control->stop(*vi, [this, id = vi->id, opcode, run = run_, generation = ++vi->teardown_generation] {
+    vi_quiet(id, opcode, run, generation);
+  });
   return {PST_ERROR_CODE_OK, 0, true};
 }
 
-void Admin::vi_quiet(uint64_t vi_id, uint64_t opcode, uint64_t run, uint64_t generation) {
+void Admin::vi_quiet(uint32_t vi_id, uint64_t opcode, uint32_t run, uint32_t generation) {
   Vi* vi = nic_.vi_table->find(vi_id);
   if (vi->teardown_generation != generation) return;  // a later admin queue has asked again
   if (lifecycle_.size() > 0) lifecycle_->vi_stopped(vi->id);
@@ -288,7 +291,7 @@ void Admin::vi_quiet(uint64_t vi_id, uint64_t opcode, uint64_t run, uint64_t gen
     nic_.vi_table->free(*vi);
   } else {
     nic_.vi_table->restart(*vi);
-    nic_.doorbell->clear_window(vi->id);
+    nic_.control->start(*vi);
     if (lifecycle_.size() > 0) lifecycle_->vi_started(vi->id);
   }
   if (run == run_) complete(PST_ERROR_CODE_OK, 0);
@@ -297,16 +300,10 @@ void Admin::vi_quiet(uint64_t vi_id, uint64_t opcode, uint64_t run, uint64_t gen
 Admin::Outcome Admin::unmap(const pst_command& c) {
   const uint32_t status = nic_.translation->unmap(target(c), pst_translation_unmap_get_domain_address(&c));
   if (status != PST_ERROR_CODE_OK) return {status};
-  for (uint32_t id = 0; id < nic_.vi_table->vi_count(); ++id) {
-    // The payload of frames that wait to be announced is written with their event.
-    if (Vi* vi = nic_.vi_table->running(id); vi != nullptr && vi->pd == target(c)) nic_.rx_dma->close_merge(*vi);
-  }
-  nic_.agenda->at<&Admin::unmap_quiet>(nic_.pcie_link->quiesce_ps(), this, run_);
+  nic_.control->unmapped(target(c), [this, run = run_] {
+    if (run == run_) complete(PST_ERROR_CODE_OK, 0);
+  });
   return {PST_ERROR_CODE_OK, 0, true};
-}
-
-void Admin::unmap_quiet(uint64_t run, uint64_t, uint64_t, uint64_t) {
-  if (run == run_) complete(PST_ERROR_CODE_OK, 0);
 }
 
 Admin::Outcome Admin::source_grant(const pst_command& c) {
@@ -328,6 +325,7 @@ Admin::Outcome Admin::source_grant(const pst_command& c) {
   }
   if (vi->grant_count == PST_LIMIT_SOURCE_GRANT_MAX) return {PST_ERROR_CODE_NO_RESOURCE};
   vi->grants[vi->grant_count++] = grant;
+  nic_.control->grants_changed(*vi);
   return {};
 }
 
@@ -336,6 +334,7 @@ Admin::Outcome Admin::filter_insert(const pst_command& c) {
   if (vi == nullptr || vi->state == ViState::kStopping) return {PST_ERROR_CODE_NOT_FOUND};
   Outcome outcome;
   outcome.status = nic_.rx_filter->insert(c, outcome.result);
+  if (outcome.status == PST_ERROR_CODE_OK) nic_.control->filters_changed();
   return outcome;
 }
 
@@ -350,15 +349,16 @@ Admin::Outcome Admin::msix_bind(const pst_command& c) {
   vi->vector = static_cast<uint32_t>(pst_msix_bind_get_vector(&c));
   vi->wake_to_vi = to_vi;
   vi->wake_vi = static_cast<uint32_t>(wake_vi);
+  nic_.control->binding_changed(*vi);
   return {};
 }
 
 Admin::Outcome Admin::moderation_set(const pst_command& c) {
   Vi* vi = nic_.vi_table->find(target(c));
   if (vi == nullptr) return {PST_ERROR_CODE_NOT_FOUND};
-  nic_.event_queue->set_moderation(*vi, pst_moderation_set_get_holdoff_ns(&c) * 1000,
-                                   static_cast<uint32_t>(pst_moderation_set_get_holdoff_events(&c)),
-                                   pst_moderation_set_get_adaptive(&c) != 0);
+  nic_.control->set_moderation(*vi, pst_moderation_set_get_holdoff_ns(&c) * 1000,
+                               static_cast<uint32_t>(pst_moderation_set_get_holdoff_events(&c)),
+                               pst_moderation_set_get_adaptive(&c) != 0);
   return {};
 }
 
@@ -366,10 +366,8 @@ Admin::Outcome Admin::port_config(const pst_command& c) {
   constexpr uint64_t kMtuMin = 68;  // RFC 791: every link carries 68 bytes
   const uint64_t mtu_bytes = pst_port_config_get_mtu_bytes(&c);
   if (mtu_bytes < kMtuMin || mtu_bytes > nic_.mac_port->mtu_max_bytes()) return {PST_ERROR_CODE_BAD_PARAMETER};
-  nic_.mac_port->set_mtu(static_cast<uint32_t>(mtu_bytes));
-  nic_.mac_port->set_pause(pst_port_config_get_pause(&c) != 0);
-  nic_.mac_port->set_loopback(pst_port_config_get_loopback(&c) != 0);
-  nic_.rx_filter->set_promiscuous(pst_port_config_get_promiscuous(&c) != 0);
+  nic_.control->port_changed(static_cast<uint32_t>(mtu_bytes), pst_port_config_get_pause(&c) != 0,
+                             pst_port_config_get_loopback(&c) != 0, pst_port_config_get_promiscuous(&c) != 0);
   return {};
 }
 
@@ -425,6 +423,7 @@ uint32_t Admin::take_rss_configuration(const pst_command& c, DmaResult key_fate,
     if (vi->pd != pd) return PST_ERROR_CODE_BAD_PARAMETER;
   }
   nic_.rss->configure(target(c), key, table);
+  nic_.control->rss_changed();
   return PST_ERROR_CODE_OK;
 }
 

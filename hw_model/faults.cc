@@ -6,6 +6,7 @@
 
 #include "contract/gen/pst_contract.h"
 #include "hw_model/agenda.h"
+#include "hw_model/device_control.h"
 #include "hw_model/mac_port.h"
 #include "hw_model/properties.h"
 #include "hw_model/vi_table.h"
@@ -234,7 +235,7 @@ void Faults::inject(Timed timed) {
 
 void Faults::fail_context(Vi& vi) {
   report(sim::FaultKind::kContextEcc, vi.id, 0);
-  nic_.vi_table->halt(vi, PST_ERROR_SOURCE_CONTEXT, PST_ERROR_CODE_ECC, 0);
+  nic_.control->halt(vi, PST_ERROR_SOURCE_CONTEXT, PST_ERROR_CODE_ECC, 0);
 }
 
 void Faults::take_link_down() {
@@ -263,7 +264,7 @@ void Faults::send_pause() {
   frame->bytes[sizeof kHeader] = static_cast<uint8_t>(quanta >> 8);
   frame->bytes[sizeof kHeader + 1] = static_cast<uint8_t>(quanta);
   report(sim::FaultKind::kPauseFrame, sim::InjectedFault::kNoVi, quanta);
-  nic_.mac_port->deliver(frame);
+  nic_.wire_in->deliver(frame);
 }
 
 // All that was planned in the device comes to nothing; the other end of the wire sees the link go.

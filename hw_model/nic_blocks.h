@@ -2,6 +2,7 @@
 #pragma once
 
 namespace postern::sim {
+class EthernetIf;
 class FaultObserver;
 class StageObserver;
 }  // namespace postern::sim
@@ -29,6 +30,8 @@ class MacPort;
 class Faults;
 class Rss;
 class PtpClock;
+class DeviceControl;
+class BarTarget;
 
 struct NicBlocks {
   Agenda* agenda = nullptr;
@@ -52,6 +55,9 @@ struct NicBlocks {
   Faults* faults = nullptr;
   Rss* rss = nullptr;
   PtpClock* ptp_clock = nullptr;
+  DeviceControl* control = nullptr;              // the control path's way to the data path
+  BarTarget* bar_target = nullptr;               // who takes the host's accesses
+  sim::EthernetIf* wire_in = nullptr;            // who takes frames from the wire
   sim::StageObserver* observer = nullptr;        // may be null
   sim::FaultObserver* fault_observer = nullptr;  // may be null
 };

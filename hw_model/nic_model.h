@@ -1,4 +1,4 @@
-// The SystemC model of the NIC: owns the blocks and wires them to the sockets and ports of sim::NicDevice. Nothing
+// The SystemC model of the NIC: wires the blocks of NicStorage to the sockets and ports of sim::NicDevice. Nothing
 // else.
 #pragma once
 
@@ -9,10 +9,11 @@
 #include <systemc>
 #include <vector>
 
-#include "hw_model/nic_blocks.h"
 #include "sim/nic_device.h"
 
 namespace postern::hw_model {
+
+class NicStorage;
 
 class NicModel : public sim::NicDevice {
  public:
@@ -28,14 +29,9 @@ class NicModel : public sim::NicDevice {
   void set_fault_observer(sim::FaultObserver* observer) override;
 
  private:
-  struct Owned;
-
   void run_agenda();
-  void configure();
-  void become_ready(uint64_t generation, uint64_t, uint64_t, uint64_t);
 
-  NicBlocks nic_;
-  std::unique_ptr<Owned> owned_;
+  std::unique_ptr<NicStorage> blocks_;
 };
 
 }  // namespace postern::hw_model

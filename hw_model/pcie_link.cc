@@ -5,11 +5,8 @@
 
 #include "contract/gen/pst_contract.h"
 #include "hw_model/agenda.h"
-#include "hw_model/doorbell.h"
+#include "hw_model/bar_target.h"
 #include "hw_model/faults.h"
-#include "hw_model/function_registers.h"
-#include "hw_model/msix.h"
-#include "hw_model/port_statistics.h"
 #include "sim/nic_device.h"
 
 namespace postern::hw_model {
@@ -20,11 +17,6 @@ constexpr uint32_t kBurstBytesMax = 4096;  // a BAR access stays within a page
 // A burst reaches the registers in words.
 uint32_t word_bytes(uint32_t left) { return left >= 8 ? 8 : left >= 4 ? 4 : 1; }
 
-uint64_t bar_offset(uint64_t address) { return address & ((1ull << sim::kBarShift) - 1); }
-
-bool in_pio_page(uint64_t address) {
-  return address >> sim::kBarShift == PST_BAR_VI && address % PST_VI_WINDOW_STRIDE >= PST_VI_PIO_PAGE_OFFSET;
-}
 }  // namespace
 
 PcieLink::PcieLink(NicBlocks& nic, tlm::tlm_initiator_socket<64>& dma_socket)
@@ -94,7 +86,7 @@ DmaResult PcieLink::memory_read(uint64_t host_address, void* data, uint32_t byte
 }
 
 void PcieLink::host_write(uint64_t address, uint64_t value, uint64_t width_bytes, uint64_t) {
-  write_bar(address, value, static_cast<unsigned>(width_bytes));
+  nic_.bar_target->write(address, value, static_cast<unsigned>(width_bytes));
 }
 
 void PcieLink::plan_burst(uint64_t arrival_ps, uint64_t address, const unsigned char* data, uint32_t bytes) {
@@ -113,45 +105,15 @@ void PcieLink::host_burst(uint64_t address, uint64_t burst_idx, uint64_t, uint64
   free_bursts_.push_back(static_cast<size_t>(burst_idx));  // at once: what is written may reset the function
   const std::vector<uint8_t>& data = landing_burst_;
   if (in_pio_page(address)) {
-    nic_.doorbell->write_pio(bar_offset(address), data.data(), static_cast<uint32_t>(data.size()));
+    nic_.bar_target->write_pio(address, data.data(), static_cast<uint32_t>(data.size()));
   } else {
     for (uint32_t position = 0; position < data.size();) {
       const uint32_t width = word_bytes(static_cast<uint32_t>(data.size()) - position);
       uint64_t value = 0;
       std::memcpy(&value, data.data() + position, width);
-      write_bar(address + position, value, width);
+      nic_.bar_target->write(address + position, value, width);
       position += width;
     }
-  }
-}
-
-void PcieLink::write_bar(uint64_t address, uint64_t value, unsigned width_bytes) {
-  const uint64_t offset = bar_offset(address);
-  switch (address >> sim::kBarShift) {
-    case PST_BAR_FUNCTION:
-      return nic_.function_registers->write(offset, width_bytes, value);
-    case PST_BAR_VI:
-      if (!in_pio_page(address)) return nic_.doorbell->write(offset, width_bytes, value);
-      return nic_.doorbell->write_pio(offset, &value, width_bytes);
-    case PST_BAR_MSIX:
-      return nic_.msix->write(offset, width_bytes, value);
-    default:
-      ++nic_.statistics->bad_accesses;
-  }
-}
-
-uint64_t PcieLink::read_bar(uint64_t address, unsigned width_bytes) {
-  const uint64_t offset = bar_offset(address);
-  switch (address >> sim::kBarShift) {
-    case PST_BAR_FUNCTION:
-      return nic_.function_registers->read(offset, width_bytes);
-    case PST_BAR_VI:
-      return nic_.doorbell->read(offset, width_bytes);
-    case PST_BAR_MSIX:
-      return nic_.msix->read(offset, width_bytes);
-    default:
-      ++nic_.statistics->bad_accesses;
-      return 0;
   }
 }
 
@@ -183,7 +145,8 @@ void PcieLink::b_transport(tlm::tlm_generic_payload& payload, sc_core::sc_time& 
     delay = sc_core::SC_ZERO_TIME;
     for (uint32_t position = 0; position < bytes;) {
       const uint32_t width = word_bytes(bytes - position);
-      const uint64_t value = nic_.faults->removed() ? ~0ull : read_bar(payload.get_address() + position, width);
+      const uint64_t value =
+          nic_.faults->removed() ? ~0ull : nic_.bar_target->read(payload.get_address() + position, width);
       std::memcpy(data + position, &value, width);
       position += width;
     }
@@ -202,7 +165,7 @@ tlm::tlm_sync_enum PcieLink::nb_transport_fw(tlm::tlm_generic_payload& payload, 
 unsigned int PcieLink::transport_dbg(tlm::tlm_generic_payload& payload) {
   const uint32_t bytes = payload.get_data_length();
   if (!payload.is_read() || (bytes != 4 && bytes != 8)) return 0;
-  const uint64_t value = nic_.faults->removed() ? ~0ull : read_bar(payload.get_address(), bytes);
+  const uint64_t value = nic_.faults->removed() ? ~0ull : nic_.bar_target->peek(payload.get_address(), bytes);
   std::memcpy(payload.get_data_ptr(), &value, bytes);
   return bytes;
 }

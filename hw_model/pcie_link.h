@@ -9,6 +9,7 @@
 #include <tlm>
 #include <vector>
 
+#include "contract/gen/pst_contract.h"
 #include "hw_model/dma_result.h"
 #include "hw_model/nic_blocks.h"
 #include "hw_model/pcie_properties.h"
@@ -23,6 +24,12 @@ struct ReadPlan {
   uint64_t landing_ps = 0;
   DmaResult fate = DmaResult::kOk;
 };
+
+// Parts of an address of sim::bar_address().
+constexpr uint64_t bar_offset(uint64_t address) { return address & ((1ull << sim::kBarShift) - 1); }
+constexpr bool in_pio_page(uint64_t address) {
+  return address >> sim::kBarShift == PST_BAR_VI && address % PST_VI_WINDOW_STRIDE >= PST_VI_PIO_PAGE_OFFSET;
+}
 
 class PcieLink : public tlm::tlm_fw_transport_if<>, public tlm::tlm_bw_transport_if<> {
  public:
@@ -69,8 +76,6 @@ class PcieLink : public tlm::tlm_fw_transport_if<>, public tlm::tlm_bw_transport
   void host_write(uint64_t address, uint64_t value, uint64_t width_bytes, uint64_t);
   void host_burst(uint64_t address, uint64_t burst_idx, uint64_t, uint64_t);
   void plan_burst(uint64_t arrival_ps, uint64_t address, const unsigned char* data, uint32_t bytes);
-  void write_bar(uint64_t address, uint64_t value, unsigned width_bytes);
-  uint64_t read_bar(uint64_t address, unsigned width_bytes);
 
   NicBlocks& nic_;
   tlm::tlm_initiator_socket<64>& dma_socket_;

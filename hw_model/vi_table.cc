@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "hw_model/device_control.h"
 #include "hw_model/doorbell.h"
 #include "hw_model/event_queue.h"
 #include "hw_model/properties.h"
@@ -12,11 +13,11 @@
 
 namespace postern::hw_model {
 
-ViTable::ViTable(NicBlocks& nic)
+ViTable::ViTable(NicBlocks& nic, uint32_t vi_count_max)
     : nic_(nic),
       vi_count_property_(nic.properties->add(
           {"vi_table.vi_count", "VIs", "Virtual interfaces that the function exposes; read at reset.",
-           "contract: VI_COUNT_MAX", PST_LIMIT_VI_COUNT_MAX, 1, PST_LIMIT_VI_COUNT_MAX})) {}
+           "contract: VI_COUNT_MAX", static_cast<double>(vi_count_max), 1, static_cast<double>(vi_count_max)})) {}
 
 void ViTable::configure() {
   if (active_count_ != 0) return;
@@ -121,7 +122,9 @@ void ViTable::free(Vi& vi) {
   ++vi.epoch;
   --active_count_;
   for (const auto& other : vis_) {  // whoever gets the number next does not get the wakeups
-    if (other && other->wake_to_vi && other->wake_vi == vi.id) other->wake_vi = kNoVi;
+    if (!other || !other->wake_to_vi || other->wake_vi != vi.id) continue;
+    other->wake_vi = kNoVi;
+    nic_.control->binding_changed(*other);
   }
 }
 

@@ -169,7 +169,7 @@ struct Vi {
 
 class ViTable {
  public:
-  explicit ViTable(NicBlocks& nic);
+  ViTable(NicBlocks& nic, uint32_t vi_count_max);
 
   void configure();
   void reset();

@@ -1,0 +1,38 @@
+// The control path's way to the model's own blocks. Hides the wait for the last transfer in flight.
+#pragma once
+
+#include <deque>
+
+#include "hw_model/device_control.h"
+#include "hw_model/nic_blocks.h"
+
+namespace postern::hw_model {
+
+class ModelControl : public DeviceControl {
+ public:
+  explicit ModelControl(NicBlocks& nic) : nic_(nic) {}
+  // The agenda has forgotten what was planned.
+  void reset() { waiting_.clear(); }
+
+  void start(Vi& vi) override;
+  void stop(Vi& vi, Quiet quiet) override;
+  void halt(Vi& vi, unsigned source, unsigned code, uint32_t index) override;
+  void grants_changed(const Vi&) override {}
+  void binding_changed(const Vi&) override {}
+  void set_moderation(Vi& vi, uint64_t holdoff_ps, uint32_t holdoff_events, bool adaptive) override;
+  void mapped(uint32_t) override {}
+  void unmapped(uint32_t pd, Quiet quiet) override;
+  void filters_changed() override {}
+  void rss_changed() override {}
+  void port_changed(uint32_t mtu_bytes, bool pause, bool loopback, bool promiscuous) override;
+  void raise(uint32_t vector) override;
+
+ private:
+  void when_quiet(Quiet quiet);
+  void now_quiet(uint64_t, uint64_t, uint64_t, uint64_t);
+
+  NicBlocks& nic_;
+  std::deque<Quiet> waiting_;  // the last transfer in flight lands ever later, so they end in order
+};
+
+}  // namespace postern::hw_model
