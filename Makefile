@@ -2,6 +2,7 @@
 # PRESET chooses the build (release, debug, asan, tsan), JOBS the number of parallel jobs.
 PRESET ?= release
 JOBS   ?= 2
+DEVICE ?= model
 BUILD  := build/$(PRESET)
 
 .DEFAULT_GOAL := help
@@ -20,8 +21,8 @@ configure: install-deps
 build: configure  ## build everything (PRESET=release, debug, asan or tsan)
 	@cmake --build $(BUILD) -j $(JOBS)
 
-demo: build  ## run the whole machine once: virtual time, live, TAP, iperf3; each line with its result
-	@POSTERN_BUILD_DIR=$(CURDIR)/$(BUILD) demo/run.sh
+demo: build  ## run the whole machine once: virtual time, live, TAP, iperf3; DEVICE=rtl: over the RTL NIC
+	@DEVICE=$(DEVICE) POSTERN_BUILD_DIR=$(CURDIR)/$(BUILD) demo/run.sh
 
 # The boundary monitors of the tests write what they have seen of the contract into this folder (docs/monitor.md). Builds
 # with sanitizers leave tests out, so only the others are held to the coverage.

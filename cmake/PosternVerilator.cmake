@@ -11,7 +11,7 @@ add_library(postern_verilated STATIC ${POSTERN_VERILATOR_ROOT}/include/verilated
                                      ${POSTERN_VERILATOR_ROOT}/include/verilated_threads.cpp)
 target_include_directories(postern_verilated SYSTEM PUBLIC ${POSTERN_VERILATOR_ROOT}/include
                                                            ${POSTERN_VERILATOR_ROOT}/include/vltstd)
-target_compile_definitions(postern_verilated PUBLIC VM_COVERAGE=0 VM_SC=0 VM_TRACE=0)
+target_compile_definitions(postern_verilated PUBLIC VM_COVERAGE=0 VM_SC=0 VM_TRACE=0 VL_TIME_CONTEXT)
 target_compile_options(postern_verilated PRIVATE -w)
 target_link_libraries(postern_verilated PUBLIC Threads::Threads)
 

@@ -40,6 +40,15 @@ class MacPort : public sim::EthernetIf {
   [[nodiscard]] uint32_t mtu_max_bytes() const { return static_cast<uint32_t>(mtu_max_bytes_); }
   [[nodiscard]] uint32_t mtu_bytes() const { return mtu_bytes_; }
   [[nodiscard]] uint64_t ps_per_byte() const { return ps_per_byte_; }
+  // From a complete frame to its first bit on an idle wire.
+  [[nodiscard]] uint64_t processing_ps() const { return processing_ps_; }
+  struct PauseLevels {
+    uint32_t high_bytes, low_bytes, quanta;
+  };
+  [[nodiscard]] PauseLevels pause_levels() const {
+    return {static_cast<uint32_t>(pause_high_bytes_), static_cast<uint32_t>(pause_low_bytes_),
+            static_cast<uint32_t>(pause_quanta_)};
+  }
   // Longest frame without FCS that may pass, with vlan_count tags in it.
   [[nodiscard]] uint32_t frame_bytes_max(unsigned vlan_count) const {
     const uint32_t bytes = mtu_bytes_ + 14 + 4 * vlan_count;

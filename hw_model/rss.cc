@@ -61,6 +61,7 @@ uint32_t Rss::free(uint32_t context_id) {
 void Rss::configure(uint32_t context_id, const RssKey& key, const RssTable& table) {
   Context& context = contexts_[context_id];
   context.configured = true;
+  context.key = key;
   context.table = table;
   context.hash_of_byte.resize(kRssInputBytesMax * 256);
   for (uint32_t position = 0; position < kRssInputBytesMax; ++position) {

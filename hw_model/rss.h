@@ -50,6 +50,22 @@ class Rss {
   }
   [[nodiscard]] uint32_t domain(uint32_t context_id) const { return contexts_[context_id].pd; }
   [[nodiscard]] bool domain_in_use(uint32_t pd) const;
+  // Contexts have identifiers below this.
+  [[nodiscard]] uint32_t context_id_count() const { return static_cast<uint32_t>(contexts_.size()); }
+  // As hardware holds it: kNoVi in the table stands for the filter's target VI.
+  struct Configuration {
+    bool configured = false;
+    RssKey key{};
+    RssTable table{};
+    bool operator==(const Configuration& o) const {
+      return configured == o.configured && key == o.key && table == o.table;
+    }
+  };
+  [[nodiscard]] Configuration configuration(uint32_t context_id) const {
+    const Context& context = contexts_[context_id];
+    return {context.configured, context.key, context.table};
+  }
+
   // A filter starts or stops to use the context.
   void add_user(uint32_t context_id) { ++contexts_[context_id].filter_count; }
   void remove_user(uint32_t context_id) { --contexts_[context_id].filter_count; }
@@ -64,6 +80,7 @@ class Rss {
     bool configured = false;
     uint32_t pd = 0;
     uint32_t filter_count = 0;
+    RssKey key{};
     RssTable table{};
     std::vector<uint32_t> hash_of_byte;  // [position * 256 + value]: what that byte adds to the hash
   };

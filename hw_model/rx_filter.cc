@@ -173,6 +173,26 @@ void RxFilter::remove_vi(uint32_t vi_id) {
   }
 }
 
+RxFilter::TableSlot RxFilter::table_slot(uint32_t slot) const {
+  const int32_t first = slots_[slot];
+  if (first == kNone) return {};
+  if (first == kRemoved) return {TableSlot::kWasUsed, 0, {}};
+  return {TableSlot::kUsed, static_cast<uint16_t>(first), filters_[static_cast<size_t>(first)].key};
+}
+
+RxFilter::TableFilter RxFilter::table_filter(uint32_t filter_id) const {
+  const Filter& filter = filters_[filter_id];
+  if (!filter.used) return {};
+  return {static_cast<uint16_t>(filter.vi_id), filter.rss, static_cast<uint16_t>(filter.rss ? filter.rss_context : 0),
+          filter.next != kNone, static_cast<uint16_t>(filter.next != kNone ? filter.next : 0)};
+}
+
+uint8_t RxFilter::kinds() const {
+  uint8_t kinds = 0;
+  for (unsigned kind = 0; kind < kKinds; ++kind) kinds |= static_cast<uint8_t>((kind_count_[kind] != 0 ? 1u : 0u) << kind);
+  return kinds;
+}
+
 // Unicast frames belong here if they carry the port's address or one that a MAC filter names.
 bool RxFilter::for_this_port(const uint8_t* frame, const ParsedFrame& parsed) const {
   const uint64_t destination = load_address(frame, 6);

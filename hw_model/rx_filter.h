@@ -35,13 +35,40 @@ class RxFilter {
 
   [[nodiscard]] uint32_t count() const { return filter_count_; }
 
+  // The table as hardware holds it.
+  using Key = std::array<uint64_t, 6>;
+  struct TableSlot {
+    enum State : uint8_t { kEmpty, kWasUsed, kUsed };  // a lookup goes on behind one that was used
+    State state = kEmpty;
+    uint16_t first_id = 0;
+    Key key{};
+    bool operator==(const TableSlot& o) const { return state == o.state && first_id == o.first_id && key == o.key; }
+  };
+  struct TableFilter {
+    uint16_t vi_id = 0;
+    bool rss = false;
+    uint16_t rss_context = 0;
+    bool has_next = false;
+    uint16_t next_id = 0;
+    bool operator==(const TableFilter& o) const {
+      return vi_id == o.vi_id && rss == o.rss && rss_context == o.rss_context && has_next == o.has_next &&
+             next_id == o.next_id;
+    }
+  };
+  [[nodiscard]] static constexpr uint32_t slot_count() { return kSlots; }
+  [[nodiscard]] TableSlot table_slot(uint32_t slot) const;
+  // Identifiers are below filter_id_count(); a free one gives the default.
+  [[nodiscard]] uint32_t filter_id_count() const { return static_cast<uint32_t>(filters_.size()); }
+  [[nodiscard]] TableFilter table_filter(uint32_t filter_id) const;
+  // Bit k: a filter of MATCH k exists.
+  [[nodiscard]] uint8_t kinds() const;
+
  private:
   static constexpr unsigned kKinds = PST_FILTER_MATCH_SNIFF + 1;
   static constexpr uint32_t kSlots = 2 * PST_LIMIT_FILTER_COUNT_MAX;
   static constexpr int32_t kNone = -1;
   static constexpr int32_t kRemoved = -2;  // a slot whose chain is gone; lookups go on behind it
 
-  using Key = std::array<uint64_t, 6>;
   struct Filter {
     Key key{};
     uint32_t vi_id = 0;

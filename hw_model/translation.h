@@ -19,6 +19,8 @@ class Translation {
  public:
   explicit Translation(NicBlocks& nic) : nic_(nic) {}
   void reset() { domains_.clear(); }
+  // A device with room for fewer than the contract allows; PD_ALLOC then ends with NO_RESOURCE.
+  void set_domain_count_max(uint32_t count) { domain_count_max_ = count; }
 
   // Admin commands; each returns an ERROR_CODE.
   uint32_t allocate(uint32_t& pd);
@@ -27,17 +29,20 @@ class Translation {
   uint32_t unmap(uint32_t pd, uint64_t domain_address);
   [[nodiscard]] bool exists(uint32_t pd) const { return pd < domains_.size() && domains_[pd].used; }
 
-  // Appends the host segments of a domain range. False, and nothing appended, if any byte is not mapped (or not
-  // writable).
-  bool translate(uint32_t pd, uint64_t domain_address, uint64_t bytes, bool write, std::vector<DmaSegment>& segments);
-
- private:
   struct Range {
     uint64_t domain_address;
     uint64_t bytes;
     uint64_t host_address;
     bool writable;
   };
+  // Of an existing domain, sorted by domain address, disjoint.
+  [[nodiscard]] const std::vector<Range>& ranges(uint32_t pd) const { return domains_[pd].ranges; }
+
+  // Appends the host segments of a domain range. False, and nothing appended, if any byte is not mapped (or not
+  // writable).
+  bool translate(uint32_t pd, uint64_t domain_address, uint64_t bytes, bool write, std::vector<DmaSegment>& segments);
+
+ private:
   struct Domain {
     bool used = false;
     std::vector<Range> ranges;  // sorted by domain address, disjoint
@@ -46,6 +51,7 @@ class Translation {
 
   NicBlocks& nic_;
   std::vector<Domain> domains_;
+  uint32_t domain_count_max_ = PST_LIMIT_PD_COUNT_MAX;
 };
 
 }  // namespace postern::hw_model

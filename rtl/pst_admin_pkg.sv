@@ -11,6 +11,8 @@ package pst_admin_pkg;
   localparam logic [7:0] CFG_EVQ_MODERATE = 8'h05;  // likewise
   localparam logic [7:0] CFG_CLOSE_MERGES = 8'h06;  // RX merges that are open are announced
   localparam logic [7:0] CFG_PORT = 8'h07;          // data: port_t
+  localparam logic [7:0] CFG_RAISE = 8'h08;         // index: MSI-X vector to raise
+  localparam logic [7:0] CFG_VI_HALT = 8'h09;       // index: VI, data: {source[3:0], code[15:0], ring index[31:0]}
   localparam logic [7:0] CFG_XLAT_VI = 8'h10;       // index: VI, data[15:0]: domain
   localparam logic [7:0] CFG_XLAT_RANGE = 8'h11;    // index: {domain, range[5:0]}, data: xlat_range_t
   localparam logic [7:0] CFG_XLAT_COUNT = 8'h12;    // index: domain, data[6:0]: ranges

@@ -11,7 +11,7 @@ postern_add_library(postern_tap CXX17
 
 postern_add_library(postern_live CXX17
   SOURCES live_simulator.cc live_loop.cc live_nic.cc
-  LIBS postern_hw_model postern_monitored_nic postern_record postern_tap postern_testbed postern_vfio_user_server postern_stage_trace fmt::fmt)
+  LIBS postern_nic_factory postern_monitored_nic postern_record postern_tap postern_testbed postern_vfio_user_server postern_stage_trace fmt::fmt)
 
 if(TARGET postern_scenario)
   postern_add_executable(postern

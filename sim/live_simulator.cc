@@ -15,11 +15,11 @@
 #include <nlohmann/json.hpp>
 #include <systemc>
 
-#include "hw_model/nic_model.h"
 #include "sim/live_loop.h"
 #include "sim/live_nic.h"
 #include "sim/monitor/monitored_nic.h"
 #include "sim/network.h"
+#include "sim/nic_factory.h"
 #include "sim/replay/run_recorder.h"
 #include "sim/stage_trace.h"
 #include "sim/tap_port.h"
@@ -59,6 +59,9 @@ Result<Topology> load(const LiveOptions& options) {
   if (!options.source_name.empty()) topology->source_name = options.source_name;
   for (const std::string& setting : options.settings) {
     if (Status status = apply_property_setting(*topology, setting); !status) return status.error();
+  }
+  for (const std::string& setting : options.devices) {
+    if (Status status = apply_device(*topology, setting); !status) return status.error();
   }
   return topology;
 }
@@ -124,7 +127,7 @@ class LiveSimulation {
 
  private:
   Status build_nic(const HostSpec& host) {
-    devices_.push_back(std::make_unique<hw_model::NicModel>(("nic_" + host.name).c_str(), host.mac));
+    devices_.push_back(make_nic(host.device, "nic_" + host.name, host.mac));
     NicDevice* device = devices_.back().get();
     BoundaryTap* tap = nullptr;
     if (options_.monitor) {

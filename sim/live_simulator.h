@@ -18,6 +18,7 @@ struct LiveOptions {
   std::string topology_path;          // empty: the built-in topology
   std::string source_name;            // how messages call the topology; empty: its path
   std::vector<std::string> settings;  // "property=value" or "host:property=value"
+  std::vector<std::string> devices;   // "rtl" or "host=rtl"
   std::string pcap_dir;               // capture at every port; empty: where the topology says, into run_dir
   std::string record_dir;             // the boundary of every NIC goes into kRecordName there; empty: not recorded
   bool monitor = false;               // a boundary monitor around each NIC

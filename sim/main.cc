@@ -76,6 +76,8 @@ void add_up(CLI::App& app, CommandLine& line) {
   verb->add_option("--set", line.up.settings,
                    "NIC property of every host, or of one: PROPERTY=VALUE, HOST:PROPERTY=VALUE or nicN.PROPERTY=VALUE")
       ->allow_extra_args(false);
+  verb->add_option("--device", line.up.devices, "What the NICs are: model, rtl, or HOST=rtl for one host")
+      ->allow_extra_args(false);
   verb->add_option("--pcap", line.up.pcap_dir, "Capture the frames of every port into this directory");
   verb->add_option("--record", line.up.record_dir,
                    "Record what crosses the boundary of each NIC into DIR/run.trace, complete after `postern down`")
@@ -116,6 +118,7 @@ void add_sessions(CLI::App& app, CommandLine& line) {
   live->add_option("--topology", line.live.topology_path);
   live->add_option("--source-name", line.live.source_name);
   live->add_option("--set", line.live.settings)->allow_extra_args(false);
+  live->add_option("--device", line.live.devices)->allow_extra_args(false);
   live->add_option("--pcap", line.live.pcap_dir);
   live->add_option("--record", line.live.record_dir);
   live->add_flag("--monitor", line.live.monitor);
@@ -138,6 +141,8 @@ void add_sim(CLI::App& app, CommandLine& line) {
   verb->add_option("--record", line.sim.record_path, "Record what crosses the boundary of each NIC into this file");
   verb->add_option("--set", line.sim.settings,
                    "NIC property of every host, or of one: PROPERTY=VALUE, HOST:PROPERTY=VALUE or nicN.PROPERTY=VALUE")
+      ->allow_extra_args(false);
+  verb->add_option("--device", line.sim.devices, "What the NICs are: model, rtl, or HOST=rtl for one host")
       ->allow_extra_args(false);
   verb->add_option("--seed", line.sim.seed, "Seed of losses, reordering and payloads (default: the scenario's)");
   verb->add_option("--duration-ms", line.sim.duration_ms, "Simulated time after which streams end");
@@ -166,7 +171,7 @@ void add_replay(CLI::App& app, CommandLine& line) {
   verb->add_option("file", line.replay.path,
                    "What `postern sim SCENARIO --record FILE` or `postern up --record DIR` wrote")
       ->required();
-  verb->add_option("--device", line.replay.device, "Device to drive: model")->capture_default_str();
+  verb->add_option("--device", line.replay.device, "Device to drive: model or rtl")->capture_default_str();
   verb->add_option("--set", line.replay.settings, "NIC property for every host, over the recorded one: PROPERTY=VALUE")
       ->allow_extra_args(false);
   verb->add_option("--timing", line.replay_timing, "exact: everything at its time; ignore: order and contents per VI")

@@ -39,6 +39,7 @@ struct ScenarioOptions {
   std::string trace_for_us;
   uint64_t trace_max_events = 1'000'000;
   std::vector<std::string> settings;  // "[HOST:]PROPERTY=NUMBER" of NICs
+  std::vector<std::string> devices;   // "rtl" or "HOST=rtl"
   std::optional<uint64_t> seed;
   std::optional<uint64_t> duration_ms;  // simulated; ends streams, and is the limit for everything else
   bool quiet = false;                   // no report, no progress line

@@ -262,6 +262,11 @@ Result<Scenario> load_scenario(const ScenarioOptions& options) {
       return status.error();
     }
   }
+  for (const std::string& setting : options.devices) {
+    if (Status status = apply_device(scenario->topology, setting); !status) {
+      return status.error();
+    }
+  }
   if (options.seed) {
     scenario->seed = *options.seed;
   }

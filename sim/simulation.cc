@@ -8,11 +8,11 @@
 #include <cerrno>
 #include <systemc>
 
-#include "hw_model/nic_model.h"
 #include "sim/boundary_tap.h"
 #include "sim/in_process_function.h"
 #include "sim/monitor/monitored_nic.h"
 #include "sim/network.h"
+#include "sim/nic_factory.h"
 
 namespace postern::sim {
 namespace {
@@ -97,7 +97,7 @@ Result<std::unique_ptr<Simulation>> Simulation::create(const Options& options) {
   impl->network = std::make_unique<Network>(options.topology, options.seed);
   for (const HostSpec& spec : options.topology.hosts) {
     Impl::Host host;
-    host.nic = std::make_unique<hw_model::NicModel>(("nic_" + spec.name).c_str(), spec.mac);
+    host.nic = make_nic(spec.device, "nic_" + spec.name, spec.mac);
     if (options.trace_stages) {
       host.stages = std::make_unique<HostStageTrace>(impl->stages, true, static_cast<uint16_t>(impl->hosts.size()));
     }

@@ -68,6 +68,9 @@ class Startup {
     for (const std::string& setting : options_.settings) {
       if (Status status = apply_property_setting(topology_, setting); !status) return status;
     }
+    for (const std::string& setting : options_.devices) {
+      if (Status status = apply_device(topology_, setting); !status) return status;
+    }
     Result<std::string> hostd = find_program("postern-hostd");
     if (!hostd) return hostd.error();
     hostd_program_ = hostd.value();
@@ -164,6 +167,10 @@ class Startup {
                       "--ready-fd",    "3"};
     for (const std::string& setting : options_.settings) {
       spec.arguments.push_back("--set");
+      spec.arguments.push_back(setting);
+    }
+    for (const std::string& setting : options_.devices) {
+      spec.arguments.push_back("--device");
       spec.arguments.push_back(setting);
     }
     if (options_.monitor) spec.arguments.emplace_back("--monitor");

@@ -15,6 +15,7 @@ struct TestbedOptions {
   std::string run_dir;                // empty: the default
   std::string topology_path;          // empty: the built-in topology
   std::vector<std::string> settings;  // "property=value" or "host:property=value"
+  std::vector<std::string> devices;   // "rtl" or "host=rtl"
   std::string pcap_dir;               // capture at every port into this directory; empty: what the topology says
   std::string record_dir;             // record the boundary of every NIC into this directory; empty: not
   bool monitor = false;               // boundary monitors in the simulator

@@ -69,6 +69,8 @@ MacAddress automatic_mac(size_t host_idx) {
   return {0x02, 0x50, 0x53, 0x54, static_cast<uint8_t>(number >> 8), static_cast<uint8_t>(number)};
 }
 
+bool known_device(const std::string& device) { return device == "model" || device == "rtl"; }
+
 class TopologyParser {
  public:
   TopologyParser(TomlReader& root, TomlErrors& errors) : root_(root), errors_(errors) {}
@@ -122,6 +124,10 @@ class TopologyParser {
       reader.fail("mac", fmt::format("expected a unicast MAC address like 02:50:53:54:00:01, found \"{}\"", mac));
     }
     host.pcap = reader.boolean("pcap", false);
+    host.device = reader.text("device", host.device);
+    if (!known_device(host.device)) {
+      reader.fail("device", fmt::format("expected \"model\" or \"rtl\", found \"{}\"", host.device));
+    }
     if (const toml::table* nic = reader.sub_table("nic")) {
       read_properties(*nic, "", host);
     }
@@ -400,6 +406,22 @@ Status apply_property_setting(Topology& topology, const std::string& setting) {
     if (target->host == nullptr || target->host == &host) {
       host.nic_properties[target->property] = value;
     }
+  }
+  return {};
+}
+
+Status apply_device(Topology& topology, const std::string& setting) {
+  const size_t equals = setting.find('=');
+  const std::string device = equals == std::string::npos ? setting : setting.substr(equals + 1);
+  const std::string host_name = equals == std::string::npos ? "" : setting.substr(0, equals);
+  if (!known_device(device)) {
+    return Error{EINVAL, fmt::format("--device {}: expected model, rtl, HOST=model or HOST=rtl", setting)};
+  }
+  if (!host_name.empty() && topology.find_host(host_name) == nullptr) {
+    return Error{EINVAL, fmt::format("--device {}: {} has no host \"{}\"", setting, topology.source_name, host_name)};
+  }
+  for (HostSpec& host : topology.hosts) {
+    if (host_name.empty() || host.name == host_name) host.device = device;
   }
   return {};
 }

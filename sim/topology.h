@@ -29,6 +29,7 @@ struct HostSpec {
   uint32_t gateway_ipv4 = 0;  // host byte order; 0: none
   MacAddress mac{};           // given, or made from the host's position in the file
   bool pcap = false;          // capture at this host's port
+  std::string device = "model";  // or "rtl": what stands at sim/nic_device.h
   std::map<std::string, PropertySetting> nic_properties;
 };
 
@@ -90,6 +91,9 @@ struct Topology {
 // in the topology ("nic0.prop=value"). Whether the property exists and takes the value is checked when the NIC is
 // built.
 [[nodiscard]] Status apply_property_setting(Topology& topology, const std::string& setting);
+
+// Takes another device for the NIC of every host ("rtl") or of one ("host=rtl"). An error says what was expected.
+[[nodiscard]] Status apply_device(Topology& topology, const std::string& setting);
 
 [[nodiscard]] std::string format_ipv4(uint32_t address_host_order);
 [[nodiscard]] std::string format_mac(const MacAddress& mac);

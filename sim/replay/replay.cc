@@ -1,6 +1,7 @@
 // Strict replay: every record at its time, every output equal to the byte and the picosecond. With ignored timing:
 // outputs by stream (replay_streams.h), and host actions after the outputs that they followed.
 #define SC_INCLUDE_DYNAMIC_PROCESSES  // sc_spawn; read by <systemc>
+#include "sim/nic_factory.h"
 #include "sim/replay/replay.h"
 
 #include <fmt/format.h>
@@ -150,8 +151,8 @@ Status Player::set(Host& host, const std::string& name, double value, const char
 }
 
 Status Player::build(Host& host, uint32_t host_idx) {
-  std::unique_ptr<NicDevice> nic = make_device(options_.device, "nic_" + host.name, host.mac);
-  if (nic == nullptr) return Error{EINVAL, fmt::format("no device \"{}\": expected model", options_.device)};
+  std::unique_ptr<NicDevice> nic = make_nic(options_.device, "nic_" + host.name, host.mac);
+  if (nic == nullptr) return Error{EINVAL, fmt::format("no device \"{}\": expected model or rtl", options_.device)};
   host.replayed = std::make_unique<ReplayHost>(("host_" + host.name).c_str(), host_idx, std::move(nic),
                                                [this, host_idx](const TraceRecord& r) { happened(host_idx, r); });
   for (auto& [address, reached] : host.outcomes) host.replayed->set_outcomes(address, std::move(reached));

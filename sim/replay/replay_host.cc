@@ -5,15 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "hw_model/nic_model.h"
-
 namespace postern::sim {
-
-std::unique_ptr<NicDevice> make_device(const std::string& device, const std::string& module_name,
-                                       const MacAddress& mac) {
-  if (device == "model") return std::make_unique<hw_model::NicModel>(module_name.c_str(), mac);
-  return nullptr;
-}
 
 ReplayHost::ReplayHost(const sc_core::sc_module_name& name, uint32_t host_idx, std::unique_ptr<NicDevice> nic,
                        BoundaryRecorder::Sink sink)

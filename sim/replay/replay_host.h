@@ -18,10 +18,6 @@
 
 namespace postern::sim {
 
-// A device by name: "model". Null: no such device.
-[[nodiscard]] std::unique_ptr<NicDevice> make_device(const std::string& device, const std::string& module_name,
-                                                     const MacAddress& mac);
-
 class ReplayHost : public sc_core::sc_module,
                    private MsixIf,
                    private EthernetIf,

@@ -1,0 +1,295 @@
+// Beats, timing and memory of the host side. See host_link.h.
+#include "rtl/device/verilated_top.h"  // first: see there
+
+#include "rtl/device/host_link.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "rtl/device/rx_frames.h"
+
+namespace postern::rtl_device {
+
+namespace {
+
+constexpr uint64_t kPostedBytesMax = 32768;  // writes on the link; beyond, the hard block takes no more
+constexpr uint32_t kReadsMax = 256;          // likewise reads
+constexpr uint32_t kMessageBytes = 4;
+constexpr uint8_t kKindPayload = 0, kKindEvent = 1, kKindMessage = 2;
+
+uint64_t now_ps() { return hw_model::Agenda::now_ps(); }
+
+template <class Signal>
+bool set(Signal& signal, Signal value) {
+  if (signal == value) return false;
+  signal = value;
+  return true;
+}
+
+}  // namespace
+
+HostLink::HostLink(Vpst_nic_top& top, hw_model::NicStorage& blocks, sc_core::sc_port<sim::MsixIf>& msix_port,
+                   RxFrames& frames, std::function<void()> wake)
+    : top_(top), blocks_(blocks), msix_port_(msix_port), frames_(frames), wake_(std::move(wake)) {}
+
+void HostLink::reset() {
+  accesses_.clear();
+  answers_.clear();
+  answers_due_ = 0;
+  ++generation_;
+  reads_answered_ = reads_asked_;
+  answered_.notify(sc_core::SC_ZERO_TIME);
+  last_written_.clear();
+  reads_.clear();
+  completion_offered_ = access_offered_ = false;
+  write_ = {};
+  in_flight_.clear();
+  free_writes_.clear();
+  in_flight_bytes_ = 0;
+}
+
+// --- accesses of the host --------------------------------------------------------------------------------------------
+
+void HostLink::push(const Access& access) {
+  accesses_.push_back(access);
+  wake_();
+}
+
+void HostLink::write(uint64_t address, uint64_t value, unsigned width_bytes) {
+  if (address >> sim::kBarShift == PST_BAR_FUNCTION) {
+    return blocks_.function_registers.write(hw_model::bar_offset(address), width_bytes, value);
+  }
+  note_doorbell(address, value, width_bytes);
+  Access access{now_ps(), address, true, width_bytes, {}};
+  std::memcpy(access.data.data(), &value, sizeof value);
+  push(access);
+}
+
+// What the stage stamps and debug reads need to know.
+void HostLink::note_doorbell(uint64_t address, uint64_t value, unsigned width_bytes) {
+  const uint64_t mask = width_bytes == 8 ? ~0ull : (1ull << (8 * width_bytes)) - 1;
+  last_written_[address] = value & mask;
+  if (address >> sim::kBarShift != PST_BAR_VI) return;
+  const uint64_t offset = hw_model::bar_offset(address) % PST_VI_WINDOW_STRIDE;
+  if (offset != PST_VI_TX_DOORBELL_OFFSET && offset != PST_VI_TX_PUSH_DOORBELL_OFFSET &&
+      offset != PST_VI_PIO_DOORBELL_OFFSET) {
+    return;
+  }
+  if (hw_model::Vi* vi = blocks_.vi_table.find(hw_model::bar_offset(address) / PST_VI_WINDOW_STRIDE)) {
+    vi->tx_doorbells.add(static_cast<uint32_t>(value), now_ps());
+  }
+}
+
+void HostLink::write_pio(uint64_t address, const uint8_t* data, uint32_t bytes) {
+  while (bytes > 0) {
+    const uint32_t here = std::min(bytes, kBeatBytes - static_cast<uint32_t>(address % kBeatBytes));
+    Access access{now_ps(), address, true, here, {}};
+    std::memcpy(access.data.data(), data, here);
+    push(access);
+    address += here;
+    data += here;
+    bytes -= here;
+  }
+}
+
+uint64_t HostLink::read(uint64_t address, unsigned width_bytes) {
+  if (address >> sim::kBarShift == PST_BAR_FUNCTION) {
+    return blocks_.function_registers.read(hw_model::bar_offset(address), width_bytes);
+  }
+  push({now_ps(), address, false, width_bytes, {}});
+  const uint64_t turn = reads_asked_++;
+  const uint64_t generation = generation_;
+  while (reads_answered_ <= turn || answers_.empty()) {
+    if (generation != generation_) return 0;  // a reset has swallowed it
+    sc_core::wait(answered_);
+  }
+  if (generation != generation_) return 0;
+  const uint64_t value = answers_.front();
+  answers_.pop_front();
+  return value;
+}
+
+uint64_t HostLink::peek(uint64_t address, unsigned width_bytes) {
+  if (address >> sim::kBarShift == PST_BAR_FUNCTION) {
+    return blocks_.function_registers.read(hw_model::bar_offset(address), width_bytes);
+  }
+  const auto known = last_written_.find(address);
+  return known == last_written_.end() ? 0 : known->second;
+}
+
+void HostLink::forget_window(uint32_t vi_id) {
+  const uint64_t first = sim::bar_address(PST_BAR_VI, static_cast<uint64_t>(vi_id) * PST_VI_WINDOW_STRIDE);
+  for (uint64_t offset = 0; offset < 0x60; offset += 4) last_written_.erase(first + offset);
+}
+
+bool HostLink::drive_access(uint64_t edge_ps) {
+  const bool offer = !accesses_.empty() && accesses_.front().arrived_ps < edge_ps;
+  bool changed = set<CData>(top_.mm_valid_i, offer ? 1 : 0);
+  if (offer && !access_offered_) {
+    const Access& access = accesses_.front();
+    top_.mm_write_i = access.write ? 1 : 0;
+    top_.mm_bar_i = static_cast<CData>(access.address >> sim::kBarShift);
+    top_.mm_offset_i = static_cast<IData>(hw_model::bar_offset(access.address));
+    top_.mm_bytes_i = static_cast<CData>(access.bytes);
+    std::memcpy(top_.mm_data_i.data(), access.data.data(), kBeatBytes);
+    changed = true;
+  }
+  access_offered_ = offer;
+  return changed;
+}
+
+// --- reads of the RTL ------------------------------------------------------------------------------------------------
+
+void HostLink::take_read(uint64_t edge_ps) {
+  Read read{};
+  read.tag = top_.dr_tag_o;
+  read.lane = top_.dr_lane_o;
+  read.vi_id = top_.dr_vi_o;
+  read.address = top_.dr_address_o;
+  read.bytes = top_.dr_bytes_o;
+  const hw_model::ReadPlan plan = blocks_.pcie_link.post_read(edge_ps, read.address, read.bytes, read.vi_id);
+  read.fate = plan.fate;
+  // The last beat comes when the last completion does; those before it come a cycle apart.
+  const uint64_t beats = (read.lane + read.bytes + kBeatBytes - 1) / kBeatBytes;
+  const uint64_t lead_ps = plan.fate == hw_model::DmaResult::kOk ? (beats - 1) * kCyclePs : 0;
+  read.first_beat_ps = std::max(edge_ps, plan.landing_ps > lead_ps ? plan.landing_ps - lead_ps : 0);
+  reads_.emplace(read.first_beat_ps, read);
+}
+
+bool HostLink::drive_completion(uint64_t edge_ps) {
+  if (completion_offered_) return false;
+  const auto next = reads_.begin();
+  if (next == reads_.end() || next->first >= edge_ps) return set<CData>(top_.dc_valid_i, 0);
+  Read read = next->second;
+  reads_.erase(next);
+  const uint32_t lane = read.done_bytes == 0 ? read.lane : 0;
+  const uint32_t count = std::min(kBeatBytes - lane, read.bytes - read.done_bytes);
+  const hw_model::DmaResult result =
+      blocks_.pcie_link.memory_read(read.address + read.done_bytes,
+                                    reinterpret_cast<uint8_t*>(top_.dc_data_i.data()) + lane, count, read.fate, read.vi_id);
+  read.done_bytes += count;
+  const bool last = result != hw_model::DmaResult::kOk || read.done_bytes == read.bytes;
+  top_.dc_valid_i = 1;
+  top_.dc_tag_i = read.tag;
+  top_.dc_lane_i = static_cast<CData>(lane);
+  top_.dc_count_i = static_cast<CData>(count);
+  top_.dc_last_i = last ? 1 : 0;
+  top_.dc_code_i = static_cast<SData>(hw_model::dma_error_code(result));
+  if (!last) reads_.emplace(edge_ps, read);
+  completion_offered_ = true;
+  return true;
+}
+
+// --- writes of the RTL -----------------------------------------------------------------------------------------------
+
+void HostLink::take_write_beat(uint64_t edge_ps) {
+  if (top_.dw_first_o) {
+    write_.kind = top_.dw_kind_o;
+    write_.vi_id = top_.dw_vi_o;
+    write_.id = top_.dw_id_o;
+    write_.address = top_.dw_address_o;
+    write_.bytes.clear();
+  }
+  const auto* data = reinterpret_cast<const uint8_t*>(top_.dw_data_o.data()) + top_.dw_lane_o;
+  write_.bytes.insert(write_.bytes.end(), data, data + top_.dw_count_o);
+  if (top_.dw_last_o) post(edge_ps);
+}
+
+void HostLink::post(uint64_t edge_ps) {
+  if (write_.kind == kKindMessage) return send_message(write_.id);
+  const auto bytes = static_cast<uint32_t>(write_.bytes.size());
+  const uint64_t landing_ps =
+      blocks_.pcie_link.post_write(edge_ps, write_.address, bytes, write_.kind == kKindPayload);
+  if (write_.kind == kKindPayload) frames_.payload_posted(write_.vi_id, static_cast<uint16_t>(write_.id), landing_ps);
+  if (write_.kind == kKindEvent) write_.id = frames_.next_event(write_.vi_id);
+  if (free_writes_.empty()) {
+    free_writes_.push_back(in_flight_.size());
+    in_flight_.emplace_back();
+  }
+  const size_t index = free_writes_.back();
+  free_writes_.pop_back();
+  std::swap(in_flight_[index], write_);
+  in_flight_bytes_ += bytes;
+  blocks_.agenda.at<&HostLink::landed>(landing_ps, this, index);
+}
+
+void HostLink::landed(uint64_t index, uint64_t, uint64_t, uint64_t) {
+  Write& write = in_flight_[index];
+  const auto bytes = static_cast<uint32_t>(write.bytes.size());
+  in_flight_bytes_ -= bytes;
+  free_writes_.push_back(static_cast<size_t>(index));
+  const hw_model::DmaResult result =
+      blocks_.pcie_link.memory_write(write.address, write.bytes.data(), bytes, write.vi_id);
+  if (result != hw_model::DmaResult::kOk) ++blocks_.statistics.events_lost;
+  if (write.kind != kKindEvent) return;
+  pst_rx_event event{};
+  std::memcpy(&event, write.bytes.data(), sizeof event);
+  if (pst_rx_event_get_type(&event) != PST_EVENT_TYPE_RX) return;
+  const uint64_t count = pst_rx_event_get_merged(&event) != 0 ? pst_rx_event_get_desc_count(&event) : 1;
+  for (uint64_t i = 0; i < count; ++i) {
+    const RxFrames::Announced announced = frames_.take(write.vi_id);
+    if (announced.frame == nullptr) return;
+    auto& stamps = announced.frame->stamps_ps;
+    stamps[static_cast<size_t>(sim::Stage::kRxPayloadWritten)] = announced.payload_landing_ps;
+    stamps[static_cast<size_t>(sim::Stage::kEventWritten)] = now_ps();
+    if (blocks_.nic.observer != nullptr) blocks_.nic.observer->rx_event_written(write.vi_id, write.id, announced.frame);
+  }
+}
+
+void HostLink::send_message(uint32_t vector) {
+  ++blocks_.statistics.interrupts;
+  const uint64_t arrival_ps = blocks_.pcie_link.post_write(now_ps(), write_.address & ~3ull, kMessageBytes);
+  switch (blocks_.faults.message_fate()) {
+    case hw_model::Faults::Message::kLost:
+      return blocks_.agenda.at<&HostLink::message_lost>(arrival_ps, this, vector);
+    case hw_model::Faults::Message::kDelayed:
+      blocks_.faults.message_held_up(vector, blocks_.faults.message_delay_ps());
+      return blocks_.agenda.at<&HostLink::message_arrived>(arrival_ps + blocks_.faults.message_delay_ps(), this, vector);
+    default:
+      return blocks_.agenda.at<&HostLink::message_arrived>(arrival_ps, this, vector);
+  }
+}
+
+void HostLink::message_arrived(uint64_t vector, uint64_t, uint64_t, uint64_t) {
+  msix_port_->raise(static_cast<uint32_t>(vector));
+}
+
+void HostLink::message_lost(uint64_t vector, uint64_t, uint64_t, uint64_t) {
+  blocks_.faults.message_lost(static_cast<uint32_t>(vector));
+}
+
+// --- clock -----------------------------------------------------------------------------------------------------------
+
+bool HostLink::drive(uint64_t edge_ps) {
+  bool changed = drive_access(edge_ps);
+  changed |= drive_completion(edge_ps);
+  changed |= set<CData>(top_.dw_ready_i, in_flight_bytes_ < kPostedBytesMax ? 1 : 0);
+  changed |= set<CData>(top_.dr_ready_i, reads_.size() < kReadsMax ? 1 : 0);
+  return changed;
+}
+
+void HostLink::sample(uint64_t edge_ps) {
+  if (access_offered_ && top_.mm_ready_o) {
+    accesses_.pop_front();
+    access_offered_ = false;
+  }
+  if (top_.mm_rd_valid_o) {
+    answers_.push_back(top_.mm_rd_data_o);
+    ++reads_answered_;
+    answered_.notify(sc_core::SC_ZERO_TIME);
+  }
+  if (completion_offered_ && top_.dc_ready_o) completion_offered_ = false;
+  if (top_.dw_valid_o && top_.dw_ready_i) take_write_beat(edge_ps);
+  if (top_.dr_valid_o && top_.dr_ready_i) take_read(edge_ps);
+}
+
+uint64_t HostLink::next_edge_ps(uint64_t edge_ps) const {
+  uint64_t next = kNever;
+  if (!accesses_.empty()) next = std::max(edge_ps + kCyclePs, edge_after(accesses_.front().arrived_ps));
+  if (completion_offered_ || top_.mm_valid_i || top_.dc_valid_i) next = edge_ps + kCyclePs;
+  if (!reads_.empty()) next = std::min(next, std::max(edge_ps + kCyclePs, edge_after(reads_.begin()->first)));
+  return next;
+}
+
+}  // namespace postern::rtl_device

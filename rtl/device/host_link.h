@@ -1,0 +1,112 @@
+// The PCIe hard block beside the RTL, and the link behind it: takes the RTL's read and write requests, times them on the
+// link (hw_model/pcie_timeline), moves bytes between host memory and the 512-bit beats, and brings the host's accesses in.
+// Hides alignment of beats, order of completions and what is still on the link. Packet walk: every transfer between host
+// and RTL.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <systemc>
+#include <unordered_map>
+#include <vector>
+
+#include "hw_model/bar_target.h"
+#include "hw_model/dma_result.h"
+#include "hw_model/nic_storage.h"
+#include "rtl/device/clocked_part.h"
+
+class Vpst_nic_top;
+
+namespace postern::rtl_device {
+
+class RxFrames;
+
+class HostLink : public ClockedPart, public hw_model::BarTarget {
+ public:
+  // wake() is called when an input has come while the clock may be standing.
+  HostLink(Vpst_nic_top& top, hw_model::NicStorage& blocks, sc_core::sc_port<sim::MsixIf>& msix_port, RxFrames& frames,
+           std::function<void()> wake);
+
+  // ClockedPart
+  bool drive(uint64_t edge_ps) override;
+  void sample(uint64_t edge_ps) override;
+  [[nodiscard]] uint64_t next_edge_ps(uint64_t edge_ps) const override;
+  void reset() override;
+
+  // BarTarget
+  void write(uint64_t address, uint64_t value, unsigned width_bytes) override;
+  void write_pio(uint64_t address, const uint8_t* data, uint32_t bytes) override;
+  [[nodiscard]] uint64_t read(uint64_t address, unsigned width_bytes) override;
+  [[nodiscard]] uint64_t peek(uint64_t address, unsigned width_bytes) override;
+
+  // The VI's window is blank.
+  void forget_window(uint32_t vi_id);
+  // When all that has been posted so far has landed.
+  [[nodiscard]] uint64_t quiesce_ps() const { return blocks_.pcie_link.quiesce_ps(); }
+
+ private:
+  static constexpr uint32_t kBeatBytes = 64;
+  struct Access {
+    uint64_t arrived_ps;
+    uint64_t address;
+    bool write;
+    uint32_t bytes;
+    std::array<uint8_t, kBeatBytes> data;
+  };
+  struct Read {
+    uint8_t tag;
+    uint8_t lane;
+    uint32_t vi_id;
+    uint64_t address;
+    uint32_t bytes;
+    uint32_t done_bytes;
+    uint64_t first_beat_ps;
+    hw_model::DmaResult fate;
+  };
+  struct Write {
+    uint8_t kind;
+    uint32_t vi_id;
+    uint32_t id;
+    uint64_t address;
+    std::vector<uint8_t> bytes;
+  };
+
+  void push(const Access& access);
+  void note_doorbell(uint64_t address, uint64_t value, unsigned width_bytes);
+  bool drive_access(uint64_t edge_ps);
+  bool drive_completion(uint64_t edge_ps);
+  void take_write_beat(uint64_t edge_ps);
+  void post(uint64_t edge_ps);
+  void landed(uint64_t index, uint64_t, uint64_t, uint64_t);
+  void send_message(uint32_t vector);
+  void message_arrived(uint64_t vector, uint64_t, uint64_t, uint64_t);
+  void message_lost(uint64_t vector, uint64_t, uint64_t, uint64_t);
+  void take_read(uint64_t edge_ps);
+
+  Vpst_nic_top& top_;
+  hw_model::NicStorage& blocks_;
+  sc_core::sc_port<sim::MsixIf>& msix_port_;
+  RxFrames& frames_;
+  const std::function<void()> wake_;
+
+  std::deque<Access> accesses_;  // on their way into the RTL
+  uint32_t answers_due_ = 0;     // reads that the RTL has taken
+  std::deque<uint64_t> answers_;
+  sc_core::sc_event answered_;
+  uint64_t reads_asked_ = 0, reads_answered_ = 0, generation_ = 0;
+  std::unordered_map<uint64_t, uint64_t> last_written_;  // by address, for debug reads
+
+  std::multimap<uint64_t, Read> reads_;  // by the time of the next beat
+  bool completion_offered_ = false;
+  bool access_offered_ = false;
+
+  Write write_{};                 // whose beats are coming
+  std::vector<Write> in_flight_;  // posted, not landed
+  std::vector<size_t> free_writes_;
+  uint64_t in_flight_bytes_ = 0;
+};
+
+}  // namespace postern::rtl_device

@@ -1,0 +1,61 @@
+// Which frame is which: received frames while the RTL holds them, so that the stage stamps of a frame and the observer of
+// its event find it again. Hides the order in which payload and event are seen.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "sim/ethernet_frame.h"
+
+namespace postern::rtl_device {
+
+class RxFrames {
+ public:
+  static constexpr uint32_t kIds = 8192;  // more than the RTL's receive buffer can hold
+
+  explicit RxFrames(uint32_t vi_count) : frames_(kIds), of_vi_(vi_count), event_idx_(vi_count) {}
+  uint16_t add(const sim::FramePtr& frame) {
+    const uint16_t id = next_id_;
+    next_id_ = static_cast<uint16_t>((next_id_ + 1) % kIds);
+    frames_[id] = frame;
+    return id;
+  }
+  // A write of the frame's bytes for the VI has been posted.
+  void payload_posted(uint32_t vi_id, uint16_t id, uint64_t landing_ps) {
+    auto& waiting = of_vi_[vi_id];
+    if (waiting.empty() || waiting.back().id != id) waiting.push_back({id, landing_ps});
+    waiting.back().landing_ps = landing_ps;
+  }
+  struct Announced {
+    sim::FramePtr frame;
+    uint64_t payload_landing_ps;
+  };
+  // The oldest frame of the VI that no event has announced; null if there is none.
+  Announced take(uint32_t vi_id) {
+    auto& waiting = of_vi_[vi_id];
+    if (waiting.empty()) return {nullptr, 0};
+    const Waiting first = waiting.front();
+    waiting.pop_front();
+    return {frames_[first.id], first.landing_ps};
+  }
+  // Index of the event that is posted now.
+  uint32_t next_event(uint32_t vi_id) { return event_idx_[vi_id]++; }
+  // A new life of the VI.
+  void restart(uint32_t vi_id) {
+    of_vi_[vi_id].clear();
+    event_idx_[vi_id] = 0;
+  }
+
+ private:
+  struct Waiting {
+    uint16_t id;
+    uint64_t landing_ps;
+  };
+  std::vector<sim::FramePtr> frames_;
+  std::vector<std::deque<Waiting>> of_vi_;
+  std::vector<uint32_t> event_idx_;
+  uint16_t next_id_ = 0;
+};
+
+}  // namespace postern::rtl_device
