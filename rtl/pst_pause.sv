@@ -101,7 +101,7 @@ module pst_pause (
   logic [63:0] until_ns_q;
   logic        stops;  // obeying and asking
   assign stops = halve && !cfg_pause_i && pause_q;
-  assign hold_o = time_ns_i < until_ns_q;
+  assign hold_o = time_ns_i < until_ns_q || (rx_valid_i && pause_q);
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) until_ns_q <= '0;
     else if (stops) until_ns_q <= '0;
