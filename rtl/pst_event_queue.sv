@@ -47,6 +47,7 @@ module pst_event_queue #(
   input  logic                wr_ready_i,
   output logic [VI_WIDTH-1:0] wr_vi_o,
   output logic [63:0]         wr_address_o,  // in the VI's domain
+  output logic [31:0]         wr_idx_o,
   output logic [127:0]        wr_data_o,
   // Wakeups by MSI-X.
   output logic                wake_valid_o,
@@ -294,7 +295,7 @@ module pst_event_queue #(
   );
 
   // ---- What leaves: an entry per operation that causes anything, its event before its wakeup.
-  localparam int unsigned OUT_WIDTH = 5 + VI_WIDTH + 64 + 128 + 16;
+  localparam int unsigned OUT_WIDTH = 5 + VI_WIDTH + 32 + 64 + 128 + 16;
   localparam int unsigned PTR_WIDTH = $clog2(OUT_DEPTH);
   logic [OUT_WIDTH-1:0] out_mem [OUT_DEPTH];
   logic [PTR_WIDTH-1:0] out_head_q, out_tail_q;
@@ -302,6 +303,7 @@ module pst_event_queue #(
   logic                 out_push, out_pop, out_valid, wr_done_q;
   logic                 head_write, head_message, head_halt, head_done, head_bad;
   logic [VI_WIDTH-1:0]  head_vi;
+  logic [31:0]          head_idx;
   logic [63:0]          head_address;
   logic [127:0]         head_data;
   logic [15:0]          head_vector;
@@ -313,17 +315,18 @@ module pst_event_queue #(
   always_ff @(posedge clk_i) begin
     if (out_push) begin
       out_mem[out_tail_q] <= {step_write, step_message, step_halt, is_command,
-                              step_source == pst_contract_pkg::PST_ERROR_SOURCE_DOORBELL, s1_vi_q,
+                              step_source == pst_contract_pkg::PST_ERROR_SOURCE_DOORBELL, s1_vi_q, present.producer_idx,
                               step_halt ? {16'd0, step_code, step_index} : step_address, step_data, after.cfg.vector_};
     end
   end
-  assign {head_write, head_message, head_halt, head_done, head_bad, head_vi, head_address, head_data, head_vector} =
+  assign {head_write, head_message, head_halt, head_done, head_bad, head_vi, head_idx, head_address, head_data, head_vector} =
       out_mem[out_head_q];
 
   assign out_valid = out_count_q != '0;
   assign wr_valid_o = out_valid && head_write && !wr_done_q;
   assign wr_vi_o = head_vi;
   assign wr_address_o = head_address;
+  assign wr_idx_o = head_idx;
   assign wr_data_o = head_data;
   assign wake_valid_o = out_valid && head_message && (!head_write || wr_done_q);
   assign wake_vi_o = head_vi;
