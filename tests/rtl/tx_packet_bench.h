@@ -37,6 +37,7 @@ struct TxPacket {
   uint16_t mss = 0;
   uint16_t vlan_tci = 0;
   uint32_t gap_bytes = 0;  // left free in the buffer before it
+  Bytes trailing;          // written behind it into the buffer
   uint32_t end_idx = 0;    // given by the bench
   uint32_t first = 0;
 };
@@ -162,8 +163,8 @@ class TxPacketBench {
   bool skip_quiet = false;  // the clock stands still while the block says that it may
   std::vector<TxVerdict> verdicts, verdicts_expected;
   std::vector<TxFrame> frames, frames_expected;
-  std::vector<uint64_t> frame_cycles;  // of each frame's last beat
-  uint64_t cycle_count = 0, skipped_count = 0, read_count = 0, done_count = 0;
+  std::vector<uint64_t> verdict_cycles, frame_cycles;  // of each verdict and each frame's last beat
+  uint64_t cycle_count = 0, quiet_count = 0, read_count = 0, done_count = 0;
 
   void set_port(uint32_t mtu_bytes, uint64_t mac_address) {
     reference.mtu_bytes = mtu_bytes;
@@ -226,7 +227,7 @@ class TxPacketBench {
     dut_.fr_ready_i = port_ready();
     dut_.eval();
     ++cycle_count;
-    if (dut_.quiet_o) ++skipped_count;
+    observe_quiet();
     if (dut_.quiet_o && skip_quiet) return;
     observe();
     const bool taken = dut_.pk_valid_i && dut_.pk_ready_o;
@@ -279,10 +280,13 @@ class TxPacketBench {
     if (dut_.pk_valid_i || waiting_.empty() || !offer()) return;
     TxPacket& packet = waiting_.front();
     const auto bytes = static_cast<uint32_t>(packet.bytes.size());
-    if (used_bytes_ + packet.gap_bytes + bytes + 2 * kLineBytes > kBufferBytes && used_bytes_ != 0) return;
+    if (used_bytes_ + packet.gap_bytes + bytes + 3 * kLineBytes > kBufferBytes && used_bytes_ != 0) return;
     packet.first = (next_ + packet.gap_bytes) % kBufferBytes;
     if (packet.drop_reason < 0) {
       for (uint32_t i = 0; i < bytes; ++i) buffer_[(packet.first + i) % kBufferBytes] = packet.bytes[i];
+    }
+    for (uint32_t i = 0; i < packet.trailing.size(); ++i) {
+      buffer_[(packet.first + bytes + i) % kBufferBytes] = packet.trailing[i];
     }
     next_ = (packet.first + bytes) % kBufferBytes;
     used_bytes_ += packet.gap_bytes + bytes;
@@ -302,9 +306,29 @@ class TxPacketBench {
     dut_.pk_end_idx_i = packet.end_idx;
   }
 
+  // What has been quiet stays so, and shows the same, until an input changes.
+  void observe_quiet() {
+    const std::array<uint32_t, 2> inputs{dut_.pk_valid_i, dut_.fr_ready_i};
+    const std::array<uint32_t, 6> outputs{dut_.pk_ready_o,     dut_.verdict_valid_o, dut_.pk_done_o,
+                                          dut_.tb_rd0_valid_o, dut_.tb_rd1_valid_o,  dut_.fr_valid_o};
+    if (quiet_before_ && inputs == inputs_before_) {
+      ASSERT_TRUE(dut_.quiet_o) << "not quiet any more, but no input has changed";
+      ASSERT_EQ(outputs, outputs_before_) << "an output of a quiet block has changed";
+    }
+    if (dut_.quiet_o) {
+      ++quiet_count;
+      ASSERT_FALSE(dut_.verdict_valid_o || dut_.pk_done_o) << "a pulse would last";
+      ASSERT_FALSE(dut_.tb_rd0_valid_o || dut_.tb_rd1_valid_o || (dut_.fr_valid_o && dut_.fr_ready_i));
+    }
+    quiet_before_ = dut_.quiet_o;
+    inputs_before_ = inputs;
+    outputs_before_ = outputs;
+  }
+
   void observe() {
     if (dut_.verdict_valid_o) {
       verdicts.push_back({dut_.verdict_drop_o ? dut_.verdict_reason_o : -1, dut_.verdict_frames_o});
+      verdict_cycles.push_back(cycle_count);
       frames_announced_ += dut_.verdict_frames_o;
     }
     if (dut_.pk_done_o) {
@@ -356,7 +380,9 @@ class TxPacketBench {
   uint32_t next_ = 0, used_bytes_ = 0, end_idx_ = 0;
   uint64_t frames_announced_ = 0;
   Bytes held_;
-  bool held_valid_ = false;
+  bool held_valid_ = false, quiet_before_ = false;
+  std::array<uint32_t, 2> inputs_before_{};
+  std::array<uint32_t, 6> outputs_before_{};
   TxFrame current_;
 };
 
