@@ -290,19 +290,20 @@ TEST_F(TxPacketTest, FragmentGetsOnlyTheIpChecksum) {
   }
 }
 
-TEST_F(TxPacketTest, UdpChecksumOfZeroLeavesAsAllOnes) {
-  TxPacket next = packet({.protocol = kProtocolUdp, .payload_bytes = 32});
-  next.l4 = true;
-  bench.send(next);
-  bench.check();
-  // The checksum that came out, put into the payload, makes the sum all ones, of which the complement is 0.
-  const Bytes first = bench.frames.back().bytes;
-  next.bytes[42] = next.bytes[43] = 0;
-  bench.send(next);
-  bench.check();
-  std::copy_n(bench.frames.back().bytes.begin() + 40, 2, next.bytes.begin() + 42);
-  EXPECT_EQ(fate(next), -1);
-  EXPECT_EQ(Bytes(&bench.frames.back().bytes[40], &bench.frames.back().bytes[42]), Bytes(2, 0xff));
+TEST_F(TxPacketTest, ChecksumOfZeroLeavesAsAllOnesWithUdpOnly) {
+  for (const uint8_t protocol : {kProtocolUdp, kProtocolTcp}) {
+    const auto field = protocol == kProtocolUdp ? 40 : 50;
+    const auto payload = protocol == kProtocolUdp ? 42 : 54;
+    TxPacket next = packet({.protocol = protocol, .payload_bytes = 32});
+    next.l4 = true;
+    next.bytes[payload] = next.bytes[payload + 1] = 0;
+    ASSERT_EQ(fate(next), -1);
+    // The checksum that came out, put into the payload, makes the sum all ones, of which the complement is 0.
+    std::copy_n(bench.frames.back().bytes.begin() + field, 2, next.bytes.begin() + payload);
+    ASSERT_EQ(fate(next), -1);
+    const Bytes& frame = bench.frames.back().bytes;
+    EXPECT_EQ(Bytes(&frame[field], &frame[field + 2]), Bytes(2, protocol == kProtocolUdp ? 0xff : 0));
+  }
 }
 
 // --- segmentation
