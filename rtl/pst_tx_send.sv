@@ -122,8 +122,8 @@ module pst_tx_send (
     logic [5:0] turn;  // bytes towards higher lanes
   } beat_t;
   beat_t                beat_q;
-  logic                 beat_valid_q, fresh_q, kept_q;
-  logic [511:0]         kept_line_q, packed_q, word_data_q;
+  logic                 beat_valid_q, fresh_q, kept_q, over_q;
+  logic [511:0]         kept_line_q, over_data_q, word_data_q;
   logic                 word_valid_q, word_last_q;
   logic [6:0]           word_bytes_q;
   logic [1:0]           word_place_q;
@@ -162,25 +162,25 @@ module pst_tx_send (
       if (start_q) {beat_job_q, beat_l4_q} <= {job_q, l4_checksum_q};
     end
   end
-  function automatic logic [511:0] turned(input logic [511:0] line, input logic [5:0] bytes);
-    turned = line << {bytes, 3'b000} | line >> (10'd512 - {1'b0, bytes, 3'b000});
-  endfunction
-  function automatic logic [511:0] joined(input logic [511:0] held, input logic [511:0] line, input logic [5:0] fill,
-                                          input logic [5:0] turn);
+  // The line at its place, of which the bytes that are over belong to the next word, and the word.
+  function automatic logic [1023:0] joined(input logic [511:0] held, input logic [511:0] line, input logic [5:0] fill,
+                                           input logic [5:0] turn);
+    logic [511:0] turned;
     logic [511:0] mask;
+    turned = line << {turn, 3'b000} | line >> (10'd512 - {1'b0, turn, 3'b000});
     mask = {512{1'b1}} << {fill, 3'b000};
-    joined = (held & ~mask) | (turned(line, turn) & mask);
+    joined = {turned, (held & ~mask) | (turned & mask)};
   endfunction
   always_ff @(posedge clk_i) begin
     if (fresh_q && !step) kept_line_q <= rd_data_i;
     if (beat_valid_q && step) begin
-      if (beat_q.read && beat_q.over) packed_q <= turned(kept_q ? kept_line_q : rd_data_i, beat_q.turn);
-      else if (beat_q.read) packed_q <= joined(packed_q, kept_q ? kept_line_q : rd_data_i, beat_q.fill, beat_q.turn);
-      if (beat_q.emit) begin
-        word_data_q <= !beat_q.read ? packed_q
-                                    : joined(packed_q, kept_q ? kept_line_q : rd_data_i, beat_q.fill, beat_q.turn);
-        {word_last_q, word_bytes_q, word_place_q} <= {beat_q.last, beat_q.bytes, beat_q.word};
+      if (beat_q.read) begin
+        {over_data_q, word_data_q} <= joined(over_q ? over_data_q : word_data_q, kept_q ? kept_line_q : rd_data_i, beat_q.fill,
+                                             beat_q.turn);
       end
+      if (!beat_q.read) word_data_q <= over_data_q;
+      over_q <= beat_q.over;
+      {word_last_q, word_bytes_q, word_place_q} <= {beat_q.last, beat_q.bytes, beat_q.word};
       if (beat_q.start) {word_job_q, word_l4_q} <= {beat_job_q, beat_l4_q};
     end
   end
@@ -215,15 +215,17 @@ module pst_tx_send (
   function automatic logic [511:0] padded(input logic [511:0] word, input logic [6:0] bytes);
     padded = word & ~({512{1'b1}} << {bytes, 3'b000});
   endfunction
-  logic plain;  // nothing is written over this word
-  assign plain = word_place_q[1] || !(word_job.vlan_insert || word_job.put_segment || word_job.put_l3 || word_job.put_l4);
+  logic short_frame, changed;
+  assign short_frame = word_last_q && word_place_q == 2'd0 && word_bytes_q < FRAME_BYTES_MIN;
+  assign changed = !word_place_q[1] && (word_job.vlan_insert || word_job.put_segment || word_job.put_l3 || word_job.put_l4);
   always_ff @(posedge clk_i) begin
     if (word_valid_q && step) begin
       fr_last_o <= word_last_q;
-      fr_bytes_o <= !word_last_q ? 7'd64 : word_place_q == 2'd0 && word_bytes_q < FRAME_BYTES_MIN ? FRAME_BYTES_MIN : word_bytes_q;
+      fr_bytes_o <= !word_last_q ? 7'd64 : short_frame ? FRAME_BYTES_MIN : word_bytes_q;
       {fr_vi_o, fr_end_idx_o} <= {word_job.vi, word_job.end_idx};
-      if (word_last_q) fr_data_o <= padded(plain ? word_data_q : written(word_data_q, word_place_q[0]), word_bytes_q);
-      else fr_data_o <= plain ? word_data_q : written(word_data_q, word_place_q[0]);
+      // Two conditions, not one with else: a simulation then computes only the one that holds.
+      if (changed || short_frame) fr_data_o <= padded(written(word_data_q, word_place_q[0]), short_frame ? word_bytes_q : 7'd64);
+      if (!changed && !short_frame) fr_data_o <= word_data_q;
     end
   end
 
