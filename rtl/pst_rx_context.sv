@@ -1,5 +1,5 @@
-// What pst_rx_engine keeps of each VI between copies: one read and one write port, emptied after reset. Knows how a step changes
-// it.
+// What pst_rx_engine keeps of each VI between copies: one read and one write port, emptied after reset. Knows how the end of a
+// step changes it.
 module pst_rx_context #(
   parameter int unsigned VI_COUNT = 1024,  // a power of two
   localparam int unsigned VI_WIDTH = $clog2(VI_COUNT),

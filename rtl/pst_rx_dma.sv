@@ -1,6 +1,6 @@
 // Receive: takes each copy of a frame to the buffers that its VI has posted, writes payload and prefix, and posts the event
-// behind them, one for several frames where the VI allows it. Copies wait for descriptors on their way and for event space under
-// policy STALL; what can never be taken is dropped and counted. Packet walk: from the filter to host memory.
+// behind them, one for several frames where the VI allows it. Copies wait for descriptors on their way and, under policy STALL,
+// for event space; what can never be taken is dropped and counted. Packet walk: from the filter to host memory.
 module pst_rx_dma #(
   parameter int unsigned VI_COUNT = pst_contract_pkg::PST_LIMIT_VI_COUNT_MAX,  // a power of two, at least 2
   parameter int unsigned VI_SHARE_BYTES = 32768,  // of the port's buffer, for the copies of one VI that wait: an eighth
@@ -13,8 +13,8 @@ module pst_rx_dma #(
   output logic        quiet_o,   // nothing changes before due_ns_o unless an input does
   output logic [63:0] due_ns_o,  // all ones: nothing is planned
 
-  // Commands of the firmware: CFG_VI_START (its options), CFG_CLOSE_MERGES. The latter is done when the events of all merges that
-  // were open are accepted, and the payload of every copy whose buffers had been translated by then.
+  // Commands of the firmware: CFG_VI_START (its options), CFG_CLOSE_MERGES. The latter is done when the events of all merges
+  // that were open are accepted, and the payload of every copy whose buffers had been translated by then.
   input  logic         cfg_valid_i,
   input  logic [7:0]   cfg_op_i,
   input  logic [31:0]  cfg_index_i,
@@ -216,6 +216,31 @@ module pst_rx_dma #(
     .all_closed_taken_i(all_closed_taken)
   );
 
+  logic engine_free, any, new_taken;
+  pst_rx_turn #(.VI_WIDTH(VI_WIDTH)) u_turn (
+    .clk_i, .rst_ni,
+    .free_i(engine_free),
+    .begin_o(begins),
+    .begin_vi_o(begin_vi),
+    .any_o(any),
+    .end_valid_i(end_valid),
+    .end_vi_i(end_vi),
+    .end_taken_o(end_taken),
+    .over_i(over),
+    .over_vi_i(over_vi),
+    .over_taken_o(over_taken),
+    .all_closed_i(all_closed),
+    .all_closed_taken_o(all_closed_taken),
+    .room_i(merge_room),
+    .retry_valid_i(retry_valid),
+    .retry_vi_i(retry_vi),
+    .retry_taken_o(retry_taken),
+    .new_valid_i(st_valid_i),
+    .new_ready_o(st_ready_o),
+    .new_vi_i(st_vi_i[VI_WIDTH-1:0]),
+    .new_taken_o(new_taken)
+  );
+
   // ---- The engine asks for space, pst_rx_finish posts: one port, and what is offered stays.
   logic                engine_ev, engine_ev_ready, engine_ev_answer, finish_ev, finish_ev_ready, finish_ev_answer;
   logic                ev_finish, ev_stays_q, ev_finish_q;
@@ -246,19 +271,21 @@ module pst_rx_dma #(
   pst_rx_engine #(.VI_COUNT(VI_COUNT), .VI_SHARE_BYTES(VI_SHARE_BYTES)) u_engine (
     .clk_i, .rst_ni,
     .idle_o(engine_idle),
-    .st_valid_i, .st_ready_o,
-    .st_vi_i(st_vi_i[VI_WIDTH-1:0]),
-    .st_copy_i(st_copy),
-    .end_valid_i(end_valid),
+    .free_o(engine_free),
+    .begin_i(begins),
+    .begin_vi_i(begin_vi),
+    .take_end_i(end_taken),
+    .take_over_i(over_taken),
+    .take_all_closed_i(all_closed_taken),
+    .take_retry_i(retry_taken),
+    .take_new_i(new_taken),
     .end_op_i(end_op),
-    .end_vi_i(end_vi),
-    .end_taken_o(end_taken),
+    .over_generation_i(over_generation),
+    .new_copy_i(st_copy),
+    .vi_o(at_vi),
     .stop_o(stops),
     .running_i(running),
     .options_i(options),
-    .begin_o(begins),
-    .begin_vi_o(begin_vi),
-    .vi_o(at_vi),
     .free_valid_i(free_valid),
     .free_entry_i(free_entry),
     .put_o(put),
@@ -275,18 +302,8 @@ module pst_rx_dma #(
     .mark_desc_o(mark_desc),
     .mark_space_o(mark_space),
     .mark_ready_o(mark_ready),
-    .retry_valid_i(retry_valid),
-    .retry_vi_i(retry_vi),
-    .retry_taken_o(retry_taken),
     .open_o(merge_open),
     .open_generation_o(merge_generation),
-    .room_i(merge_room),
-    .over_i(over),
-    .over_vi_i(over_vi),
-    .over_generation_i(over_generation),
-    .over_taken_o(over_taken),
-    .all_closed_i(all_closed),
-    .all_closed_taken_o(all_closed_taken),
     .pop_valid_o, .pop_ready_i,
     .answer_valid_i(answer_valid_i && answer_rx_i),
     .answer_found_i, .answer_more_i, .answer_posted_i, .answer_desc_i,
@@ -350,7 +367,7 @@ module pst_rx_dma #(
   assign count_merged_event_o = count_delivered_o && count_delivered_frames_o > 8'd1;
   assign count_merged_frames_o = count_delivered_frames_o;
 
-  assign quiet_o = engine_idle && waiting_quiet && scatter_empty && finish_empty && !cfg_valid_i && !life_valid_i &&
+  assign quiet_o = engine_idle && !any && waiting_quiet && scatter_empty && finish_empty && !cfg_valid_i && !life_valid_i &&
                    !avail_valid_i && !space_valid_i;
 
 endmodule

@@ -9,25 +9,26 @@ module pst_rx_engine #(
 ) (
   input  logic clk_i,
   input  logic rst_ni,
-  output logic idle_o,
+  output logic idle_o,  // nothing is at hand, and no halt is offered
 
-  input  logic                                  st_valid_i,
-  output logic                                  st_ready_o,
-  input  logic [VI_WIDTH-1:0]                   st_vi_i,
-  input  logic [pst_rx_dma_pkg::COPY_WIDTH-1:0] st_copy_i,
+  // pst_rx_turn: one of them at a time, when free_o
+  output logic                                  free_o,
+  input  logic                                  begin_i,
+  input  logic [VI_WIDTH-1:0]                   begin_vi_i,
+  input  logic                                  take_end_i,
+  input  logic                                  take_over_i,
+  input  logic                                  take_all_closed_i,
+  input  logic                                  take_retry_i,
+  input  logic                                  take_new_i,
+  input  logic                                  end_op_i,
+  input  logic [GENERATION_WIDTH-1:0]           over_generation_i,
+  input  logic [pst_rx_dma_pkg::COPY_WIDTH-1:0] new_copy_i,
+  output logic [VI_WIDTH-1:0]                   vi_o,  // the VI at hand
 
   // pst_rx_lives
-  input  logic                                     end_valid_i,
-  input  logic                                     end_op_i,
-  input  logic [VI_WIDTH-1:0]                      end_vi_i,
-  output logic                                     end_taken_o,
   output logic                                     stop_o,  // the VI at hand is to be halted
   input  logic                                     running_i,
   input  logic [pst_rx_dma_pkg::OPTIONS_WIDTH-1:0] options_i,
-  // what is at hand: begin_vi_o from begin_o on
-  output logic                                     begin_o,
-  output logic [VI_WIDTH-1:0]                      begin_vi_o,
-  output logic [VI_WIDTH-1:0]                      vi_o,
 
   // pst_rx_waiting
   input  logic                                  free_valid_i,
@@ -46,20 +47,10 @@ module pst_rx_engine #(
   output logic                                  mark_desc_o,
   output logic                                  mark_space_o,
   output logic                                  mark_ready_o,
-  input  logic                                  retry_valid_i,
-  input  logic [VI_WIDTH-1:0]                   retry_vi_i,
-  output logic                                  retry_taken_o,
 
   // pst_rx_merge
   output logic                        open_o,
   output logic [GENERATION_WIDTH-1:0] open_generation_o,
-  input  logic                        room_i,
-  input  logic                        over_i,
-  input  logic [VI_WIDTH-1:0]         over_vi_i,
-  input  logic [GENERATION_WIDTH-1:0] over_generation_i,
-  output logic                        over_taken_o,
-  input  logic                        all_closed_i,
-  output logic                        all_closed_taken_o,
 
   // pst_desc_fetch
   output logic         pop_valid_o,
@@ -118,24 +109,14 @@ module pst_rx_engine #(
   logic [3:0]              reason_q;
   logic [ENTRY_WIDTH-1:0]  flush_q;
 
-  // ---- What is taken up in IDLE: ends of lives and merges first, then waiting and new copies in turn.
-  logic idles, take_end, take_over, take_all_closed, take_retry, take_new, retry_last_q;
-  assign idles = state_q == pst_rx_dma_pkg::AT_IDLE;
-  assign take_end = idles && end_valid_i;
-  assign take_over = idles && !end_valid_i && over_i;
-  assign take_all_closed = idles && !end_valid_i && !over_i && all_closed_i;
-  assign take_retry = idles && !end_valid_i && !over_i && !all_closed_i && room_i && retry_valid_i &&
-                      !(st_valid_i && retry_last_q);
-  assign st_ready_o = idles && !end_valid_i && !over_i && !all_closed_i && room_i && !(retry_valid_i && !retry_last_q);
-  assign take_new = st_valid_i && st_ready_o;
-  assign begin_o = take_end || take_over || take_retry || take_new;
-  assign begin_vi_o = end_valid_i ? end_vi_i : over_i ? over_vi_i : take_retry ? retry_vi_i : st_vi_i;
+  logic commits, drops, ends_life, flushed;
+  assign commits = state_q == pst_rx_dma_pkg::AT_COMMIT;
+  assign drops = state_q == pst_rx_dma_pkg::AT_DROP;
+  assign ends_life = state_q == pst_rx_dma_pkg::AT_END_LIFE;
+  assign flushed = state_q == pst_rx_dma_pkg::AT_FLUSHED;
+  assign free_o = state_q == pst_rx_dma_pkg::AT_IDLE;
+  assign idle_o = free_o && !halt_valid_o;
   assign vi_o = vi_q;
-  assign end_taken_o = take_end;
-  assign over_taken_o = take_over;
-  assign all_closed_taken_o = state_q == pst_rx_dma_pkg::AT_ALL_CLOSED && job_ready_i;
-  assign retry_taken_o = take_retry;
-  assign idle_o = idles && !end_valid_i && !over_i && !all_closed_i && !retry_valid_i && !st_valid_i && !halt_valid_o;
 
   // ---- The VI's context and options, and what they mean for the copy.
   logic                     context_write, opens, clearing;
@@ -144,6 +125,7 @@ module pst_rx_engine #(
   pst_rx_dma_pkg::options_t options;
   assign now = context_q;
   assign options = options_i;
+
   logic [13:0] needed, written;
   logic        truncated, mergeable, joins, peeks, fits, ends_list, last_frame;
   logic [7:0]  frames;
@@ -164,7 +146,7 @@ module pst_rx_engine #(
   logic [pst_rx_dma_pkg::HELD_WIDTH-1:0] popped_bits, held_rdata_q;
   logic                  found;
   assign popped = popped_bits;
-  assign found = (state_q == pst_rx_dma_pkg::AT_POPPED || state_q == pst_rx_dma_pkg::AT_PEEKED) && answer_valid_i && answer_found_i;
+  assign found = answer_valid_i && answer_found_i;  // nobody else pops from RX rings
   pst_rx_held #(.VI_COUNT(VI_COUNT)) u_held (
     .clk_i,
     .vi_i(vi_q),
@@ -187,9 +169,8 @@ module pst_rx_engine #(
   assign ev_valid_o = state_q == pst_rx_dma_pkg::AT_RESERVE;
   assign segment_valid_o = state_q == pst_rx_dma_pkg::AT_TRANSLATED && xl_answer_valid_i && xl_ok_i;
   assign segment_o = {xl_run_i == {3'd0, left_q}, xl_run_i, xl_host_i};
-  assign segment_undo_o = state_q == pst_rx_dma_pkg::AT_PARK || state_q == pst_rx_dma_pkg::AT_DROP;
-  assign stop_o = (state_q == pst_rx_dma_pkg::AT_DROP && halts_q) ||
-                  (state_q == pst_rx_dma_pkg::AT_RESERVED && ev_answer_valid_i && ev_answer_i == pst_event_queue_pkg::ANSWER_HALT);
+  assign segment_undo_o = state_q == pst_rx_dma_pkg::AT_PARK || drops;
+  assign stop_o = (drops && halts_q) || (ev_answer_valid_i && ev_answer_i == pst_event_queue_pkg::ANSWER_HALT);
 
   logic [2:0] job_kind;
   logic       closes;  // the open merge, before the copy asks for space
@@ -198,21 +179,24 @@ module pst_rx_engine #(
     case (state_q)
       pst_rx_dma_pkg::AT_COMMIT: job_kind = pst_rx_dma_pkg::JOB_COPY;
       pst_rx_dma_pkg::AT_ADMIT, pst_rx_dma_pkg::AT_OVER: job_kind = pst_rx_dma_pkg::JOB_CLOSE;
-      pst_rx_dma_pkg::AT_END_MERGE: job_kind = end_op_q == pst_admin_pkg::LIFE_HALT ? pst_rx_dma_pkg::JOB_CLOSE : pst_rx_dma_pkg::JOB_DROP_MERGE;
+      pst_rx_dma_pkg::AT_END_MERGE: begin
+        job_kind = end_op_q == pst_admin_pkg::LIFE_HALT ? pst_rx_dma_pkg::JOB_CLOSE : pst_rx_dma_pkg::JOB_DROP_MERGE;
+      end
       pst_rx_dma_pkg::AT_END_LIFE: job_kind = pst_rx_dma_pkg::JOB_LIFE;
       pst_rx_dma_pkg::AT_ALL_CLOSED: job_kind = pst_rx_dma_pkg::JOB_CFG;
       default: job_kind = pst_rx_dma_pkg::JOB_DROP;
     endcase
   end
-  assign job_valid_o = state_q == pst_rx_dma_pkg::AT_COMMIT || closes || (state_q == pst_rx_dma_pkg::AT_DROP && !(halts_q && halt_valid_o)) || state_q == pst_rx_dma_pkg::AT_OVER ||
-                       state_q == pst_rx_dma_pkg::AT_END_MERGE || state_q == pst_rx_dma_pkg::AT_FLUSHED || (state_q == pst_rx_dma_pkg::AT_END_LIFE && !halt_valid_o) ||
-                       state_q == pst_rx_dma_pkg::AT_ALL_CLOSED;
+  // A halt that is not accepted yet holds up the next one, and the end of a life.
+  assign job_valid_o = commits || closes || flushed || (drops && !(halts_q && halt_valid_o)) ||
+                       (ends_life && !halt_valid_o) || state_q == pst_rx_dma_pkg::AT_OVER ||
+                       state_q == pst_rx_dma_pkg::AT_END_MERGE || state_q == pst_rx_dma_pkg::AT_ALL_CLOSED;
   pst_rx_job u_job (
     .kind_i(job_kind),
     .vi_i(16'(vi_q)),
     .context_i(context_q),
     .options_i,
-    .copy_i(state_q == pst_rx_dma_pkg::AT_FLUSHED ? get_copy_i : copy_q),
+    .copy_i(flushed ? get_copy_i : copy_q),
     .desc_count_i(count_q),
     .written_bytes_i(written),
     .truncated_i(truncated),
@@ -227,44 +211,44 @@ module pst_rx_engine #(
   // ---- Waiting copies.
   logic appends, parks, unlists, open_now;
   assign open_now = state_q != pst_rx_dma_pkg::AT_OVER && (appends ? now.merge_frames != 8'd0 : open_q);
-  assign appends = state_q == pst_rx_dma_pkg::AT_LOOK && !ends_q && !over_q && !listed_q && running_i && now.waits && fits && free_valid_i;
+  assign appends = state_q == pst_rx_dma_pkg::AT_LOOK && !ends_q && !over_q && !listed_q && running_i && now.waits && fits &&
+                   free_valid_i;
   assign parks = state_q == pst_rx_dma_pkg::AT_PARK && (listed_q || free_valid_i);
-  assign unlists = listed_q && job_put && (state_q == pst_rx_dma_pkg::AT_COMMIT || state_q == pst_rx_dma_pkg::AT_DROP);
+  assign unlists = listed_q && job_put && (commits || drops);
   assign put_o = appends || (parks && !listed_q);
   assign put_copy_o = copy_q;
   assign link_o = appends;
   assign link_entry_o = now.wait_last;
   assign get_o = (state_q == pst_rx_dma_pkg::AT_LOOK && listed_q) || state_q == pst_rx_dma_pkg::AT_FLUSH;
   assign get_entry_o = state_q == pst_rx_dma_pkg::AT_FLUSH ? flush_q : now.wait_first;
-  assign give_o = unlists || (state_q == pst_rx_dma_pkg::AT_FLUSHED && job_put);
-  assign give_entry_o = state_q == pst_rx_dma_pkg::AT_FLUSHED ? flush_q : now.wait_first;
-  assign mark_o = parks || unlists || (state_q == pst_rx_dma_pkg::AT_END_LIFE && job_put);
+  assign give_o = unlists || (flushed && job_put);
+  assign give_entry_o = flushed ? flush_q : now.wait_first;
+  assign mark_o = parks || unlists || (ends_life && job_put);
   assign mark_desc_o = parks && !for_space_q;
   assign mark_space_o = parks && for_space_q;
   assign mark_ready_o = unlists && !ends_list;
-  assign opens = state_q == pst_rx_dma_pkg::AT_COMMIT && !last_frame && !joins;
+  assign opens = commits && !last_frame && !joins;
   assign open_o = opens && job_put;
   assign open_generation_o = now.merge_generation + 1'b1;
 
-  assign context_write = appends || parks || (job_put && (state_q == pst_rx_dma_pkg::AT_COMMIT || state_q == pst_rx_dma_pkg::AT_DROP || state_q == pst_rx_dma_pkg::AT_OVER ||
-                                                          state_q == pst_rx_dma_pkg::AT_END_LIFE));
+  assign context_write = appends || parks || (job_put && (commits || drops || ends_life || state_q == pst_rx_dma_pkg::AT_OVER));
   pst_rx_context #(.VI_COUNT(VI_COUNT)) u_context (
     .clk_i, .rst_ni,
     .clearing_o(clearing),
-    .read_i(begin_o),
-    .read_vi_i(begin_vi_o),
+    .read_i(begin_i),
+    .read_vi_i(begin_vi_i),
     .context_o(context_q),
     .write_i(context_write),
     .write_vi_i(vi_q),
-    .ends_i(state_q == pst_rx_dma_pkg::AT_END_LIFE),
+    .ends_i(ends_life),
     .held_count_i(appends ? now.held_count : held_q),
-    .used_count_i(state_q == pst_rx_dma_pkg::AT_COMMIT ? count_q : 6'd0),
+    .used_count_i(commits ? count_q : 6'd0),
     .put_i(put_o),
     .put_entry_i(free_entry_i),
     .unlist_i(unlists),
     .next_entry_i(get_next_i),
     .bytes_i(copy_q.bytes),
-    .merge_frames_i(state_q == pst_rx_dma_pkg::AT_COMMIT ? (last_frame ? 8'd0 : frames) : open_now ? now.merge_frames : 8'd0),
+    .merge_frames_i(commits ? (last_frame ? 8'd0 : frames) : open_now ? now.merge_frames : 8'd0),
     .opens_i(opens),
     .opens_length_i({2'd0, written} - (options.prefix ? 16'(pst_contract_pkg::PST_LIMIT_RX_PREFIX_BYTES) : 16'd0)),
     .opens_word_i(copy_q.word)
@@ -279,8 +263,8 @@ module pst_rx_engine #(
   pst_rx_steps u_steps (
     .state_i(state_q),
     .clearing_i(clearing),
-    .begins_i(begin_o),
-    .take_all_closed_i(take_all_closed),
+    .begins_i(begin_i),
+    .take_all_closed_i,
     .ends_i(ends_q),
     .over_i(over_q),
     .listed_i(listed_q),
@@ -318,11 +302,9 @@ module pst_rx_engine #(
     if (!rst_ni) begin
       state_q <= pst_rx_dma_pkg::AT_CLEAR;
       halt_valid_o <= 1'b0;
-      retry_last_q <= 1'b0;
     end else begin
       state_q <= state_d;
-      if (take_retry || take_new) retry_last_q <= take_retry;
-      if (state_q == pst_rx_dma_pkg::AT_DROP && halts_q && job_put) halt_valid_o <= 1'b1;
+      if (drops && halts_q && job_put) halt_valid_o <= 1'b1;
       else if (halt_ready_i) halt_valid_o <= 1'b0;
     end
   end
@@ -331,13 +313,15 @@ module pst_rx_engine #(
   always_ff @(posedge clk_i) begin
     case (state_q)
       pst_rx_dma_pkg::AT_IDLE: begin
-        if (begin_o) vi_q <= begin_vi_o;
-        ends_q <= take_end;
-        end_op_q <= end_op_i;
-        over_q <= take_over;
-        generation_q <= over_generation_i;
-        listed_q <= take_retry;
-        if (take_new) copy_q <= st_copy_i;
+        if (begin_i) begin
+          vi_q <= begin_vi_i;
+          ends_q <= take_end_i;
+          end_op_q <= end_op_i;
+          over_q <= take_over_i;
+          generation_q <= over_generation_i;
+          listed_q <= take_retry_i;
+        end
+        if (take_new_i) copy_q <= new_copy_i;
       end
       pst_rx_dma_pkg::AT_LOOK: begin
         held_q <= now.held_count;

@@ -1,5 +1,5 @@
-// The end of each copy, in order, when its payload has gone: its cells go back, its descriptors are reported as completed,
-// then its event is posted into space that was kept; or it is counted as dropped. Commands end here too, behind all before them.
+// The end of each copy, in order, when its payload has gone: its cells go back, its descriptors are reported as completed, then
+// its event is posted into space that was kept; or it is counted as dropped. Commands end here too, behind all before them.
 module pst_rx_finish #(
   parameter int unsigned DEPTH = 4,  // a power of two
   parameter int unsigned VI_WIDTH = 10

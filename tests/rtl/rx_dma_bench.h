@@ -47,6 +47,11 @@ class RxDmaBench {
 
   RxDmaBench() : host(1 << 22), dut_(std::make_unique<Vpst_rx_dma>()), cells_(kCellCount) {
     for (uint32_t i = 0; i < kCellCount; ++i) free_cells_.push_back((i * 1021 + 7) % kCellCount);
+    reference.descs = [this](uint32_t vi) -> const std::vector<RxDesc>& { return rings[vi].descs; };
+    reference.memory = [this](uint32_t vi, uint64_t address) -> const uint8_t* {
+      const Range* range = range_of(vi, address);
+      return range == nullptr || !range->writable ? nullptr : &host.at(range->host + (address - range->base));
+    };
     dut_->rst_ni = 0;
     tick();
     dut_->rst_ni = 1;
@@ -59,17 +64,9 @@ class RxDmaBench {
     put_bits(data, 152 + 128 + 8, 8, options.merge_count);  // behind evq, both ring addresses and sizes
     put_bits(data, 152 + 128 + 16, 1, options.prefix);
     put_bits(data, 152 + 128 + 17, 1, options.strip);
-    commands_.push_back({kCfgViStart, vi, data});
-    reference.start(vi, options);
-    rings[vi] = Ring();
-    const Queue old = queues[vi];
-    queues[vi] = Queue();
-    queues[vi].policy = old.policy;
-    queues[vi].entries = old.entries;
-    queues[vi].running = true;
-    halting_.erase(vi);
+    commands_.push_back({kCfgViStart, vi, data, options});
   }
-  void close_merges() { commands_.push_back({kCfgCloseMerges, 0, {}}); }
+  void close_merges() { commands_.push_back({kCfgCloseMerges, 0, {}, {}}); }
   void end_life(uint32_t vi, bool stop) { lives_.push_back({vi, stop}); }
   void post(uint32_t vi, RxDesc desc, bool arrives = true) {
     rings[vi].descs.push_back(desc);
@@ -166,6 +163,7 @@ class RxDmaBench {
   struct Command {
     uint32_t op = 0, index = 0;
     WideCommand data{};
+    RxOptions options;
   };
   struct Cell {
     std::array<uint8_t, kCellBytes> data{};
@@ -238,7 +236,8 @@ class RxDmaBench {
       dut_->cfg_op_i = command.op;
       dut_->cfg_index_i = command.index;
       for (size_t i = 0; i < command.data.size(); ++i) dut_->cfg_data_i[i] = command.data[i];
-      command_pending_ = command.op == kCfgCloseMerges;
+      command_pending_ = reference.closing = command.op == kCfgCloseMerges;
+      if (command.op == kCfgViStart) starting_ = command;
       commands_.pop_front();
     }
     dut_->life_valid_i = !lives_.empty() && !life_pending_;
@@ -250,6 +249,18 @@ class RxDmaBench {
       life_pending_ = true;
       reference.end_life(life_.vi, life_.stop);
     }
+  }
+
+  void begin_life(uint32_t vi, RxOptions options) {
+    reference.start(vi, options);
+    rings[vi] = Ring();
+    arrivals_.erase(std::remove(arrivals_.begin(), arrivals_.end(), vi), arrivals_.end());
+    const Queue old = queues[vi];
+    queues[vi] = Queue();
+    queues[vi].policy = old.policy;
+    queues[vi].entries = old.entries;
+    queues[vi].running = true;
+    halting_.erase(vi);
   }
 
   void drive_copy() {
@@ -323,7 +334,7 @@ class RxDmaBench {
     if (translation_.valid) --translation_.wait;
     event_answer_.valid = false;
     if (dut_->st_valid_i && dut_->st_ready_o) {
-      reference.take(copies.front());
+      reference.take(copies.front(), time_ns);
       copies.pop_front();
       copy_taken_ = true;
       ++accepted_copies;
@@ -335,7 +346,7 @@ class RxDmaBench {
     if (dut_->pw_valid_o && dut_->pw_ready_i) observe_payload();
     if (dut_->drop_valid_o) {
       EXPECT_TRUE(dut_->drop_vi_valid_o);
-      reference.drop(dut_->drop_vi_o, dut_->drop_reason_o);
+      reference.drop(dut_->drop_vi_o, dut_->release_frame_o, dut_->drop_reason_o);  // the frame stays with the drop
     }
     if (dut_->release_valid_o && dut_->release_ready_i) observe_release();
     if (dut_->pop_valid_o && dut_->pop_ready_i) observe_pop(dut_->pop_vi_o);
@@ -356,11 +367,12 @@ class RxDmaBench {
   void observe_control() {
     if (dut_->halt_valid_o && dut_->halt_ready_i) {
       halts.push_back({dut_->halt_vi_o, dut_->halt_source_o, dut_->halt_code_o, dut_->halt_index_o});
-      halt_vi(dut_->halt_vi_o);
+      reference.halt(dut_->halt_vi_o, dut_->halt_code_o, dut_->halt_index_o);
+      end_halted(dut_->halt_vi_o);
     }
     if (dut_->cfg_done_o) {
       EXPECT_TRUE(command_pending_) << "done without a command";
-      command_pending_ = false;
+      command_pending_ = reference.closing = false;
       ++commands_done;
     }
     if (dut_->life_done_o) {
@@ -372,9 +384,8 @@ class RxDmaBench {
     }
   }
 
-  void halt_vi(uint32_t vi) {
-    reference.halt(vi);
-    if (ends_halted_lives && halting_.insert(vi).second) lives_.push_back({vi, false});
+  void end_halted(uint32_t vi) {
+    if (halting_.insert(vi).second && ends_halted_lives) lives_.push_back({vi, false});
   }
 
   void observe_payload() {
@@ -424,8 +435,7 @@ class RxDmaBench {
 
   void observe_done(uint32_t vi, uint32_t index) {
     EXPECT_LE(index, rings[vi].popped) << "completed before it was popped";
-    reference.done(vi, index, rings[vi].descs,
-                   [this, vi](uint64_t address) { return host.at(host_address(vi, address)); });
+    reference.done(vi, dut_->release_frame_o, index);  // the frame stays with the report
   }
 
   [[nodiscard]] const Range* range_of(uint32_t vi, uint64_t address) const {
@@ -433,11 +443,6 @@ class RxDmaBench {
       if (address >= range.base && address - range.base < range.bytes) return &range;
     return nullptr;
   }
-  [[nodiscard]] uint64_t host_address(uint32_t vi, uint64_t address) const {
-    const Range* range = range_of(vi, address);
-    return range == nullptr ? ~uint64_t{0} : range->host + (address - range->base);
-  }
-
   void observe_translation() {
     EXPECT_TRUE(dut_->xl_write_o);
     EXPECT_GE(dut_->xl_bytes_o, 1u);
@@ -476,11 +481,16 @@ class RxDmaBench {
     } else {
       event_answer_.answer = queue.policy == kDrop ? kAnswerDrop : kAnswerHalt;
       reference.saw_full(vi);
-      if (queue.policy == kHalt) halt_vi(vi);
+      if (queue.policy != kHalt) return;
+      reference.halt_by_queue(vi);
+      end_halted(vi);
     }
   }
 
+  // A start takes effect with the clock edge.
   void clock_edge() {
+    if (starting_.op == kCfgViStart) begin_life(starting_.index, starting_.options);
+    starting_ = Command();
     tick();
     time_ns += kCycleNs;
     ++cycle_count;
@@ -503,6 +513,7 @@ class RxDmaBench {
   std::array<PopAnswer, 2> pop_answer_;
   Translation translation_;
   EventAnswer event_answer_;
+  Command starting_;
   std::array<std::vector<uint64_t>, 7> offered_;
   uint32_t beat_left_ = 0;
   uint64_t beat_address_ = 0;

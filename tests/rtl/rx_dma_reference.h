@@ -54,21 +54,28 @@ struct RxEvent {
 class RxDmaReference {
  public:
   static constexpr uint32_t kViCount = 64, kScatterMax = 32;
+  static constexpr uint64_t kMergeWaitNs = 1000;
   struct Drop {
     uint32_t vi = 0, reason = 0;
   };
+  // What surrounds the block: descriptors that software has posted, and where writes to a VI's address go, if anywhere.
+  std::function<const std::vector<RxDesc>&(uint32_t vi)> descs;
+  std::function<const uint8_t*(uint32_t vi, uint64_t address)> memory;
   std::vector<RxEvent> events;
   std::vector<Drop> drops;
+  bool closing = false;  // CFG_CLOSE_MERGES is under way
 
   void start(uint32_t vi, RxOptions options) {
     vis_[vi] = Vi();
     vis_[vi].options = options;
     vis_[vi].running = true;
   }
-  void take(const RxCopy& copy) { vis_[copy.vi].copies.push_back(copy); }
+  void take(const RxCopy& copy, uint64_t time_ns) {
+    Vi& v = vis_[copy.vi];
+    v.copies.push_back({copy, v.running, time_ns});
+  }
   void saw_empty(uint32_t vi, uint32_t index) { vis_[vi].empty_at.insert(index); }
   void saw_full(uint32_t vi) { ++vis_[vi].refusals; }
-  void halt(uint32_t vi) { vis_[vi].running = false; }
   void end_life(uint32_t vi, bool stop) {
     vis_[vi].running = false;
     vis_[vi].stops = stop;
@@ -77,46 +84,64 @@ class RxDmaReference {
     vis_[vi].written += bytes;
     vis_[vi].written_id = id;
   }
+  void halt_by_queue(uint32_t vi) { vis_[vi].running = false; }
+  // A halt for which the block asks: a copy that it has at hand, or has just dropped, must be the cause.
+  void halt(uint32_t vi, uint32_t code, uint32_t index) {
+    Vi& v = vis_[vi];
+    EXPECT_TRUE(v.running) << "halted twice";
+    v.running = false;
+    const auto is_cause = [&](const Taken& taken) {
+      const Plan plan = planned(vi, taken.copy);
+      return plan.code == code && plan.index == index;
+    };
+    EXPECT_TRUE((!v.copies.empty() && is_cause(v.copies.front())) || (v.has_dropped && is_cause(v.dropped)))
+        << "VI " << vi << " is halted with code " << code << " at " << index << " without a cause";
+  }
 
   // Descriptors before index are completed: the oldest copy has been delivered into them.
-  void done(uint32_t vi, uint32_t index, const std::vector<RxDesc>& descs,
-            const std::function<uint8_t(uint64_t)>& byte) {
+  void done(uint32_t vi, uint32_t frame, uint32_t index) {
     Vi& v = vis_[vi];
     ASSERT_FALSE(v.copies.empty()) << "descriptors of VI " << vi << " are completed for no copy";
     ASSERT_FALSE(v.owes_event) << "the event of the copy before has not been posted";
-    const RxCopy copy = v.copies.front();
+    const Taken taken = v.copies.front();
     v.copies.pop_front();
-    const Want want = wanted(v, copy);
-    uint32_t count = 0, capacity = 0;
-    for (; capacity < want.bytes.size() && count < kScatterMax && v.consumer + count < index; ++count)
-      capacity += descs[v.consumer + count].bytes;
-    ASSERT_EQ(v.consumer + count, index) << "descriptors that the copy takes";
-    const bool truncated = capacity < want.bytes.size();
-    if (truncated && count < kScatterMax) {
+    EXPECT_EQ(frame, taken.copy.frame) << "copies of a VI are delivered in their order";
+    const Plan plan = planned(vi, taken.copy, index);
+    ASSERT_EQ(v.consumer + plan.count, index) << "descriptors that the copy takes";
+    EXPECT_EQ(plan.code, static_cast<uint32_t>(PST_ERROR_CODE_OK));
+    std::vector<uint8_t> expected = wanted(v, taken.copy);
+    const uint32_t written = std::min<uint32_t>(plan.capacity, static_cast<uint32_t>(expected.size()));
+    const bool truncated = written < expected.size();
+    if (truncated && plan.count < kScatterMax) {
       EXPECT_TRUE(v.empty_at.count(index)) << "truncated although descriptors are posted";
     }
-    const uint32_t written = std::min<uint32_t>(capacity, static_cast<uint32_t>(want.bytes.size()));
     EXPECT_EQ(v.written, written) << "bytes written for the copy";
-    EXPECT_EQ(v.written_id, copy.id);
+    EXPECT_EQ(v.written_id, taken.copy.id);
     v.written = 0;
-    std::vector<uint8_t> expected = want.bytes;
     const uint32_t prefix_bytes = v.options.prefix ? PST_LIMIT_RX_PREFIX_BYTES : 0;
     const uint32_t length = written > prefix_bytes ? written - prefix_bytes : 0;
-    if (v.options.prefix) expected[16] = static_cast<uint8_t>(length), expected[17] = static_cast<uint8_t>(length >> 8);
-    compare_memory(v, expected, written, descs, byte);
-    announce(v, copy, index, count, length, truncated);
+    if (v.options.prefix) {
+      expected[16] = static_cast<uint8_t>(length);
+      expected[17] = static_cast<uint8_t>(length >> 8);
+    }
+    compare_memory(vi, expected, written);
+    announce(v, taken, index, plan.count, length, truncated);
     v.consumer = index;
   }
 
   // An event as posted; phase and overflow mark are the event queue's.
   void event(uint32_t vi, uint64_t low, uint64_t high, uint64_t time_ns) {
     Vi& v = vis_[vi];
-    RxEvent now{vi, {{low, high}}, time_ns};
-    events.push_back(now);
+    events.push_back({vi, {{low, high}}, time_ns});
     ASSERT_TRUE(v.owes_event || v.open_frames > 0) << "an event of VI " << vi << " that announces nothing";
     EXPECT_EQ(low, v.due_event.word[0]) << "VI " << vi;
     EXPECT_EQ(high, v.due_event.word[1]) << "VI " << vi;
-    v.announced.push_back(v.owes_event ? v.due_frames : v.open_frames);
+    if (!v.owes_event && v.open_frames < v.options.merge_count) {
+      EXPECT_TRUE(closing || !v.running || !v.copies.empty() || v.empty_at.count(v.consumer) ||
+                  time_ns >= v.open_ns + kMergeWaitNs)
+          << "a merge of VI " << vi << " ends early";
+    }
+    v.announced.push_back(v.owes_event ? 1 : v.open_frames);
     v.owes_event = false;
     v.open_frames = 0;
   }
@@ -127,64 +152,110 @@ class RxDmaReference {
     v.announced.pop_front();
   }
 
-  void drop(uint32_t vi, uint32_t reason) {
+  void drop(uint32_t vi, uint32_t frame, uint32_t reason) {
     Vi& v = vis_[vi];
     drops.push_back({vi, reason});
+    auto found =
+        std::find_if(v.copies.begin(), v.copies.end(), [frame](const Taken& t) { return t.copy.frame == frame; });
     if (v.stops && v.open_frames > 0 && reason == PST_DROP_REASON_RX_VI_HALTED) {
       --v.open_frames;
       return;
     }
-    ASSERT_FALSE(v.copies.empty()) << "VI " << vi << " drops a copy that it does not have";
-    if (reason == PST_DROP_REASON_RX_BUFFER_FULL) {
-      EXPECT_GT(v.copies.size(), 1u) << "dropped although none waits";
-      v.copies.pop_back();
-      return;
+    ASSERT_NE(found, v.copies.end()) << "VI " << vi << " drops a copy that it does not have";
+    const Taken taken = *found;
+    if (reason == PST_DROP_REASON_RX_BUFFER_FULL || (reason == PST_DROP_REASON_RX_VI_HALTED && !v.running)) {
+      EXPECT_TRUE(reason != PST_DROP_REASON_RX_BUFFER_FULL || found != v.copies.begin())
+          << "dropped although none waits";
+    } else {
+      EXPECT_EQ(found, v.copies.begin()) << "dropped before its turn";
     }
     if (reason == PST_DROP_REASON_RX_NO_DESCRIPTOR) {
       EXPECT_TRUE(v.empty_at.count(v.consumer)) << "descriptors were posted";
     } else if (reason == PST_DROP_REASON_RX_EVQ_FULL) {
       EXPECT_GT(v.refusals, 0u) << "the queue has refused nothing";
       if (v.refusals > 0) --v.refusals;
-    } else if (reason == PST_DROP_REASON_RX_VI_HALTED && !v.halted_by_descriptor) {
-      v.halted_by_descriptor = v.running;
+    } else if (reason == PST_DROP_REASON_RX_DMA_FAULT) {
+      EXPECT_EQ(planned(vi, taken.copy).code, static_cast<uint32_t>(PST_ERROR_CODE_DMA_FAULT));
+    } else if (reason == PST_DROP_REASON_RX_VI_HALTED && v.running && taken.running) {
+      EXPECT_EQ(planned(vi, taken.copy).code, static_cast<uint32_t>(PST_ERROR_CODE_BAD_DESCRIPTOR));
     } else {
-      EXPECT_EQ(reason, static_cast<uint32_t>(v.running ? PST_DROP_REASON_RX_DMA_FAULT : PST_DROP_REASON_RX_VI_HALTED));
+      EXPECT_TRUE(reason == PST_DROP_REASON_RX_VI_HALTED || reason == PST_DROP_REASON_RX_BUFFER_FULL) << reason;
     }
-    v.copies.pop_front();
+    v.dropped = taken;
+    v.has_dropped = true;
+    v.copies.erase(found);
   }
 
   void life_done(uint32_t vi) {
     Vi& v = vis_[vi];
     EXPECT_FALSE(v.owes_event) << "an event is missing";
     EXPECT_EQ(v.open_frames, 0u) << "frames of a merge came to nothing uncounted";
+    EXPECT_EQ(v.written, 0u) << "payload of a copy that has not ended";
   }
   // At rest: copies that still wait.
   [[nodiscard]] size_t waiting(uint32_t vi) const { return vis_[vi].copies.size(); }
   [[nodiscard]] uint32_t open_frames(uint32_t vi) const { return vis_[vi].open_frames; }
   [[nodiscard]] uint32_t consumer(uint32_t vi) const { return vis_[vi].consumer; }
+  [[nodiscard]] bool running(uint32_t vi) const { return vis_[vi].running; }
   [[nodiscard]] size_t drop_count(uint32_t reason) const {
     return static_cast<size_t>(
         std::count_if(drops.begin(), drops.end(), [reason](const Drop& d) { return d.reason == reason; }));
   }
 
  private:
+  struct Taken {
+    RxCopy copy;
+    bool running = false;  // the VI, when it came
+    uint64_t time_ns = 0;
+  };
+  // What the model's plan() and translate_buffers() find.
+  struct Plan {
+    uint32_t count = 0, capacity = 0, index = 0, code = PST_ERROR_CODE_OK;
+  };
   struct Vi {
     RxOptions options;
-    bool running = false, stops = false, owes_event = false, halted_by_descriptor = false;
-    std::deque<RxCopy> copies;  // taken and not ended
+    bool running = false, stops = false, owes_event = false, has_dropped = false;
+    std::deque<Taken> copies;  // taken and not ended
+    Taken dropped;             // the last one
     std::set<uint32_t> empty_at;
     uint32_t consumer = 0, refusals = 0, written = 0, written_id = 0;
-    uint32_t open_frames = 0, due_frames = 0;
-    uint64_t alike = 0;
+    uint32_t open_frames = 0;
+    uint64_t alike = 0, open_ns = 0;
     pst_rx_event first{}, due_event{};
     std::deque<uint32_t> announced;
   };
-  struct Want {
-    std::vector<uint8_t> bytes;
-  };
 
-  static Want wanted(const Vi& v, const RxCopy& copy) {
-    Want want;
+  [[nodiscard]] Plan planned(uint32_t vi, const RxCopy& copy, uint32_t end = ~0u) const {
+    const Vi& v = vis_[vi];
+    const std::vector<RxDesc>& ring = descs(vi);
+    const uint32_t needed = static_cast<uint32_t>(wanted(v, copy).size());
+    Plan plan;
+    for (uint32_t i = v.consumer; plan.capacity < needed && plan.count < kScatterMax && i < ring.size() && i < end;
+         ++i) {
+      if (ring[i].bad()) {
+        plan.code = PST_ERROR_CODE_BAD_DESCRIPTOR;
+        plan.index = i;
+        return plan;
+      }
+      plan.capacity += ring[i].bytes;
+      ++plan.count;
+    }
+    uint32_t left = std::min(needed, plan.capacity);
+    for (uint32_t i = v.consumer; left > 0; ++i) {
+      const uint32_t here = std::min(left, ring[i].bytes);
+      for (uint32_t at = 0; at < here; ++at) {
+        if (memory(vi, ring[i].address + at) != nullptr) continue;
+        plan.code = PST_ERROR_CODE_DMA_FAULT;
+        plan.index = i;
+        return plan;
+      }
+      left -= here;
+    }
+    return plan;
+  }
+
+  static std::vector<uint8_t> wanted(const Vi& v, const RxCopy& copy) {
+    std::vector<uint8_t> want;
     const bool strips = v.options.strip && copy.vlan_count != 0;
     std::array<uint8_t, sizeof(pst_rx_prefix)> prefix_bytes{};
     if (v.options.prefix) {
@@ -201,24 +272,24 @@ class RxDmaReference {
       }
       std::memcpy(prefix_bytes.data(), &prefix, sizeof prefix);
     }
-    want.bytes.reserve(prefix_bytes.size() + copy.bytes.size());
-    if (v.options.prefix) std::copy(prefix_bytes.begin(), prefix_bytes.end(), std::back_inserter(want.bytes));
+    want.reserve(prefix_bytes.size() + copy.bytes.size());
+    if (v.options.prefix) std::copy(prefix_bytes.begin(), prefix_bytes.end(), std::back_inserter(want));
     for (size_t i = 0; i < copy.bytes.size(); ++i)
-      if (!strips || i < 12 || i >= 16) want.bytes.push_back(copy.bytes[i]);
+      if (!strips || i < 12 || i >= 16) want.push_back(copy.bytes[i]);
     return want;
   }
 
-  static void compare_memory(const Vi& v, const std::vector<uint8_t>& expected, uint32_t written,
-                             const std::vector<RxDesc>& descs, const std::function<uint8_t(uint64_t)>& byte) {
+  void compare_memory(uint32_t vi, const std::vector<uint8_t>& expected, uint32_t written) const {
     uint32_t at = 0;
-    for (uint32_t i = v.consumer; at < written; ++i) {
-      for (uint32_t offset = 0; offset < descs[i].bytes && at < written; ++offset, ++at)
-        ASSERT_EQ(byte(descs[i].address + offset), expected[at]) << "byte " << at << " of " << written;
+    for (uint32_t i = vis_[vi].consumer; at < written; ++i) {
+      const RxDesc& desc = descs(vi)[i];
+      for (uint32_t offset = 0; offset < desc.bytes && at < written; ++offset, ++at)
+        ASSERT_EQ(*memory(vi, desc.address + offset), expected[at]) << "byte " << at << " of " << written;
     }
   }
 
-  static void announce(Vi& v, const RxCopy& copy, uint32_t index, uint32_t count, uint32_t length, bool truncated) {
-    pst_rx_event event{{copy.event, 0}};
+  static void announce(Vi& v, const Taken& taken, uint32_t index, uint32_t count, uint32_t length, bool truncated) {
+    pst_rx_event event{{taken.copy.event, 0}};
     pst_rx_event_set_length_bytes(&event, length);
     pst_rx_event_set_desc_count(&event, count);
     pst_rx_event_set_prefix_present(&event, v.options.prefix ? 1 : 0);
@@ -228,7 +299,7 @@ class RxDmaReference {
       pst_rx_event_set_checksum_l4(&event, PST_CHECKSUM_RESULT_NONE);
     }
     const bool mergeable = v.options.merge_count > 1 && count == 1 && !truncated;
-    if (mergeable && v.open_frames > 0 && v.alike == copy.event) {
+    if (mergeable && v.open_frames > 0 && v.alike == taken.copy.event) {
       ++v.open_frames;
       EXPECT_LE(v.open_frames, v.options.merge_count);
       v.due_event = v.first;
@@ -240,12 +311,12 @@ class RxDmaReference {
     }
     EXPECT_EQ(v.open_frames, 0u) << "the merge before has not been announced";
     v.due_event = v.first = event;
-    v.alike = copy.event;
+    v.alike = taken.copy.event;
+    v.open_ns = taken.time_ns;
     if (mergeable) {
       v.open_frames = 1;
     } else {
       v.owes_event = true;
-      v.due_frames = 1;
     }
   }
 
