@@ -24,6 +24,45 @@ uint64_t ports(unsigned local, unsigned remote) { return local | static_cast<uin
 constexpr uint64_t kMacMask = 0xffffffffffffull;
 constexpr uint64_t kIpv4Mask = 0xffffffffull;
 
+// The hash of the table, as hardware does it too: H3 (Carter and Wegman, 1979). Bit n of the slot is the parity of the
+// key under mask n; the masks are SplitMix64's output from state 0, six words each. Here by bytes of the key.
+class H3 {
+ public:
+  H3() {
+    constexpr unsigned kSlotBits = 13;
+    uint64_t state = 0;
+    for (unsigned bit = 0; bit < kSlotBits; ++bit) {
+      for (unsigned word = 0; word < kKeyWords; ++word) add(bit, word, next(state));
+    }
+  }
+  [[nodiscard]] uint32_t slot(const std::array<uint64_t, 6>& key) const {
+    uint32_t slot = 0;
+    for (unsigned word = 0; word < kKeyWords; ++word) {
+      if (key[word] == 0) continue;
+      for (unsigned byte = 0; byte < 8; ++byte) slot ^= of_byte_[word * 8 + byte][key[word] >> (8 * byte) & 0xff];
+    }
+    return slot;
+  }
+
+ private:
+  static constexpr unsigned kKeyWords = 6;
+  static uint64_t next(uint64_t& state) {
+    uint64_t z = state += 0x9e3779b97f4a7c15ull;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+    return z ^ z >> 31;
+  }
+  void add(unsigned bit, unsigned word, uint64_t mask) {
+    for (unsigned byte = 0; byte < 8; ++byte) {
+      for (unsigned value = 0; value < 256; ++value) {
+        const bool odd = (__builtin_popcountll(mask >> (8 * byte) & value) & 1) != 0;
+        of_byte_[word * 8 + byte][value] |= static_cast<uint16_t>((odd ? 1u : 0u) << bit);
+      }
+    }
+  }
+  std::array<std::array<uint16_t, 256>, 8 * kKeyWords> of_byte_{};
+};
+
 }  // namespace
 
 RxFilter::RxFilter(NicBlocks& nic) : nic_(nic) { reset(); }
@@ -38,12 +77,8 @@ void RxFilter::reset() {
 }
 
 uint32_t RxFilter::hash(const Key& key) {
-  uint64_t h = 0x9e3779b97f4a7c15ull;
-  for (const uint64_t word : key) {
-    h = (h ^ word) * 0xff51afd7ed558ccdull;
-    h ^= h >> 32;
-  }
-  return static_cast<uint32_t>(h % kSlots);
+  static const H3 h3;
+  return h3.slot(key);
 }
 
 int32_t RxFilter::find(const Key& key) const {
