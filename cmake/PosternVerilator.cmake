@@ -34,6 +34,7 @@ function(postern_verilate name)
   list(TRANSFORM A_PARAMETERS PREPEND -G)
   add_custom_command(
     OUTPUT ${folder}/all.cc
+    BYPRODUCTS ${folder}/V${A_MODULE}.h  # so that a test is compiled anew with the class that has changed
     COMMAND ${CMAKE_COMMAND} -E rm -rf ${folder}
     COMMAND ${VERILATOR_PROGRAM} --cc -O3 -Wall --x-assign fast --x-initial fast --noassert --top-module ${A_MODULE} ${A_PARAMETERS}
             --Mdir ${folder} ${CMAKE_SOURCE_DIR}/rtl/lint.vlt ${files}

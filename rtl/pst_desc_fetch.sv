@@ -10,7 +10,8 @@ module pst_desc_fetch #(
 ) (
   input  logic clk_i,
   input  logic rst_ni,
-  output logic idle_o,  // nothing to do: only the inputs can change anything. Reads may be in flight outside.
+  output logic idle_o,   // nothing to do: only the inputs can change anything. Reads may be in flight outside.
+  output logic quiet_o,  // ... and no register changes while the inputs stay as they are
 
   // Commands, one per ring; their arguments have been checked. A ring that has stopped is named by stopped_ when its read in
   // flight has come (R10); it may be started before that.
@@ -62,6 +63,7 @@ module pst_desc_fetch #(
   output logic [VI_WIDTH-1:0] answer_vi_o,
   output logic                answer_found_o,  // otherwise the cache is empty, or the ring does not run
   output logic                answer_more_o,   // another one is behind it
+  output logic                answer_posted_o, // not found, but some are posted; avail_ names the ring when one comes (at the earliest now)
   output logic                answer_pio_o,    // stands for a frame in the PIO page
   output logic [31:0]         answer_idx_o,
   output logic [127:0]        answer_desc_o,
@@ -189,7 +191,7 @@ module pst_desc_fetch #(
   end
 
   // ---- The operation itself.
-  logic        step_read, step_store, step_found, step_more, step_halt, step_stopped, step_ignored, step_visit;
+  logic        step_read, step_store, step_found, step_more, step_posted, step_halt, step_stopped, step_ignored, step_visit;
   logic [63:0] step_address;
   logic [7:0]  step_count;
   logic [31:0] step_store_idx, step_index;
@@ -208,6 +210,7 @@ module pst_desc_fetch #(
     .store_idx_o(step_store_idx),
     .found_o(step_found),
     .more_o(step_more),
+    .posted_o(step_posted),
     .halt_o(step_halt),
     .halt_source_o(step_source),
     .halt_code_o(step_code),
@@ -241,10 +244,13 @@ module pst_desc_fetch #(
       cache_mem[{s1_ring_q, step_store_idx[SLOT_WIDTH-1:0]}] <= {s1_op_q == pst_desc_fetch_pkg::OP_PIO, s1_payload_q[127:0]};
     end
     if (s1_valid_q && step_found) {answer_pio_o, answer_desc_o} <= cache_mem[{s1_ring_q, present.head_idx[SLOT_WIDTH-1:0]}];
-    answer_idx_o <= present.head_idx;
-    answer_found_o <= step_found;
-    answer_more_o <= step_found && step_more;
-    {answer_vi_o, answer_rx_o} <= s1_ring_q;
+    if (s1_valid_q) begin
+      answer_idx_o <= present.head_idx;
+      answer_found_o <= step_found;
+      answer_more_o <= step_found && step_more;
+      answer_posted_o <= step_posted;
+      {answer_vi_o, answer_rx_o} <= s1_ring_q;
+    end
   end
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) answer_valid_o <= 1'b0;
@@ -296,6 +302,7 @@ module pst_desc_fetch #(
   assign count_ignored_o = s1_valid_q && step_ignored;
   assign count_vi_o = s1_ring_q[RING_WIDTH-1:1];
   assign idle_o = !clearing_q && !s1_valid_q && !answer_valid_o && attention_q == '0 && !rd_valid_o && !halt_valid_o;
+  assign quiet_o = idle_o && !cmd_valid_i && !db_valid_i && !rsp_valid_i && pop_valid_i == 2'b00 && !done_valid_i;
 
 `ifdef PST_FORMAL_STEPS
   `include "pst_desc_fetch_properties.svh"

@@ -18,6 +18,7 @@ module pst_desc_fetch_step #(
   output logic [31:0]                                  store_idx_o,
   output logic                                         found_o,  // OP_POP: the descriptor at context_i.head_idx
   output logic                                         more_o,   // ... and there is another one behind it
+  output logic                                         posted_o, // OP_POP: none here, but some have been posted
   output logic                                         halt_o,
   output logic [3:0]                                   halt_source_o,
   output logic [15:0]                                  halt_code_o,
@@ -155,6 +156,7 @@ module pst_desc_fetch_step #(
     if (halt_o) after.running = 1'b0;
   end
   assign more_o = arrived_count > 32'd1;
+  assign posted_o = now.running && arrived_count == 32'd0 && now.producer_idx != now.head_idx;
   assign visit_o = op_i != pst_desc_fetch_pkg::OP_FETCH && after.running && after.pending_count == 8'd0 &&
                    after.fetch_idx != after.producer_idx;
 

@@ -11,6 +11,8 @@ module pst_event_queue #(
   input  logic        rst_ni,
   input  logic [63:0] time_ns_i,  // device clock
   output logic        idle_o,     // nothing in flight, planned or owed: only the inputs can change anything
+  output logic        quiet_o,    // no register changes while the inputs stay as they are and time_ns_i is below due_ns_o
+  output logic [63:0] due_ns_o,   // not later than the first wakeup that is planned; all ones: none
 
   // Commands. They are the admin queue's; their arguments have been checked. cmd_done_o follows in order, when all that the
   // queue had to say before the command has been accepted by the outputs below (R10).
@@ -246,13 +248,18 @@ module pst_event_queue #(
   assign present = context_now;
   assign after = context_next;
 
-  // ---- VIs that the scan visits: a wakeup is planned, or owed and not waiting for space.
-  logic [VI_COUNT-1:0] attention_q, attention_d, owed_d;
-  logic                is_delivery, is_event;
+  // ---- VIs that the scan visits: a planned wakeup may be due, or one is owed and does not wait for space.
+  logic [VI_COUNT-1:0] attention_q, attention_d, owed_d, planned;
+  logic                is_delivery, is_event, due_look, due_pending;
+  pst_event_queue_due #(.VI_COUNT(VI_COUNT)) u_due (
+    .clk_i, .rst_ni, .time_ns_i,
+    .op_valid_i(s1_valid_q), .op_vi_i(s1_vi_q), .op_armed_i(after.armed), .op_due_ns_i(after.due_ns),
+    .planned_o(planned), .look_o(due_look), .pending_o(due_pending), .due_ns_o
+  );
   assign is_delivery = s1_valid_q && s1_op_q == pst_event_queue_pkg::OP_WAKE_EVENT;
   assign is_event = s1_valid_q && s1_op_q <= pst_event_queue_pkg::OP_RELEASE;
   always_comb begin
-    attention_d = attention_q;
+    attention_d = due_look ? attention_q | planned : attention_q;
     owed_d = owed_q;
     if (s1_valid_q) begin
       if (s1_op_q == pst_event_queue_pkg::OP_STOP || s1_op_q == pst_event_queue_pkg::OP_START ||
@@ -261,7 +268,7 @@ module pst_event_queue #(
       end
       if (step_owe) owed_d[s1_vi_q] = 1'b1;
       if (s1_op_q == pst_event_queue_pkg::OP_SCAN) attention_d[s1_vi_q] = step_wake && owed_d[s1_vi_q];
-      if (after.armed || step_owe || (s1_op_q == pst_event_queue_pkg::OP_BIND && owed_d[s1_vi_q])) attention_d[s1_vi_q] = 1'b1;
+      if (step_owe || (s1_op_q == pst_event_queue_pkg::OP_BIND && owed_d[s1_vi_q])) attention_d[s1_vi_q] = 1'b1;
       if (step_kick) attention_d = attention_d | owed_d;
       if (is_delivery && step_answer != pst_event_queue_pkg::ANSWER_STALL) owed_d[deliver_from_q] = 1'b0;
     end
@@ -362,7 +369,10 @@ module pst_event_queue #(
   assign answer_o = step_answer;
   assign space_valid_o = s1_valid_q && step_space;
   assign space_vi_o = s1_vi_q;
-  assign idle_o = !clearing_q && !s1_valid_q && !deliver_q && attention_q == '0 && !out_valid;
+  logic rests;
+  assign rests = !clearing_q && !s1_valid_q && !deliver_q && attention_q == '0 && !out_valid && !due_pending;
+  assign idle_o = rests && planned == '0;
+  assign quiet_o = rests && !cmd_valid_i && !ev_valid_i && !db_valid_i;
 
   // A wakeup event that finds no space or no target counts once, however often it is tried.
   logic counts_delivery;

@@ -7,7 +7,8 @@ module pst_msix #(
 ) (
   input  logic clk_i,
   input  logic rst_ni,
-  output logic idle_o,
+  output logic idle_o,   // nothing in flight
+  output logic quiet_o,  // ... and no register changes while the inputs stay as they are
 
   // Accesses to BAR4 of 4 or 8 bytes, aligned to 4. A read answers with rd_valid_o. Any other access, or a write behind the
   // table, has no effect and counts; such a read gives 0.
@@ -207,6 +208,7 @@ module pst_msix #(
   assign rd_data_o = two_words_q ? {read_word, read_first_q} : {32'd0, read_word};
   assign count_bad_access_o = busy_q && op_q == OP_WRITE && (bad_width_q || beyond_q);
   assign idle_o = !clearing_q && !busy_q && !second_q && !msg_valid_o;
+  assign quiet_o = idle_o && !bar_valid_i && !raise_valid_i;
 
 `ifdef PST_FORMAL_STEPS
   `include "pst_msix_properties.svh"
