@@ -35,6 +35,7 @@ module pst_tx_head #(
   output logic        verdict_drop_o,
   output logic [3:0]  verdict_reason_o,
   output logic [15:0] verdict_frames_o,
+  output logic [23:0] verdict_extra_bytes_o,
 
   output logic         rd_valid_o,  // always granted
   output logic [9:0]   rd_line_o,
@@ -255,13 +256,15 @@ module pst_tx_head #(
   end
 
   // ---- The verdict.
-  logic refused, checked, source_bad, verdict_taken;
+  logic refused, checked, source_bad, verdict_taken, counted_q;
   assign refused = step_q == 2'd0 && (segment_q ? bad_segment : too_long_q);
   assign checked = !source_busy && !counting && !count_busy && (step_q == 2'd3 || !offload_q);
   assign source_bad = !any_source_q && (bad_q || !source_granted);
   assign plan_valid_o = state_q == VERDICT;
   assign verdict_taken = plan_valid_o && plan_ready_i;
   always_ff @(posedge clk_i) begin
+    if (take) counted_q <= 1'b0;
+    else if (counting) counted_q <= 1'b1;
     if (take) begin
       drop_q <= pk_drop_i || impossible;
       reason_q <= pk_drop_i ? pk_drop_reason_i : pk_segment_i ? 4'(pst_contract_pkg::PST_DROP_REASON_TX_BAD_SEGMENT)
@@ -282,6 +285,7 @@ module pst_tx_head #(
       verdict_drop_o <= drop_q;
       verdict_reason_o <= reason_q;
       verdict_frames_o <= drop_q ? 16'd0 : segment_q ? count : 16'd1;
+      verdict_extra_bytes_o <= counted_q ? {8'd0, count - 16'd1} * {16'd0, header_bytes_q} : 24'd0;
     end
   end
 
