@@ -425,7 +425,10 @@ TEST_F(TxPacketTest, ResetAtAnyTimeForgetsWhatWasUnderWay) {
     bench.port_ready = [&] { return builder.one_in(2); };
     for (int i = 0; i < cycles; ++i) bench.cycle();
     bench.reset();
-    bench.send(packet({.payload_bytes = 300}));
+    TxPacket next = packet({.payload_bytes = 300});
+    next.segment = next.l3 = next.l4 = true;
+    next.mss = 200;
+    bench.send(next);
     bench.check();
     bench.reset();
   }
