@@ -57,7 +57,7 @@ module pst_tx_head #(
   // Ready, read the header lines, walk the headers, take fields of L4, sums and checks, verdict.
   typedef enum logic [2:0] {READY, READ, PARSE, FIELDS, CHECK, VERDICT} state_e;
   state_e     state_q;
-  logic [1:0] step_q;  // of CHECK; 3: all steps are done
+  logic [1:0] step_q;  // of CHECK; 3: the last one, which may last
 
   // ---- The packet.
   logic [15:0] vi_q, first_q, mss_q, vlan_tci_q;
@@ -215,7 +215,7 @@ module pst_tx_head #(
 
   // ---- Sums: the IPv4 header in both words, then the addresses of the pseudo header.
   logic [6:0]  sum_first, sum_end;
-  logic [15:0] sum, l3_sum_q, l4_sum_q;
+  logic [15:0] sum, sum_q, l3_sum_q, l4_sum_q;  // sum_q: of the step before
   always_comb begin
     sum_first = 7'd0;
     sum_end = 7'd0;
@@ -249,9 +249,10 @@ module pst_tx_head #(
                    {4'd0, tcp_q ? 16'h0600 : 16'h1100} + (segment_q ? segment_less : 20'd0);
   always_ff @(posedge clk_i) begin
     if (state_q == CHECK) begin
-      if (step_q == 2'd0) l3_sum_q <= sum;
-      if (step_q == 2'd1) l3_sum_q <= pst_tx_packet_pkg::fold({4'd0, l3_sum_q} + {4'd0, sum} + l3_less);
-      if (step_q == 2'd2) l4_sum_q <= pst_tx_packet_pkg::fold({4'd0, sum} + l4_less);
+      if (step_q != 2'd3) sum_q <= sum;
+      if (step_q == 2'd1) l3_sum_q <= sum_q;
+      if (step_q == 2'd2) l3_sum_q <= pst_tx_packet_pkg::fold({4'd0, l3_sum_q} + {4'd0, sum_q} + l3_less);
+      if (step_q == 2'd3) l4_sum_q <= pst_tx_packet_pkg::fold({4'd0, sum_q} + l4_less);
     end
   end
 
