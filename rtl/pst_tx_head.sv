@@ -35,6 +35,7 @@ module pst_tx_head #(
   output logic        verdict_drop_o,
   output logic [3:0]  verdict_reason_o,
   output logic [15:0] verdict_frames_o,
+  output logic [23:0] verdict_extra_bytes_o,
 
   output logic         rd_valid_o,  // always granted
   output logic [9:0]   rd_line_o,
@@ -56,7 +57,7 @@ module pst_tx_head #(
   // Ready, read the header lines, walk the headers, take fields of L4, sums and checks, verdict.
   typedef enum logic [2:0] {READY, READ, PARSE, FIELDS, CHECK, VERDICT} state_e;
   state_e     state_q;
-  logic [1:0] step_q;  // of CHECK; 3: all steps are done
+  logic [1:0] step_q;  // of CHECK; 3: the last one, which may last
 
   // ---- The packet.
   logic [15:0] vi_q, first_q, mss_q, vlan_tci_q;
@@ -214,7 +215,7 @@ module pst_tx_head #(
 
   // ---- Sums: the IPv4 header in both words, then the addresses of the pseudo header.
   logic [6:0]  sum_first, sum_end;
-  logic [15:0] sum, l3_sum_q, l4_sum_q;
+  logic [15:0] sum, sum_q, l3_sum_q, l4_sum_q;  // sum_q: of the step before
   always_comb begin
     sum_first = 7'd0;
     sum_end = 7'd0;
@@ -248,20 +249,23 @@ module pst_tx_head #(
                    {4'd0, tcp_q ? 16'h0600 : 16'h1100} + (segment_q ? segment_less : 20'd0);
   always_ff @(posedge clk_i) begin
     if (state_q == CHECK) begin
-      if (step_q == 2'd0) l3_sum_q <= sum;
-      if (step_q == 2'd1) l3_sum_q <= pst_tx_packet_pkg::fold({4'd0, l3_sum_q} + {4'd0, sum} + l3_less);
-      if (step_q == 2'd2) l4_sum_q <= pst_tx_packet_pkg::fold({4'd0, sum} + l4_less);
+      if (step_q != 2'd3) sum_q <= sum;
+      if (step_q == 2'd1) l3_sum_q <= sum_q;
+      if (step_q == 2'd2) l3_sum_q <= pst_tx_packet_pkg::fold({4'd0, l3_sum_q} + {4'd0, sum_q} + l3_less);
+      if (step_q == 2'd3) l4_sum_q <= pst_tx_packet_pkg::fold({4'd0, sum_q} + l4_less);
     end
   end
 
   // ---- The verdict.
-  logic refused, checked, source_bad, verdict_taken;
+  logic refused, checked, source_bad, verdict_taken, counted_q;
   assign refused = step_q == 2'd0 && (segment_q ? bad_segment : too_long_q);
   assign checked = !source_busy && !counting && !count_busy && (step_q == 2'd3 || !offload_q);
   assign source_bad = !any_source_q && (bad_q || !source_granted);
   assign plan_valid_o = state_q == VERDICT;
   assign verdict_taken = plan_valid_o && plan_ready_i;
   always_ff @(posedge clk_i) begin
+    if (take) counted_q <= 1'b0;
+    else if (counting) counted_q <= 1'b1;
     if (take) begin
       drop_q <= pk_drop_i || impossible;
       reason_q <= pk_drop_i ? pk_drop_reason_i : pk_segment_i ? 4'(pst_contract_pkg::PST_DROP_REASON_TX_BAD_SEGMENT)
@@ -282,6 +286,7 @@ module pst_tx_head #(
       verdict_drop_o <= drop_q;
       verdict_reason_o <= reason_q;
       verdict_frames_o <= drop_q ? 16'd0 : segment_q ? count : 16'd1;
+      verdict_extra_bytes_o <= counted_q ? {8'd0, count - 16'd1} * {16'd0, header_bytes_q} : 24'd0;
     end
   end
 

@@ -40,6 +40,8 @@ module pst_tx_packet #(
   output logic        verdict_drop_o,
   output logic [3:0]  verdict_reason_o,  // DROP_REASON
   output logic [15:0] verdict_frames_o,  // that will leave: 0 if dropped
+  // Headers that segmentation adds to the packet's bytes, for who counts what a VI sends; for a source that is not granted too.
+  output logic [23:0] verdict_extra_bytes_o,
   output logic        pk_done_o,
 
   // Two read ports of the buffer; data come in the next cycle.
@@ -93,7 +95,7 @@ module pst_tx_packet #(
     .mac_address_i(mac_address_q),
     .pk_valid_i, .pk_ready_o, .pk_vi_i, .pk_first_i, .pk_bytes_i, .pk_drop_i, .pk_drop_reason_i, .pk_l3_i, .pk_l4_i,
     .pk_segment_i, .pk_mss_i, .pk_vlan_insert_i, .pk_vlan_tci_i, .pk_any_source_i, .pk_end_idx_i,
-    .verdict_valid_o, .verdict_drop_o, .verdict_reason_o, .verdict_frames_o,
+    .verdict_valid_o, .verdict_drop_o, .verdict_reason_o, .verdict_frames_o, .verdict_extra_bytes_o,
     .rd_valid_o(head_rd_valid),
     .rd_line_o(head_rd_line),
     .rd_data_i(tb_rd0_data_i),

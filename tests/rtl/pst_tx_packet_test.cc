@@ -400,7 +400,39 @@ TEST_F(TxPacketTest, TcpHeaderLengthMustFit) {
   }
 }
 
-// --- random packets
+TEST_F(TxPacketTest, HeadersThatSegmentationAddsAreToldOfWhatHasNoSourceToo) {
+  PacketShape shape{
+      .tags = {kEthertypeVlan, kEthertypeVlan}, .ip_option_bytes = 40, .tcp_option_bytes = 40, .source_ip = 7};
+  shape.payload_bytes = PST_LIMIT_TSO_BYTES_MAX - 142;
+  TxPacket next = packet(shape);
+  next.segment = true;
+  next.mss = 1;
+  EXPECT_EQ(fate(next), PST_DROP_REASON_TX_BAD_SOURCE);
+  EXPECT_EQ(bench.verdicts.back().extra_bytes, (PST_LIMIT_TSO_BYTES_MAX - 143) * 142u);
+}
+
+// --- reset, and random packets
+
+TEST_F(TxPacketTest, ResetAtAnyTimeForgetsWhatWasUnderWay) {
+  for (int cycles = 1; cycles < 80; ++cycles) {
+    for (int i = 0; i < 4; ++i) {
+      TxPacket next = packet({.payload_bytes = 700});
+      next.segment = i % 2 == 0;
+      next.mss = 300;
+      next.l3 = next.l4 = true;
+      bench.send(next);
+    }
+    bench.port_ready = [&] { return builder.one_in(2); };
+    for (int i = 0; i < cycles; ++i) bench.cycle();
+    bench.reset();
+    TxPacket next = packet({.payload_bytes = 300});
+    next.segment = next.l3 = next.l4 = true;
+    next.mss = 200;
+    bench.send(next);
+    bench.check();
+    bench.reset();
+  }
+}
 
 class TxPacketRandomTest : public TxPacketTest, public ::testing::WithParamInterface<uint32_t> {
  protected:

@@ -52,6 +52,7 @@ struct TxFrame {
 struct TxVerdict {
   int drop_reason = -1;
   uint32_t frames = 0;
+  uint32_t extra_bytes = 0;
   bool operator==(const TxVerdict&) const = default;
 };
 
@@ -69,28 +70,29 @@ class TxPacketReference {
 
   TxVerdict send(const TxPacket& packet, std::vector<TxFrame>& frames) const {
     using namespace hw_model;
-    if (packet.drop_reason >= 0) return {packet.drop_reason, 0};
+    if (packet.drop_reason >= 0) return {packet.drop_reason, 0, 0};
     Bytes bytes = packet.bytes;
     const auto length = static_cast<uint32_t>(bytes.size());
     SegmentPlan plan;
     if (packet.segment) {
       if (!plan_segments(bytes.data(), length, packet.mss, mtu_bytes, plan) ||
           plan.segment_bytes(0) + tag_bytes(packet) > PST_LIMIT_FRAME_BYTES_MAX) {
-        return {PST_DROP_REASON_TX_BAD_SEGMENT, 0};
+        return {PST_DROP_REASON_TX_BAD_SEGMENT, 0, 0};
       }
     } else {
       plan.parsed = parse_frame(bytes.data(), length);
       if (length > std::min<uint32_t>(mtu_bytes + 14 + 4 * plan.parsed.vlan_count, PST_LIMIT_FRAME_BYTES_MAX) ||
           length + tag_bytes(packet) > PST_LIMIT_FRAME_BYTES_MAX) {
-        return {PST_DROP_REASON_TX_BAD_LENGTH, 0};
+        return {PST_DROP_REASON_TX_BAD_LENGTH, 0, 0};
       }
     }
-    if (!packet.any_source && !source_granted(packet.vi, bytes.data(), plan.parsed)) {
-      return {PST_DROP_REASON_TX_BAD_SOURCE, 0};
-    }
     const uint32_t count = packet.segment ? plan.count : 1;
+    const uint32_t extra_bytes = (count - 1) * plan.header_bytes;
+    if (!packet.any_source && !source_granted(packet.vi, bytes.data(), plan.parsed)) {
+      return {PST_DROP_REASON_TX_BAD_SOURCE, 0, extra_bytes};
+    }
     for (uint32_t i = 0; i < count; ++i) frames.push_back(frame(packet, bytes, plan, i));
-    return {-1, count};
+    return {-1, count, extra_bytes};
   }
 
  private:
@@ -150,10 +152,24 @@ class TxPacketReference {
 
 class TxPacketBench {
  public:
-  TxPacketBench() {
+  TxPacketBench() { reset(); }
+
+  // Whatever was under way is forgotten on both sides; grants stay.
+  void reset() {
     dut_.rst_ni = 0;
+    dut_.pk_valid_i = 0;
     tick();
     dut_.rst_ni = 1;
+    waiting_.clear();
+    in_buffer_.clear();
+    verdicts.clear();
+    verdicts_expected.clear();
+    frames.clear();
+    frames_expected.clear();
+    current_ = {};
+    done_count = frames_announced_ = 0;
+    used_bytes_ = 0;
+    held_valid_ = quiet_before_ = false;
     set_port(1500, 0x0000'0605'0403'0202);
   }
 
@@ -210,6 +226,7 @@ class TxPacketBench {
     for (size_t i = 0; i < verdicts.size(); ++i) {
       ASSERT_EQ(verdicts[i].drop_reason, verdicts_expected[i].drop_reason) << "packet " << i;
       ASSERT_EQ(verdicts[i].frames, verdicts_expected[i].frames) << "packet " << i;
+      ASSERT_EQ(verdicts[i].extra_bytes, verdicts_expected[i].extra_bytes) << "packet " << i;
     }
     ASSERT_EQ(frames.size(), frames_expected.size());
     for (size_t i = 0; i < frames.size(); ++i) {
@@ -327,7 +344,8 @@ class TxPacketBench {
 
   void observe() {
     if (dut_.verdict_valid_o) {
-      verdicts.push_back({dut_.verdict_drop_o ? dut_.verdict_reason_o : -1, dut_.verdict_frames_o});
+      verdicts.push_back(
+          {dut_.verdict_drop_o ? dut_.verdict_reason_o : -1, dut_.verdict_frames_o, dut_.verdict_extra_bytes_o});
       verdict_cycles.push_back(cycle_count);
       frames_announced_ += dut_.verdict_frames_o;
     }
