@@ -14,12 +14,6 @@ namespace {
 constexpr uint32_t kVi = 5;
 constexpr uint64_t kBase = 0x100000;
 
-std::vector<uint8_t> frame_of(uint32_t bytes, uint8_t seed = 1) {
-  std::vector<uint8_t> frame(bytes);
-  for (uint32_t i = 0; i < bytes; ++i) frame[i] = static_cast<uint8_t>(i * 7 + i / 256 + seed);
-  return frame;
-}
-
 RxCopy copy_of(uint64_t time_ns = 0x1122334455667788, uint32_t vlan_count = 0) {
   RxCopy copy;
   copy.filter_id = 77;
@@ -28,7 +22,6 @@ RxCopy copy_of(uint64_t time_ns = 0x1122334455667788, uint32_t vlan_count = 0) {
   copy.hash = 0xdeadbeef;
   copy.vlan_count = vlan_count;
   copy.vlan_tci = 0x6123;
-  copy.id = 4711;
   pst_rx_event event{};
   pst_rx_event_set_type(&event, PST_EVENT_TYPE_RX);
   pst_rx_event_set_checksum_l3(&event, PST_CHECKSUM_RESULT_GOOD);
@@ -47,7 +40,7 @@ class PstRxDmaTest : public ::testing::Test {
     bench.start(kVi, options);
     bench.run_until_quiet();
   }
-  void receive(uint32_t bytes, const RxCopy& copy = copy_of()) { bench.receive(copy, frame_of(bytes), {kVi}); }
+  void receive(uint32_t bytes, const RxCopy& copy = copy_of()) { bench.receive(copy, received_frame(bytes), {kVi}); }
   // Posts count buffers of that size, one behind the other from kBase on.
   void post(uint32_t count, uint32_t bytes = 2048, bool arrives = true) {
     for (uint32_t i = 0; i < count; ++i, next_buffer += bytes) bench.post(kVi, {next_buffer, bytes}, arrives);
@@ -118,8 +111,8 @@ TEST_F(PstRxDmaTest, TagIsTakenOutAndReported) {
   EXPECT_EQ(pst_rx_prefix_get_vlan_stripped(&prefix), 1u);
   EXPECT_EQ(pst_rx_prefix_get_vlan_tci(&prefix), 0x6123u);
   EXPECT_EQ(pst_rx_prefix_get_length_bytes(&prefix), 60u);
-  EXPECT_EQ(bench.host[0x1000 + 32 + 11], frame_of(64)[11]);
-  EXPECT_EQ(bench.host[0x1000 + 32 + 12], frame_of(64)[16]);
+  EXPECT_EQ(bench.host[0x1000 + 32 + 11], received_frame(64)[11]);
+  EXPECT_EQ(bench.host[0x1000 + 32 + 12], received_frame(64)[16]);
 }
 
 TEST_F(PstRxDmaTest, StripWithoutPrefixOnlyShortens) {
@@ -237,7 +230,7 @@ TEST_F(PstRxDmaTest, FrameWaitsForDescriptorsOnTheirWayAndOthersPass) {
   bench.post(9, {0, 2048});
   receive(60);
   receive(61);
-  bench.receive(copy_of(), frame_of(62), {9});
+  bench.receive(copy_of(), received_frame(62), {9});
   bench.run_until_quiet();
   ASSERT_EQ(events().size(), 1u);
   EXPECT_EQ(events()[0].vi, 9u);
@@ -362,7 +355,7 @@ TEST_F(PstRxDmaTest, MalformedDescriptorHalts) {
     fresh.run_until_quiet();
     fresh.post(kVi, {kBase, 2048});
     fresh.post(kVi, bad);
-    for (int i = 0; i < 3; ++i) fresh.receive(copy_of(), frame_of(60), {kVi});
+    for (int i = 0; i < 3; ++i) fresh.receive(copy_of(), received_frame(60), {kVi});
     fresh.run_until_quiet();
     EXPECT_EQ(fresh.reference.events.size(), 1u);
     EXPECT_EQ(fresh.reference.drop_count(PST_DROP_REASON_RX_VI_HALTED), 2u);
@@ -419,7 +412,7 @@ TEST_F(PstRxDmaTest, SegmentsOfAFaultyFrameAreForgotten) {
   bench.post(kVi, {0, 20});
   bench.post(9, {0, 2048});
   receive(80);
-  bench.receive(copy_of(), frame_of(70), {9});
+  bench.receive(copy_of(), received_frame(70), {9});
   bench.run_until_quiet();
   ASSERT_EQ(events().size(), 1u);
   EXPECT_EQ(events()[0].vi, 9u);
@@ -466,7 +459,7 @@ TEST_F(PstRxDmaTest, WaitingPlacesRunOutAndComeBack) {
   for (uint32_t i = 0; i < kEach; ++i)
     for (uint32_t vi = 0; vi < RxDmaBench::kViCount; ++vi) {
       bench.post(vi, {2048 * i, 2048});
-      bench.receive(copy_of(), frame_of(60), {vi});
+      bench.receive(copy_of(), received_frame(60), {vi});
     }
   bench.run_until_quiet();
   EXPECT_EQ(bench.reference.drop_count(PST_DROP_REASON_RX_BUFFER_FULL), 64u);
