@@ -68,6 +68,8 @@ module pst_rx_scatter #(
   assign empty_o = job_count_q == '0;
 
   // ---- Segments: those before kept_q belong to jobs.
+  logic put_payload;
+  assign put_payload = job_i[JOB_WIDTH-1];
   logic [pst_rx_dma_pkg::SEGMENT_WIDTH-1:0] segment_mem [pst_rx_dma_pkg::SEGMENT_COUNT];
   logic [SEGMENT_PTR_WIDTH:0] segment_first_q, segment_kept_q, segment_next_q;
   logic                       segment_take;
@@ -82,7 +84,7 @@ module pst_rx_scatter #(
       segment_next_q <= '0;
     end else begin
       if (segment_take) segment_first_q <= segment_first_q + 1'b1;
-      if (job_put) segment_kept_q <= segment_next_q;
+      if (job_put && put_payload) segment_kept_q <= segment_next_q;
       if (segment_undo_i) segment_next_q <= segment_kept_q;
       else if (segment_valid_i && segment_ready_o) segment_next_q <= segment_next_q + 1'b1;
     end

@@ -20,6 +20,13 @@
 
 namespace postern::rtl_test {
 
+// Bytes of which each tells its place; frames of different seeds differ in each.
+inline std::vector<uint8_t> received_frame(uint32_t bytes, uint32_t seed = 1) {
+  std::vector<uint8_t> frame(bytes);
+  for (uint32_t i = 0; i < bytes; ++i) frame[i] = static_cast<uint8_t>(i * 7 + i / 256 + seed);
+  return frame;
+}
+
 class RxDmaBench {
  public:
   static constexpr uint32_t kViCount = 64, kCellBytes = 64, kCellCount = 4096, kShareBytes = 32768;
@@ -83,6 +90,7 @@ class RxDmaBench {
   void receive(RxCopy copy, const std::vector<uint8_t>& bytes, const std::vector<uint32_t>& vis) {
     ASSERT_GE(free_cells_.size() * kCellBytes, bytes.size()) << "the test's own buffer is full";
     copy.bytes = bytes;
+    copy.id = next_id_++ & 0xffff;
     for (size_t at = 0; at < bytes.size(); at += kCellBytes) {
       const uint32_t cell = free_cells_.front();
       free_cells_.pop_front();
@@ -124,6 +132,8 @@ class RxDmaBench {
 
   [[nodiscard]] bool quiet() const { return dut_->quiet_o; }
   [[nodiscard]] size_t free_cell_count() const { return free_cells_.size(); }
+  [[nodiscard]] bool lives_at_rest() const { return lives_.empty() && !life_pending_; }
+  [[nodiscard]] Vpst_rx_dma& device() { return *dut_; }
   [[nodiscard]] uint64_t due_ns() const { return dut_->due_ns_o; }
 
   void run(uint32_t cycles) {
@@ -212,7 +222,6 @@ class RxDmaBench {
       arrivals_.pop_front();
     } else {
       dut_->avail_rx_i = 0;
-      dut_->avail_valid_i = idle_noise();  // a TX ring's
     }
     dut_->space_valid_i = !spaces_.empty() && offers();
     if (dut_->space_valid_i) {
@@ -227,7 +236,6 @@ class RxDmaBench {
     dut_->ev_ready_i = ready(kEvent);
     dut_->halt_ready_i = ready(kHaltPort);
   }
-  static bool idle_noise() { return false; }
 
   void drive_commands() {
     dut_->cfg_valid_i = !commands_.empty() && !command_pending_;
@@ -503,6 +511,7 @@ class RxDmaBench {
     uint32_t count = 0, bytes = 0;
   };
   std::map<uint32_t, References> references_;  // by first cell
+  uint32_t next_id_ = 0;
   uint32_t last_cell_ = 0, read_cell_ = 0;
   bool cell_read_ = false, copy_taken_ = false, life_pending_ = false, command_pending_ = false;
   std::deque<Command> commands_;

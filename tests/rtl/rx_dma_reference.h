@@ -12,6 +12,7 @@
 #include <deque>
 #include <functional>
 #include <iterator>
+#include <map>
 #include <set>
 #include <vector>
 
@@ -66,7 +67,9 @@ class RxDmaReference {
   bool closing = false;  // CFG_CLOSE_MERGES is under way
 
   void start(uint32_t vi, RxOptions options) {
+    const std::deque<Taken> copies = vis_[vi].copies;  // came while it did not run, and are on their way to be dropped
     vis_[vi] = Vi();
+    vis_[vi].copies = copies;
     vis_[vi].options = options;
     vis_[vi].running = true;
   }
@@ -80,22 +83,19 @@ class RxDmaReference {
     vis_[vi].running = false;
     vis_[vi].stops = stop;
   }
-  void wrote(uint32_t vi, uint32_t bytes, uint32_t id) {
-    vis_[vi].written += bytes;
-    vis_[vi].written_id = id;
+  void wrote(uint32_t vi, uint32_t bytes, uint32_t id) { vis_[vi].written[id] += bytes; }
+  void halt_by_queue(uint32_t vi) {
+    vis_[vi].halted = true;
+    vis_[vi].running = false;
   }
-  void halt_by_queue(uint32_t vi) { vis_[vi].running = false; }
-  // A halt for which the block asks: a copy that it has at hand, or has just dropped, must be the cause.
+  // A halt for which the block asks. Its cause is a copy that has been dropped, or will be next.
   void halt(uint32_t vi, uint32_t code, uint32_t index) {
     Vi& v = vis_[vi];
-    EXPECT_TRUE(v.running) << "halted twice";
-    v.running = false;
-    const auto is_cause = [&](const Taken& taken) {
-      const Plan plan = planned(vi, taken.copy);
-      return plan.code == code && plan.index == index;
-    };
-    EXPECT_TRUE((!v.copies.empty() && is_cause(v.copies.front())) || (v.has_dropped && is_cause(v.dropped)))
-        << "VI " << vi << " is halted with code " << code << " at " << index << " without a cause";
+    EXPECT_FALSE(v.halted) << "halted twice";
+    halt_by_queue(vi);
+    v.asked.code = code;
+    v.asked.index = index;
+    judge_halt(vi);
   }
 
   // Descriptors before index are completed: the oldest copy has been delivered into them.
@@ -115,9 +115,8 @@ class RxDmaReference {
     if (truncated && plan.count < kScatterMax) {
       EXPECT_TRUE(v.empty_at.count(index)) << "truncated although descriptors are posted";
     }
-    EXPECT_EQ(v.written, written) << "bytes written for the copy";
-    EXPECT_EQ(v.written_id, taken.copy.id);
-    v.written = 0;
+    EXPECT_EQ(v.written[taken.copy.id], written) << "bytes written for the copy";
+    v.written.erase(taken.copy.id);
     const uint32_t prefix_bytes = v.options.prefix ? PST_LIMIT_RX_PREFIX_BYTES : 0;
     const uint32_t length = written > prefix_bytes ? written - prefix_bytes : 0;
     if (v.options.prefix) {
@@ -163,6 +162,8 @@ class RxDmaReference {
     }
     ASSERT_NE(found, v.copies.end()) << "VI " << vi << " drops a copy that it does not have";
     const Taken taken = *found;
+    const bool is_cause = reason == PST_DROP_REASON_RX_VI_HALTED && taken.running && v.cause.code == 0 &&
+                          (v.running || v.asked.code == PST_ERROR_CODE_BAD_DESCRIPTOR);
     if (reason == PST_DROP_REASON_RX_BUFFER_FULL || (reason == PST_DROP_REASON_RX_VI_HALTED && !v.running)) {
       EXPECT_TRUE(reason != PST_DROP_REASON_RX_BUFFER_FULL || found != v.copies.begin())
           << "dropped although none waits";
@@ -174,23 +175,24 @@ class RxDmaReference {
     } else if (reason == PST_DROP_REASON_RX_EVQ_FULL) {
       EXPECT_GT(v.refusals, 0u) << "the queue has refused nothing";
       if (v.refusals > 0) --v.refusals;
-    } else if (reason == PST_DROP_REASON_RX_DMA_FAULT) {
-      EXPECT_EQ(planned(vi, taken.copy).code, static_cast<uint32_t>(PST_ERROR_CODE_DMA_FAULT));
-    } else if (reason == PST_DROP_REASON_RX_VI_HALTED && v.running && taken.running) {
-      EXPECT_EQ(planned(vi, taken.copy).code, static_cast<uint32_t>(PST_ERROR_CODE_BAD_DESCRIPTOR));
+    } else if (reason == PST_DROP_REASON_RX_DMA_FAULT || is_cause) {
+      v.cause = planned(vi, taken.copy);
+      EXPECT_EQ(v.cause.code,
+                static_cast<uint32_t>(reason == PST_DROP_REASON_RX_DMA_FAULT ? PST_ERROR_CODE_DMA_FAULT
+                                                                             : PST_ERROR_CODE_BAD_DESCRIPTOR));
+      judge_halt(vi);
     } else {
       EXPECT_TRUE(reason == PST_DROP_REASON_RX_VI_HALTED || reason == PST_DROP_REASON_RX_BUFFER_FULL) << reason;
     }
-    v.dropped = taken;
-    v.has_dropped = true;
     v.copies.erase(found);
   }
 
   void life_done(uint32_t vi) {
     Vi& v = vis_[vi];
     EXPECT_FALSE(v.owes_event) << "an event is missing";
+    EXPECT_EQ(v.asked.code, v.cause.code) << "a halt without its cause, or the other way round";
     EXPECT_EQ(v.open_frames, 0u) << "frames of a merge came to nothing uncounted";
-    EXPECT_EQ(v.written, 0u) << "payload of a copy that has not ended";
+    EXPECT_TRUE(v.written.empty()) << "payload of a copy that has not ended";
   }
   // At rest: copies that still wait.
   [[nodiscard]] size_t waiting(uint32_t vi) const { return vis_[vi].copies.size(); }
@@ -214,16 +216,24 @@ class RxDmaReference {
   };
   struct Vi {
     RxOptions options;
-    bool running = false, stops = false, owes_event = false, has_dropped = false;
+    bool running = false, stops = false, owes_event = false, halted = false;
     std::deque<Taken> copies;  // taken and not ended
-    Taken dropped;             // the last one
+    Plan asked, cause;         // a halt as asked for, and what the dropped copy found
     std::set<uint32_t> empty_at;
-    uint32_t consumer = 0, refusals = 0, written = 0, written_id = 0;
+    uint32_t consumer = 0, refusals = 0;
+    std::map<uint32_t, uint32_t> written;  // bytes of payload, by the frame's id
     uint32_t open_frames = 0;
     uint64_t alike = 0, open_ns = 0;
     pst_rx_event first{}, due_event{};
     std::deque<uint32_t> announced;
   };
+
+  void judge_halt(uint32_t vi) const {
+    const Vi& v = vis_[vi];
+    if (v.asked.code == 0 || v.cause.code == 0) return;
+    EXPECT_EQ(v.asked.code, v.cause.code) << "VI " << vi;
+    EXPECT_EQ(v.asked.index, v.cause.index) << "VI " << vi;
+  }
 
   [[nodiscard]] Plan planned(uint32_t vi, const RxCopy& copy, uint32_t end = ~0u) const {
     const Vi& v = vis_[vi];
