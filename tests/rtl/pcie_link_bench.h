@@ -25,8 +25,8 @@ struct LinkWrite {
   uint32_t vi = 0, id = 0, bytes = 0;
   uint64_t address = 0;  // as the writer names it: an event's is in its domain
   std::vector<uint8_t> data;
-  uint32_t lane = 0;            // of the first byte of a payload
-  uint64_t accepted_cycle = 0;  // its last beat
+  uint32_t lane = 0;                             // of the first byte of a payload
+  uint64_t begun_cycle = 0, accepted_cycle = 0;  // its first beat was accepted, its last one
   bool operator==(const LinkWrite&) const = default;
 };
 
@@ -73,8 +73,9 @@ class PcieLinkBench {
   std::deque<HostAccess> accesses;
   bool fence_asked = false;
 
-  std::vector<LinkWrite> written;  // as they came out, host addresses
-  std::vector<LinkRead> answered;  // in the order of their ends
+  std::vector<LinkWrite> written;    // as they came out, host addresses
+  std::vector<bool> issued_fetches;  // of the reads in the order in which they came out: those of descriptors
+  std::vector<LinkRead> answered;    // in the order of their ends
   std::vector<std::vector<uint8_t>> descriptors;
   std::vector<uint32_t> halted_indices, halted_vis;
   std::vector<HostAccess> doorbell_accesses, msix_accesses;
@@ -265,7 +266,7 @@ class PcieLinkBench {
     dut_.dc_valid_i = 1;
     dut_.dc_tag_i = static_cast<uint8_t>(read.dr_tag);
     dut_.dc_lane_i = static_cast<uint8_t>(lane);
-    dut_.dc_count_i = static_cast<uint8_t>(fails ? 0 : here);
+    dut_.dc_count_i = static_cast<uint8_t>(fails && read.fail_code != PST_ERROR_CODE_POISONED ? 0 : here);
     dut_.dc_last_i = !fails && read.sent_bytes + here == read.bytes;
     dut_.dc_code_i = static_cast<uint16_t>(fails ? read.fail_code : 0);
     put_bytes(dut_.dc_data_i, memory(read_host_address(read) + read.sent_bytes, here), lane);
@@ -316,7 +317,7 @@ class PcieLinkBench {
     if (dut_.cfg_done_o) {
       ASSERT_NE(fence_cycle_, 0u) << "a fence is done that nobody asked for";
       for (const auto* queue : {&unwritten_payload_, &unwritten_posted_}) {
-        for (const LinkWrite& write : *queue) EXPECT_GT(write.accepted_cycle, fence_cycle_) << "a write is not out";
+        for (const LinkWrite& write : *queue) EXPECT_GT(write.begun_cycle, fence_cycle_) << "a write is not out";
       }
       for (const LinkRead& read : open_reads_) {
         EXPECT_TRUE(read.answered || read.accepted_cycle > fence_cycle_) << "a read is not answered";
@@ -397,7 +398,10 @@ class PcieLinkBench {
     if (dut_.pw_valid_i && dut_.pw_ready_o) {
       payload_done_ += dut_.pw_count_i;
       payload_offered_ = false;
-      if (dut_.pw_first_i) unwritten_payload_.push_back(payloads.front());
+      if (dut_.pw_first_i) {
+        unwritten_payload_.push_back(payloads.front());
+        unwritten_payload_.back().begun_cycle = cycle_count;
+      }
       unwritten_payload_.back().accepted_cycle = dut_.pw_last_i ? cycle_count : ~uint64_t{0};
       if (dut_.pw_last_i) {
         payload_done_ = 0;
@@ -411,7 +415,7 @@ class PcieLinkBench {
   void accept_posted(std::deque<LinkWrite>& queue, bool accepted) {
     if (!accepted) return;
     unwritten_posted_.push_back(queue.front());
-    unwritten_posted_.back().accepted_cycle = cycle_count;
+    unwritten_posted_.back().begun_cycle = unwritten_posted_.back().accepted_cycle = cycle_count;
     queue.pop_front();
   }
 
@@ -453,7 +457,7 @@ class PcieLinkBench {
       EXPECT_GT(unwritten_payload_.front().accepted_cycle, want.accepted_cycle)
           << "an event or message passes payload that was accepted before it (R3)";
     }
-    want.accepted_cycle = 0;
+    want.begun_cycle = want.accepted_cycle = 0;
     EXPECT_TRUE(writing_ == want) << "write of kind " << static_cast<int>(writing_.kind) << " id " << writing_.id
                                   << " expected " << want.id;
     queue.pop_front();
@@ -486,6 +490,7 @@ class PcieLinkBench {
       at_hard_block_.push_back(read);
       at_hard_block_.back().dr_tag = dut_.dr_tag_o;
       read.dr_tag = dut_.dr_tag_o | 0x100u;
+      issued_fetches.push_back(is_fetch);
       return;
     }
     ADD_FAILURE() << "a read that nobody asked for";

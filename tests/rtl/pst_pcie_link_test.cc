@@ -144,6 +144,18 @@ TEST(PstPcieLinkTest, AFetchForWhichThereIsNoRoomWaitsAndLetsPayloadPass) {
   EXPECT_EQ(bench.descriptors.size(), 6 * 128u);
 }
 
+TEST(PstPcieLinkTest, FetchesAndPayloadReadsTakeTurnsOnASlowLink) {
+  PcieLinkBench bench;
+  bench.read_ready = [&] { return bench.cycle_count % 20 == 0; };
+  for (uint32_t vi = 0; vi < 16; ++vi) {
+    bench.fetch(vi, 0, 0x10000 + 0x1000 * vi, 4);
+    bench.read_payload(vi, vi, 0x2000, 64);
+  }
+  bench.settle();
+  ASSERT_EQ(bench.issued_fetches.size(), 32u);
+  for (size_t i = 2; i < 30; ++i) EXPECT_NE(bench.issued_fetches[i], bench.issued_fetches[i + 1]);
+}
+
 TEST(PstPcieLinkTest, AccessesReachTheirBarInOrderAndReadsAreAnsweredInOrder) {
   PcieLinkBench bench;
   const std::vector<uint8_t> word{1, 2, 3, 4, 5, 6, 7, 8};
