@@ -148,7 +148,7 @@ logic                 f_entry_write, f_entry_message;
 logic [PTR_WIDTH-1:0] f_place;
 logic                 f_at_head;
 assign f_pushed = {step_write, step_message, step_halt, is_command,
-                   step_source == pst_contract_pkg::PST_ERROR_SOURCE_DOORBELL, s1_vi_q,
+                   step_source == pst_contract_pkg::PST_ERROR_SOURCE_DOORBELL, s1_vi_q, present.producer_idx,
                    step_halt ? {16'd0, step_code, step_index} : step_address, step_data, after.cfg.vector_};
 assign f_entry_write = f_entry[OUT_WIDTH-1];
 assign f_entry_message = f_entry[OUT_WIDTH-2];
@@ -187,7 +187,7 @@ always_comb begin
       inv_written: assert (f_written_out == (f_at_head && wr_done_q));
     end
     if (f_at_head) begin
-      write_shows_what_was_computed: assert (!wr_valid_o || (f_entry_write && {wr_address_o, wr_data_o} == f_entry[16 +: 192]));
+      write_shows_what_was_computed: assert (!wr_valid_o || (f_entry_write && {wr_idx_o, wr_address_o, wr_data_o} == f_entry[16 +: 224]));
       wakeup_only_behind_its_event: assert (!wake_valid_o || (f_entry_message && (!f_entry_write || f_written_out)));
       entry_leaves_only_when_all_is_accepted: assert (!out_pop || ((!f_entry_write || f_written_out || (wr_valid_o && wr_ready_i)) &&
                                                                   (!f_entry_message || (wake_valid_o && wake_ready_i))));

@@ -214,6 +214,7 @@ class EventQueueBench {
       Output output;
       output.vi = dut_.wr_vi_o;
       output.address = dut_.wr_address_o;
+      output.index = dut_.wr_idx_o;
       for (int word = 0; word < 4; ++word)
         output.event.word[word / 2] |= uint64_t{dut_.wr_data_o[word]} << (32 * (word % 2));
       expect(output);

@@ -150,6 +150,7 @@ class EventQueueReference {
     output.vi = request.vi;
     output.address = q.config.address + uint64_t{q.producer_idx % q.entries()} * PST_EVENT_BYTES;
     output.event = event;
+    output.index = q.producer_idx;
     outputs_.push_back(output);
     ++q.producer_idx;
     if (error && q.life == Life::kHalted) q.error_written = true;

@@ -72,6 +72,7 @@ class MacPortBench {
 
   explicit MacPortBench(bool skips = false) : skips_(skips) {
     dut_.rst_ni = 0;
+    dut_.eval();  // Verilator sees edges from the second evaluation on
     clock();
     dut_.rst_ni = 1;
   }

@@ -83,6 +83,7 @@ class TranslationBench {
  public:
   explicit TranslationBench(bool skips = false) : skips_(skips) {
     dut_.rst_ni = 0;
+    dut_.eval();  // Verilator sees edges from the second evaluation on
     clock();
     dut_.rst_ni = 1;
   }
