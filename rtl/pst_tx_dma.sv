@@ -101,9 +101,12 @@ module pst_tx_dma #(
   input  logic [15:0]         verdict_frames_i,
   input  logic [21:0]         verdict_extra_bytes_i,  // headers of all frames but the first, to be charged to the VI
   input  logic                pk_done_i,
-  input  logic                tb_rd_valid_i,
-  input  logic [9:0]          tb_rd_line_i,
-  output logic [511:0]        tb_rd_data_o,
+  input  logic                tb_rd0_valid_i,
+  input  logic [9:0]          tb_rd0_line_i,
+  output logic [511:0]        tb_rd0_data_o,
+  input  logic                tb_rd1_valid_i,
+  input  logic [9:0]          tb_rd1_line_i,
+  output logic [511:0]        tb_rd1_data_o,
 
   // pst_mac_port: a frame has left.
   input  logic                left_valid_i,
@@ -361,9 +364,12 @@ module pst_tx_dma #(
     .wr_data_i(land_valid ? pc_data_i : copy_held ? copy_q : pio_rd_data_i),
     .wr_lane_i(land_valid ? pc_lane_i : 6'd0),
     .wr_count_i(land_valid ? pc_count_i : 7'd64),
-    .rd_valid_i(tb_rd_valid_i),
-    .rd_line_i(tb_rd_line_i),
-    .rd_data_o(tb_rd_data_o)
+    .rd0_valid_i(tb_rd0_valid_i),
+    .rd0_line_i(tb_rd0_line_i),
+    .rd0_data_o(tb_rd0_data_o),
+    .rd1_valid_i(tb_rd1_valid_i),
+    .rd1_line_i(tb_rd1_line_i),
+    .rd1_data_o(tb_rd1_data_o)
   );
 
   // ---- In their order.
@@ -524,7 +530,7 @@ module pst_tx_dma #(
   );
 
   // A configuration is heard in one cycle, a completion too.
-  assign quiet_o = !clearing && !cfg_valid_i && !pc_valid_i && !tb_rd_valid_i && sched_quiet && turn_quiet && reader_quiet &&
+  assign quiet_o = !clearing && !cfg_valid_i && !pc_valid_i && !tb_rd0_valid_i && !tb_rd1_valid_i && sched_quiet && turn_quiet && reader_quiet &&
                    issue_quiet && order_quiet && completion_quiet && life_quiet && report_quiet;
 
 endmodule
