@@ -248,7 +248,7 @@ module pst_mac_port #(
 
   // ---- A frame that the peer has paused waits for its time; one for which there is no place waits for the wire side.
   assign due_ns_o = pause_due_ns;
-  assign quiet_o = pause_quiet && !cfg_valid_i && !cfg_waits_q && !own_q && !fr_offered && !ask_taken && !wl_valid_i && !wr_valid_i &&
-                   !obey_q;
+  assign quiet_o = pause_quiet && !cfg_valid_i && !cfg_waits_q && !own_q && !fr_offered && !ask_taken &&
+                   !wl_valid_i && !wr_valid_i && !obey_q;
 
 endmodule

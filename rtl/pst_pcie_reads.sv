@@ -227,8 +227,8 @@ module pst_pcie_reads #(
     end
   end
 
-  // ---- Fence: reads in flight from before the last fence and from after it. A read of descriptors is in flight from its acceptance
-  // until its last descriptor, or its error, is offered.
+  // ---- Fence: reads in flight from before the last fence and from after it. A read of descriptors is in flight from its
+  // acceptance until its last descriptor, or its error, is offered.
   logic       parity_q, payload_ends, fetch_ends, fetch_parity_q, miss_parity_q;
   logic       payload_parity_mem [128];
   logic       slot_parity_mem [SLOT_COUNT];
@@ -265,7 +265,7 @@ module pst_pcie_reads #(
   end
 
   // A read that waits for room waits for completions from outside.
-  assign quiet_o = (fetch_q == EMPTY || (fetch_q == READY && !fetch_can)) && !dr_valid_o && !rsp_valid_o && !miss_valid_q && !beat_valid_q &&
-                   beat_head_q == beat_tail_q && !(rd_valid_i && rd_ready_o) && !pr_valid_i && !dc_valid_i;
+  assign quiet_o = (fetch_q == EMPTY || (fetch_q == READY && !fetch_can)) && !dr_valid_o && !rsp_valid_o && !miss_valid_q &&
+                   !beat_valid_q && beat_head_q == beat_tail_q && !(rd_valid_i && rd_ready_o) && !pr_valid_i && !dc_valid_i;
 
 endmodule
