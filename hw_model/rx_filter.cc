@@ -224,7 +224,8 @@ RxFilter::TableFilter RxFilter::table_filter(uint32_t filter_id) const {
 
 uint8_t RxFilter::kinds() const {
   uint8_t kinds = 0;
-  for (unsigned kind = 0; kind < kKinds; ++kind) kinds |= static_cast<uint8_t>((kind_count_[kind] != 0 ? 1u : 0u) << kind);
+  for (unsigned kind = 0; kind < kKinds; ++kind)
+    kinds |= static_cast<uint8_t>((kind_count_[kind] != 0 ? 1u : 0u) << kind);
   return kinds;
 }
 

@@ -26,9 +26,9 @@ struct HostSpec {
   std::string name;
   uint32_t address_ipv4 = 0;  // host byte order
   unsigned prefix_bits = 24;
-  uint32_t gateway_ipv4 = 0;  // host byte order; 0: none
-  MacAddress mac{};           // given, or made from the host's position in the file
-  bool pcap = false;          // capture at this host's port
+  uint32_t gateway_ipv4 = 0;     // host byte order; 0: none
+  MacAddress mac{};              // given, or made from the host's position in the file
+  bool pcap = false;             // capture at this host's port
   std::string device = "model";  // or "rtl": what stands at sim/nic_device.h
   std::map<std::string, PropertySetting> nic_properties;
 };

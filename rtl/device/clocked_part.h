@@ -8,8 +8,8 @@ namespace postern::rtl_device {
 constexpr uint64_t kCyclePs = 4000;  // 250 MHz
 constexpr uint64_t kNever = ~0ull;
 
-// What arrives at a time is seen by the first clock edge behind it, so that it does not matter whether the clock has been
-// running meanwhile.
+// What arrives at a time is seen by the first clock edge behind it, so that it does not matter whether the clock has
+// been running meanwhile.
 constexpr uint64_t edge_after(uint64_t time_ps) { return (time_ps / kCyclePs + 1) * kCyclePs; }
 
 class ClockedPart {

@@ -1,6 +1,4 @@
 // Commands and the tables that the hardware holds. See firmware_port.h. Numbers and layouts: rtl/pst_admin_pkg.sv.
-#include "rtl/device/verilated_top.h"  // first: see there
-
 #include "rtl/device/firmware_port.h"
 
 #include <algorithm>
@@ -9,14 +7,16 @@
 
 #include "rtl/device/host_link.h"
 #include "rtl/device/rx_frames.h"
+#include "rtl/device/verilated_top.h"  // first: see there
 
 namespace postern::rtl_device {
 
 namespace {
 
-constexpr uint8_t kFence = 0x01, kViStart = 0x02, kViStop = 0x03, kEvqBind = 0x04, kEvqModerate = 0x05, kCloseMerges = 0x06,
-                  kPort = 0x07, kRaise = 0x08, kViHalt = 0x09, kXlatVi = 0x10, kXlatRange = 0x11, kXlatCount = 0x12,
-                  kFilterSlot = 0x20, kFilter = 0x21, kFilterKinds = 0x22, kRssKey = 0x28, kRssTable = 0x29, kGrant = 0x30;
+constexpr uint8_t kFence = 0x01, kViStart = 0x02, kViStop = 0x03, kEvqBind = 0x04, kEvqModerate = 0x05,
+                  kCloseMerges = 0x06, kPort = 0x07, kRaise = 0x08, kViHalt = 0x09, kXlatVi = 0x10, kXlatRange = 0x11,
+                  kXlatCount = 0x12, kFilterSlot = 0x20, kFilter = 0x21, kFilterKinds = 0x22, kRssKey = 0x28,
+                  kRssTable = 0x29, kGrant = 0x30;
 constexpr uint32_t kRssBlocks = 4;
 
 uint64_t now_ps() { return hw_model::Agenda::now_ps(); }
@@ -36,8 +36,15 @@ FirmwarePort::Packer& FirmwarePort::Packer::add(uint64_t value, unsigned bits) {
 
 FirmwarePort::FirmwarePort(Vpst_nic_top& top, hw_model::NicStorage& blocks, HostLink& link, RxFrames& frames,
                            uint32_t vi_count, uint32_t domain_count, std::function<void()> wake)
-    : top_(top), blocks_(blocks), link_(link), frames_(frames), vi_count_(vi_count), wake_(std::move(wake)),
-      ranges_(domain_count), grants_(vi_count), slots_(hw_model::RxFilter::slot_count()) {}
+    : top_(top),
+      blocks_(blocks),
+      link_(link),
+      frames_(frames),
+      vi_count_(vi_count),
+      wake_(std::move(wake)),
+      ranges_(domain_count),
+      grants_(vi_count),
+      slots_(hw_model::RxFilter::slot_count()) {}
 
 void FirmwarePort::reset() {
   commands_.clear();
@@ -127,8 +134,9 @@ void FirmwarePort::grants_changed(const hw_model::Vi& vi) {
     const bool valid = n < vi.grant_count;
     if (valid && n < held.size() && same(held[n], vi.grants[n])) continue;
     const hw_model::SourceGrant grant = valid ? vi.grants[n] : hw_model::SourceGrant();
-    give(kGrant, vi.id * PST_LIMIT_SOURCE_GRANT_MAX + n,
-         Packer().add(grant.address_lo, 64).add(grant.address_hi, 64).add(grant.family, 2).add(valid ? 1 : 0, 1).data());
+    give(
+        kGrant, vi.id * PST_LIMIT_SOURCE_GRANT_MAX + n,
+        Packer().add(grant.address_lo, 64).add(grant.address_hi, 64).add(grant.family, 2).add(valid ? 1 : 0, 1).data());
   }
   held.assign(vi.grants.begin(), vi.grants.begin() + vi.grant_count);
 }

@@ -1,5 +1,5 @@
-// The firmware's end of pst_admin: turns what the control path has decided into commands for the hardware, one at a time
-// and in order. Hides which table entries differ from what the hardware already holds.
+// The firmware's end of pst_admin: turns what the control path has decided into commands for the hardware, one at a
+// time and in order. Hides which table entries differ from what the hardware already holds.
 #pragma once
 
 #include <array>

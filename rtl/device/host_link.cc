@@ -1,6 +1,4 @@
 // Beats, timing and memory of the host side. See host_link.h.
-#include "rtl/device/verilated_top.h"  // first: see there
-
 #include "rtl/device/host_link.h"
 
 #include <algorithm>
@@ -8,6 +6,7 @@
 #include <utility>
 
 #include "rtl/device/rx_frames.h"
+#include "rtl/device/verilated_top.h"  // first: see there
 
 namespace postern::rtl_device {
 
@@ -165,9 +164,9 @@ bool HostLink::drive_completion(uint64_t edge_ps) {
   reads_.erase(next);
   const uint32_t lane = read.done_bytes == 0 ? read.lane : 0;
   const uint32_t count = std::min(kBeatBytes - lane, read.bytes - read.done_bytes);
-  const hw_model::DmaResult result =
-      blocks_.pcie_link.memory_read(read.address + read.done_bytes,
-                                    reinterpret_cast<uint8_t*>(top_.dc_data_i.data()) + lane, count, read.fate, read.vi_id);
+  const hw_model::DmaResult result = blocks_.pcie_link.memory_read(
+      read.address + read.done_bytes, reinterpret_cast<uint8_t*>(top_.dc_data_i.data()) + lane, count, read.fate,
+      read.vi_id);
   read.done_bytes += count;
   const bool last = result != hw_model::DmaResult::kOk || read.done_bytes == read.bytes;
   top_.dc_valid_i = 1;
@@ -199,8 +198,7 @@ void HostLink::take_write_beat(uint64_t edge_ps) {
 void HostLink::post(uint64_t edge_ps) {
   if (write_.kind == kKindMessage) return send_message(write_.id);
   const auto bytes = static_cast<uint32_t>(write_.bytes.size());
-  const uint64_t landing_ps =
-      blocks_.pcie_link.post_write(edge_ps, write_.address, bytes, write_.kind == kKindPayload);
+  const uint64_t landing_ps = blocks_.pcie_link.post_write(edge_ps, write_.address, bytes, write_.kind == kKindPayload);
   if (write_.kind == kKindPayload) frames_.payload_posted(write_.vi_id, static_cast<uint16_t>(write_.id), landing_ps);
   if (write_.kind == kKindEvent) write_.id = frames_.next_event(write_.vi_id);
   if (free_writes_.empty()) {
@@ -245,7 +243,8 @@ void HostLink::send_message(uint32_t vector) {
       return blocks_.agenda.at<&HostLink::message_lost>(arrival_ps, this, vector);
     case hw_model::Faults::Message::kDelayed:
       blocks_.faults.message_held_up(vector, blocks_.faults.message_delay_ps());
-      return blocks_.agenda.at<&HostLink::message_arrived>(arrival_ps + blocks_.faults.message_delay_ps(), this, vector);
+      return blocks_.agenda.at<&HostLink::message_arrived>(arrival_ps + blocks_.faults.message_delay_ps(), this,
+                                                           vector);
     default:
       return blocks_.agenda.at<&HostLink::message_arrived>(arrival_ps, this, vector);
   }

@@ -1,7 +1,7 @@
-// The PCIe hard block beside the RTL, and the link behind it: takes the RTL's read and write requests, times them on the
-// link (hw_model/pcie_timeline), moves bytes between host memory and the 512-bit beats, and brings the host's accesses in.
-// Hides alignment of beats, order of completions and what is still on the link. Packet walk: every transfer between host
-// and RTL.
+// The PCIe hard block beside the RTL, and the link behind it: takes the RTL's read and write requests, times them on
+// the link (hw_model/pcie_timeline), moves bytes between host memory and the 512-bit beats, and brings the host's
+// accesses in. Hides alignment of beats, order of completions and what is still on the link. Packet walk: every
+// transfer between host and RTL.
 #pragma once
 
 #include <array>

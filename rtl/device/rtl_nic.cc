@@ -1,6 +1,4 @@
 // Clock, counters and reset of the Verilated NIC. See rtl_nic.h.
-#include "rtl/device/verilated_top.h"  // first: see there
-
 #include "rtl/device/rtl_nic.h"
 
 #include <algorithm>
@@ -10,6 +8,7 @@
 #include "rtl/device/firmware_port.h"
 #include "rtl/device/host_link.h"
 #include "rtl/device/rx_frames.h"
+#include "rtl/device/verilated_top.h"  // first: see there
 #include "rtl/device/wire_port.h"
 
 namespace postern::rtl_device {

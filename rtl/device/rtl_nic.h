@@ -1,6 +1,6 @@
-// The NIC in RTL behind sim/nic_device.h: the Verilated pst_nic_top with its surroundings - PCIe hard block (host_link), PHY
-// (wire_port) and firmware (the control path of hw_model, by way of firmware_port). Hides the clock, which stands still
-// while nothing can change.
+// The NIC in RTL behind sim/nic_device.h: the Verilated pst_nic_top with its surroundings - PCIe hard block
+// (host_link), PHY (wire_port) and firmware (the control path of hw_model, by way of firmware_port). Hides the clock,
+// which stands still while nothing can change.
 #pragma once
 
 #include <array>

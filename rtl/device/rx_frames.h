@@ -1,5 +1,5 @@
-// Which frame is which: received frames while the RTL holds them, so that the stage stamps of a frame and the observer of
-// its event find it again. Hides the order in which payload and event are seen.
+// Which frame is which: received frames while the RTL holds them, so that the stage stamps of a frame and the observer
+// of its event find it again. Hides the order in which payload and event are seen.
 #pragma once
 
 #include <cstdint>

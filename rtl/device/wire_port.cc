@@ -1,6 +1,4 @@
 // Frames, beats and line rate. See wire_port.h.
-#include "rtl/device/verilated_top.h"  // first: see there
-
 #include "rtl/device/wire_port.h"
 
 #include <algorithm>
@@ -8,6 +6,7 @@
 #include <utility>
 
 #include "rtl/device/rx_frames.h"
+#include "rtl/device/verilated_top.h"  // first: see there
 
 namespace postern::rtl_device {
 
@@ -72,7 +71,7 @@ void WirePort::last_bit(uint64_t, uint64_t, uint64_t, uint64_t) {
   const Outgoing out = std::move(outgoing_.front());
   outgoing_.pop_front();
   const bool lost = !out.loop && (!blocks_.mac_port.link_up() || out.first_bit_ps < link_up_ps_);
-  if (!out.pause) left_.push_back({now_ps(), lost, blocks_.ptp_clock.time_ns(out.first_bit_ps)});
+  left_.push_back({now_ps(), lost, blocks_.ptp_clock.time_ns(out.first_bit_ps)});
   wake_();
   if (lost) return;
   if (out.loop) {

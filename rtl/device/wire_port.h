@@ -1,5 +1,5 @@
-// The PHY beside the RTL's port: paces the wire at the line rate, keeps the state of the link, and turns frames into beats
-// and back. Packet walk: the last step out and the first step in.
+// The PHY beside the RTL's port: paces the wire at the line rate, keeps the state of the link, and turns frames into
+// beats and back. Packet walk: the last step out and the first step in.
 #pragma once
 
 #include <cstdint>
@@ -65,15 +65,15 @@ class WirePort : public ClockedPart, public sim::EthernetIf {
   RxFrames& frames_;
   const std::function<void()> wake_;
 
-  std::vector<uint8_t> building_;   // the frame whose beats are coming
-  std::deque<Outgoing> outgoing_;   // for the wire or on it
-  std::deque<Left> left_;           // to be told to the RTL
+  std::vector<uint8_t> building_;  // the frame whose beats are coming
+  std::deque<Outgoing> outgoing_;  // for the wire or on it
+  std::deque<Left> left_;          // to be told to the RTL
   bool left_offered_ = false;
-  uint64_t wire_free_ps_ = 0;       // gap included
-  uint64_t link_up_ps_ = 0;         // bits from before are lost
+  uint64_t wire_free_ps_ = 0;  // gap included
+  uint64_t link_up_ps_ = 0;    // bits from before are lost
 
   std::deque<Incoming> incoming_;
-  uint32_t sent_bytes_ = 0;         // of the first of incoming_
+  uint32_t sent_bytes_ = 0;  // of the first of incoming_
   bool receiving_ = false;
 };
 
