@@ -52,14 +52,38 @@ class RxDmaBench {
     uint32_t vi = 0, source = 0, code = 0, index = 0;
   };
 
-  RxDmaBench() : host(1 << 22), dut_(std::make_unique<Vpst_rx_dma>()), cells_(kCellCount) {
+  RxDmaBench() : host(1 << 22), dut_(std::make_unique<Vpst_rx_dma>()), cells_(kCellCount) { reset(); }
+
+  // Everything begins anew, as after a function reset; what tests have set up (ready, ranges, host) stays.
+  void reset() {
+    free_cells_.clear();
     for (uint32_t i = 0; i < kCellCount; ++i) free_cells_.push_back((i * 1021 + 7) % kCellCount);
+    references_.clear();
+    copies.clear();
+    rings.fill(Ring());
+    queues.fill(Queue());
+    pop_answer_.fill(PopAnswer());
+    offered_.fill({});
+    commands_.clear();
+    lives_.clear();
+    halting_.clear();
+    arrivals_.clear();
+    spaces_.clear();
+    translation_ = Translation();
+    event_answer_ = EventAnswer();
+    starting_ = Command();
+    cell_read_ = copy_taken_ = life_pending_ = command_pending_ = false;
+    beat_left_ = 0;
+    accepted_copies = delivered_count = 0;
+    reference = RxDmaReference();
     reference.descs = [this](uint32_t vi) -> const std::vector<RxDesc>& { return rings[vi].descs; };
     reference.memory = [this](uint32_t vi, uint64_t address) -> const uint8_t* {
       const Range* range = range_of(vi, address);
       return range == nullptr || !range->writable ? nullptr : &host.at(range->host + (address - range->base));
     };
     dut_->rst_ni = 0;
+    drive();
+    dut_->st_valid_i = 0;
     tick();
     dut_->rst_ni = 1;
     for (uint32_t i = 0; i < kViCount + 2; ++i) cycle();
