@@ -22,6 +22,7 @@ module pst_rx_engine #(
   input  logic                                  take_new_i,
   input  logic                                  end_op_i,
   input  logic [GENERATION_WIDTH-1:0]           over_generation_i,
+  input  logic                                  over_applies_i,  // a cycle later
   input  logic [pst_rx_dma_pkg::COPY_WIDTH-1:0] new_copy_i,
   output logic [VI_WIDTH-1:0]                   vi_o,  // the VI at hand
 
@@ -275,7 +276,7 @@ module pst_rx_engine #(
     .listed_i(listed_q),
     .running_i,
     .open_i(now.merge_frames != 8'd0),
-    .current_i(now.merge_generation == generation_q),
+    .current_i(now.merge_generation == generation_q && over_applies_i),
     .waits_i(now.waits),
     .appends_i(appends),
     .pops_first_i(pops_first),

@@ -42,7 +42,7 @@ class RandomTraffic {
     if (below(3) == 0) post(below(kVis));
     if (below(4) == 0) consume(below(kVis));
     if (below(6) == 0) arrive(below(kVis));
-    if (below(400) == 0) bench.close_merges();
+    if (below(400) == 0) bench.close_merges(below(3));
     if (below(150) == 0) renew(below(kVis));
     if (below(40) == 0) bench.run(below(600));
     bench.run(below(12));
@@ -88,7 +88,7 @@ class RandomTraffic {
     options.prefix = below(2) == 0;
     options.strip = below(2) == 0;
     options.merge_count = below(2) == 0 ? 1 : 1 + below(12);
-    bench.start(vi, options);
+    bench.start(vi, options, vi % 3);
     next_buffer_[vi] = 0;
     unarrived_[vi] = 0;
   }

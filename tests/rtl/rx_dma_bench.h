@@ -90,14 +90,15 @@ class RxDmaBench {
   }
 
   // ---- What the test does.
-  void start(uint32_t vi, RxOptions options) {
+  void start(uint32_t vi, RxOptions options, uint32_t domain = 0) {
     WideCommand data{};
     put_bits(data, 152 + 128 + 8, 8, options.merge_count);  // behind evq, both ring addresses and sizes
     put_bits(data, 152 + 128 + 16, 1, options.prefix);
     put_bits(data, 152 + 128 + 17, 1, options.strip);
+    commands_.push_back({kCfgXlatVi, vi, {domain}, {}});
     commands_.push_back({kCfgViStart, vi, data, options});
   }
-  void close_merges() { commands_.push_back({kCfgCloseMerges, 0, {}, {}}); }
+  void close_merges(uint32_t domain = 0) { commands_.push_back({kCfgCloseMerges, domain, {}, {}}); }
   void end_life(uint32_t vi, bool stop) { lives_.push_back({vi, stop}); }
   void post(uint32_t vi, RxDesc desc, bool arrives = true) {
     rings[vi].descs.push_back(desc);
@@ -193,7 +194,7 @@ class RxDmaBench {
 
  private:
   using WideCommand = std::array<uint32_t, 16>;
-  static constexpr uint32_t kCfgViStart = 2, kCfgCloseMerges = 6;
+  static constexpr uint32_t kCfgViStart = 2, kCfgCloseMerges = 6, kCfgXlatVi = 0x10;
   struct Command {
     uint32_t op = 0, index = 0;
     WideCommand data{};
