@@ -7,26 +7,26 @@ module pst_rx_lives #(
   input  logic clk_i,
   input  logic rst_ni,
 
-  input  logic                                              start_i,
-  input  logic [VI_WIDTH-1:0]                               start_vi_i,
-  input  logic [pst_rx_dma_pkg::OPTIONS_WIDTH-1:0]          start_options_i,
-  input  logic                                              domain_valid_i,
-  input  logic [15:0]                                       domain_i,  // of start_vi_i
-  input  logic                                              life_valid_i,
-  input  logic                                              life_op_i,
-  input  logic [VI_WIDTH-1:0]                               life_vi_i,
-  output logic                                              end_valid_o,  // a life is to end
-  output logic                                              end_op_o,
-  output logic [VI_WIDTH-1:0]                               end_vi_o,
-  input  logic                                              end_taken_i,
+  input  logic                                           start_i,
+  input  logic [VI_WIDTH-1:0]                            start_vi_i,
+  input  logic [pst_rx_dma_pkg::OPTIONS_WIDTH-1:0]       start_options_i,
+  input  logic                                           domain_valid_i,
+  input  logic [15:0]                                    domain_i,  // of start_vi_i
+  input  logic                                           life_valid_i,
+  input  logic                                           life_op_i,
+  input  logic [VI_WIDTH-1:0]                            life_vi_i,
+  output logic                                           end_valid_o,  // a life is to end
+  output logic                                           end_op_o,
+  output logic [VI_WIDTH-1:0]                            end_vi_o,
+  input  logic                                           end_taken_i,
 
-  input  logic                                              halt_i,
-  input  logic [VI_WIDTH-1:0]                               halt_vi_i,
-  input  logic                                              read_i,  // what is read comes in the next cycle, and stays
-  input  logic [VI_WIDTH-1:0]                               read_vi_i,
-  output logic                                              running_o,
-  output logic [pst_rx_dma_pkg::OPTIONS_WIDTH-1:0]          options_o,
-  output logic [15:0]                                       domain_o
+  input  logic                                           halt_i,
+  input  logic [VI_WIDTH-1:0]                            halt_vi_i,
+  input  logic                                           read_i,  // what is read comes in the next cycle, and stays
+  input  logic [VI_WIDTH-1:0]                            read_vi_i,
+  output logic                                           running_o,
+  output logic [pst_rx_dma_pkg::OPTIONS_WIDTH-1:0]       options_o,
+  output logic [15:0]                                    domain_o
 );
 
   logic [pst_rx_dma_pkg::OPTIONS_WIDTH-1:0] options_mem [VI_COUNT];
