@@ -385,8 +385,8 @@ void TxDmaBench::observe_packet() {
 void TxDmaBench::observe_reports() {
   if (dut_.ev_valid_o && dut_.ev_ready_i) {
     EXPECT_EQ(dut_.ev_op_o, 0) << "OP_POST";
-    const pst_tx_event words{{uint64_t{dut_.ev_data_o[1]} << 32 | dut_.ev_data_o[0],
-                              uint64_t{dut_.ev_data_o[3]} << 32 | dut_.ev_data_o[2]}};
+    const pst_tx_event words{
+        {uint64_t{dut_.ev_data_o[1]} << 32 | dut_.ev_data_o[0], uint64_t{dut_.ev_data_o[3]} << 32 | dut_.ev_data_o[2]}};
     EXPECT_EQ(pst_tx_event_get_type(&words), static_cast<uint64_t>(PST_EVENT_TYPE_TX));
     TxEvent event;
     event.vi = dut_.ev_vi_o;

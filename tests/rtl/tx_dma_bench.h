@@ -1,6 +1,6 @@
 // Drives pst_tx_dma cycle by cycle and plays what is around it: descriptor cache, translation, host memory, PIO pages,
-// pst_tx_packet with the port, and the event queue. Keeps a log of all that happens outside, and checks the bytes of each
-// packet that is handed over against host memory.
+// pst_tx_packet with the port, and the event queue. Keeps a log of all that happens outside, and checks the bytes of
+// each packet that is handed over against host memory.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -86,8 +86,12 @@ class TxDmaBench {
   void settle(uint32_t limit = 20000);
   void cycle();
 
-  [[nodiscard]] static uint8_t memory(uint64_t address) { return static_cast<uint8_t>((address * 0x9e3779b97f4a7c15u) >> 37); }
-  [[nodiscard]] static uint8_t pio_byte(uint32_t vi, uint32_t offset) { return static_cast<uint8_t>(vi * 57 + offset * 31 + 5); }
+  [[nodiscard]] static uint8_t memory(uint64_t address) {
+    return static_cast<uint8_t>((address * 0x9e3779b97f4a7c15u) >> 37);
+  }
+  [[nodiscard]] static uint8_t pio_byte(uint32_t vi, uint32_t offset) {
+    return static_cast<uint8_t>(vi * 57 + offset * 31 + 5);
+  }
 
   // --- what tests may replace
   std::function<bool()> pop_ready = [] { return true; };
