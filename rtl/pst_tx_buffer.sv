@@ -10,9 +10,13 @@ module pst_tx_buffer #(
   input  logic [511:0]          wr_data_i,
   input  logic [5:0]            wr_lane_i,   // first byte that is written
   input  logic [6:0]            wr_count_i,  // bytes; they end within the line
-  input  logic                  rd_valid_i,
-  input  logic [LINE_WIDTH-1:0] rd_line_i,
-  output logic [511:0]          rd_data_o    // a cycle later
+  // Two readers; data come a cycle later and stay.
+  input  logic                  rd0_valid_i,
+  input  logic [LINE_WIDTH-1:0] rd0_line_i,
+  output logic [511:0]          rd0_data_o,
+  input  logic                  rd1_valid_i,
+  input  logic [LINE_WIDTH-1:0] rd1_line_i,
+  output logic [511:0]          rd1_data_o
 );
 
   logic [511:0] line_mem [LINE_COUNT];
@@ -29,7 +33,8 @@ module pst_tx_buffer #(
   end
   always_ff @(posedge clk_i) begin
     if (wr_valid_i) line_mem[wr_line_i] <= merged;
-    if (rd_valid_i) rd_data_o <= line_mem[rd_line_i];
+    if (rd0_valid_i) rd0_data_o <= line_mem[rd0_line_i];
+    if (rd1_valid_i) rd1_data_o <= line_mem[rd1_line_i];
   end
 
 endmodule

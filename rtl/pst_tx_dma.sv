@@ -99,11 +99,14 @@ module pst_tx_dma #(
   input  logic                verdict_drop_i,
   input  logic [3:0]          verdict_reason_i,
   input  logic [15:0]         verdict_frames_i,
-  input  logic [21:0]         verdict_extra_bytes_i,  // headers of all frames but the first, to be charged to the VI
+  input  logic [23:0]         verdict_extra_bytes_i,  // headers of all frames but the first, to be charged to the VI
   input  logic                pk_done_i,
-  input  logic                tb_rd_valid_i,
-  input  logic [9:0]          tb_rd_line_i,
-  output logic [511:0]        tb_rd_data_o,
+  input  logic                tb_rd0_valid_i,  // data come a cycle later
+  input  logic [9:0]          tb_rd0_line_i,
+  output logic [511:0]        tb_rd0_data_o,
+  input  logic                tb_rd1_valid_i,
+  input  logic [9:0]          tb_rd1_line_i,
+  output logic [511:0]        tb_rd1_data_o,
 
   // pst_mac_port: a frame has left.
   input  logic                left_valid_i,
@@ -184,7 +187,7 @@ module pst_tx_dma #(
   logic [31:0]             turn_halt_index;
   logic                    extra_valid, extra_taken;
   logic [VI_WIDTH-1:0]     extra_vi;
-  logic [21:0]             extra_bytes;
+  logic [23:0]             extra_bytes;
   assign seen_valid = turn_pop && pop_ready_i;
   assign pop_valid_o = turn_pop || life_pop;
   assign pop_vi_o = life_pop ? life_vi : turn_vi;
@@ -269,7 +272,7 @@ module pst_tx_dma #(
     .pr_valid_o, .pr_ready_i, .pr_tag_o, .pr_vi_o, .pr_address_o, .pr_bytes_o, .pr_lane_o,
     .pc_valid_i, .pc_tag_i, .pc_data_i, .pc_lane_i, .pc_count_i, .pc_last_i, .pc_code_i,
     .pio_rd_valid_o, .pio_rd_vi_o, .pio_rd_line_o, .pio_rd_data_i,
-    .tb_rd_valid_i, .tb_rd_line_i, .tb_rd_data_o,
+    .tb_rd0_valid_i, .tb_rd0_line_i, .tb_rd0_data_o, .tb_rd1_valid_i, .tb_rd1_line_i, .tb_rd1_data_o,
     .hand_entry_i(hand), .hand_landed_o(hand_landed), .hand_failed_o(hand_failed), .hand_code_o(hand_code),
     .scan_entry_i(scan_entry), .scan_landed_o(scan_landed)
   );

@@ -44,9 +44,12 @@ module pst_tx_fetch #(
   output logic [VI_WIDTH-1:0]    pio_rd_vi_o,
   output logic [5:0]             pio_rd_line_o,
   input  logic [511:0]           pio_rd_data_i,
-  input  logic                   tb_rd_valid_i,
-  input  logic [LINE_WIDTH-1:0]  tb_rd_line_i,
-  output logic [511:0]           tb_rd_data_o,
+  input  logic                   tb_rd0_valid_i,
+  input  logic [LINE_WIDTH-1:0]  tb_rd0_line_i,
+  output logic [511:0]           tb_rd0_data_o,
+  input  logic                   tb_rd1_valid_i,
+  input  logic [LINE_WIDTH-1:0]  tb_rd1_line_i,
+  output logic [511:0]           tb_rd1_data_o,
 
   // What is known of two packets that have been asked for.
   input  logic [ENTRY_WIDTH-1:0] hand_entry_i,
@@ -99,10 +102,13 @@ module pst_tx_fetch #(
     .wr_data_i(land_valid ? pc_data_i : copy_held ? copy_q : pio_rd_data_i),
     .wr_lane_i(land_valid ? pc_lane_i : 6'd0),
     .wr_count_i(land_valid ? pc_count_i : 7'd64),
-    .rd_valid_i(tb_rd_valid_i),
-    .rd_line_i(tb_rd_line_i),
-    .rd_data_o(tb_rd_data_o)
+    .rd0_valid_i(tb_rd0_valid_i),
+    .rd0_line_i(tb_rd0_line_i),
+    .rd0_data_o(tb_rd0_data_o),
+    .rd1_valid_i(tb_rd1_valid_i),
+    .rd1_line_i(tb_rd1_line_i),
+    .rd1_data_o(tb_rd1_data_o)
   );
-  assign quiet_o = issue_quiet && !pc_valid_i && !tb_rd_valid_i;
+  assign quiet_o = issue_quiet && !pc_valid_i && !tb_rd0_valid_i && !tb_rd1_valid_i;
 
 endmodule

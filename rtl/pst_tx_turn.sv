@@ -36,7 +36,7 @@ module pst_tx_turn #(
   input  logic                extra_valid_i,
   output logic                extra_taken_o,
   input  logic [VI_WIDTH-1:0] extra_vi_i,
-  input  logic [21:0]         extra_bytes_i,
+  input  logic [23:0]         extra_bytes_i,
 
   // Descriptors, of busy_vi_o.
   output logic                pop_valid_o,
@@ -76,7 +76,7 @@ module pst_tx_turn #(
   state_t                    state_q;
   logic [VI_WIDTH-1:0]       vi_q;
   logic                      extra_q;      // not a turn: bytes to be charged
-  logic [21:0]               charge_q;     // bytes
+  logic [23:0]               charge_q;     // bytes
   logic                      more_q;
   logic                      skip_q;       // a descriptor was bad: the rest of its packet goes
   logic [6:0]                skip_count_q;
@@ -259,7 +259,7 @@ module pst_tx_turn #(
         if (answer_valid_i && !answer_found_i && !answer_posted_i && deficit_q > 0) deficit_q <= 32'sd0;
       end
       HAND: begin
-        charge_q <= gather_q.bytes;
+        charge_q <= {2'd0, gather_q.bytes};
         if (packet_ready_i || !running_i[vi_q]) begin
           gather_q <= GATHER_WIDTH'(0);
           gather_q.position <= gather_q.position + gather_q.count;

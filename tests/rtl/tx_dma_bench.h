@@ -181,8 +181,8 @@ class TxDmaBench {
   bool pio_asked_ = false;
   uint32_t pio_vi_ = 0, pio_line_ = 0;
   std::deque<Job> jobs_;
-  bool line_asked_ = false;
-  std::deque<uint64_t> frames_;  // when each leaves
+  bool line_asked_ = false, port_asked_ = false;  // by the stand-in, and through which port
+  std::deque<uint64_t> frames_;                   // when each leaves
   uint64_t wire_free_ = 0;
   std::optional<uint32_t> event_answer_;
   std::deque<uint32_t> spaces_;
