@@ -378,7 +378,11 @@ void TxDmaBench::observe_packet() {
     packet.expected = expected(packet);
     EXPECT_EQ(packet.bytes, packet.expected.size());
   }
-  packet_begin_[packet.vi] = packet.end_idx;
+  // One that is dropped with its VI may be of an earlier life.
+  if (!packet.drop ||
+      (packet.reason != PST_DROP_REASON_TX_VI_HALTED && packet.reason != PST_DROP_REASON_TX_DMA_FAULT)) {
+    packet_begin_[packet.vi] = packet.end_idx;
+  }
   handed.push_back(packet);
   handed_ns.push_back(now_ns());
   jobs_.push_back({packet, 0});

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -132,6 +133,9 @@ class TxDmaBench {
   uint64_t skipped_count = 0;
   [[nodiscard]] uint64_t now_ns() const { return cycle_count_ * 4; }
   [[nodiscard]] size_t reads_in_flight() const { return in_flight_.size(); }
+  [[nodiscard]] bool reads_in_flight_of(uint32_t vi) const {
+    return std::any_of(in_flight_.begin(), in_flight_.end(), [vi](const TxRead& read) { return read.vi == vi; });
+  }
   [[nodiscard]] bool quiet() const { return dut_.quiet_o != 0; }
   [[nodiscard]] uint64_t due_ns() const { return dut_.due_ns_o; }
 
