@@ -47,6 +47,28 @@ TEST(PstTxDmaFlowTest, ViSharesTheWireByBytesAndWeight) {
   EXPECT_NEAR(static_cast<double>(handed_bytes(bench, 40, 500)) / one, 3.0, 0.3);
 }
 
+TEST(PstTxDmaFlowTest, WhatATurnLeavesIsLostUnlessDescriptorsAreOnTheirWay) {
+  for (const bool posted : {false, true}) {
+    TxDmaBench bench;
+    bench.posted = posted;
+    bench.start(1);
+    bench.start(2);
+    bench.post(1, frames(1, 60));  // leaves 1,454 bytes of its quantum
+    bench.settle();
+    bool ready = false;
+    bench.pop_ready = [&] { return ready; };
+    bench.post(2, frames(50, 100));  // its turn has begun when VI 1 gets to have something
+    bench.post(1, frames(50, 100));
+    bench.run(200);
+    ready = true;
+    bench.settle();
+    size_t begin = 1, end = 1;  // VI 1's first turn
+    while (bench.handed.at(begin).vi != 1) ++begin;
+    for (end = begin; bench.handed.at(end).vi == 1;) ++end;
+    EXPECT_EQ(end - begin, posted ? 30u : 16u);
+  }
+}
+
 TEST(PstTxDmaFlowTest, RateLimitSpacesPackets) {
   TxDmaBench bench;
   bench.start(1, {1, 1000, false});
@@ -100,6 +122,23 @@ TEST(PstTxDmaFlowTest, SmallPacketsOfManyVisKeepUpWithTenGigabits) {
       static_cast<double>(bench.handed_ns.back() - bench.handed_ns.front()) / 4 / (bench.handed.size() - 1);
   EXPECT_LT(cycles, 16.8);
   RecordProperty("cycles_per_packet_x100", static_cast<int>(cycles * 100));
+}
+
+TEST(PstTxDmaFlowTest, SmallPacketsThatComeOneByOneAtTenGigabitsDoNotQueue) {
+  TxDmaBench bench;
+  bench.wire_cycles = 1;
+  for (uint32_t vi = 0; vi < kTxViCount; ++vi) bench.start(vi);
+  bench.run(kTxViCount + 10);
+  uint64_t latest_ns = 0;
+  for (uint32_t i = 0; i < 500; ++i) {
+    const uint64_t posted_ns = bench.now_ns();
+    bench.post(i * 11 % kTxViCount, frames(1, 60));
+    bench.run(16);
+    if (i < 40) continue;  // none has been handed over that was posted later than 40 packets ago
+    ASSERT_GT(bench.handed_ns.size(), i - 40);
+    latest_ns = std::max(latest_ns, bench.handed_ns[i - 40] - (posted_ns - uint64_t{40} * 16 * 4));
+  }
+  EXPECT_LT(latest_ns, 700u + 300) << "read latency, and 75 cycles";
 }
 
 TEST(PstTxDmaFlowTest, FullFramesKeepUpWithHundredGigabits) {

@@ -39,6 +39,25 @@ TEST(PstTxDmaLivesTest, StopIsDoneWhenTheLastReadHasCome) {
   for (const TxEvent& event : bench.events) EXPECT_EQ(event.vi, 2u);
 }
 
+TEST(PstTxDmaLivesTest, StopWaitsForThePacketThatIsBeingTranslated) {
+  TxDmaBench bench;
+  bool ready = false;
+  bench.xl_ready = [&] { return ready; };
+  bench.start(1);
+  bench.post(1, frames(1, 1000));
+  bench.run(100);
+  bench.end_life(1, true);
+  bench.run(1000);
+  EXPECT_EQ(bench.life_done_count, 0u);
+  ready = true;
+  bench.run(1000);
+  EXPECT_EQ(bench.life_done_count, 1u);
+  bench.start(1);
+  bench.settle();
+  EXPECT_TRUE(bench.reads.empty());
+  EXPECT_EQ(bench.drops, (std::vector<TxDrop>{{1, PST_DROP_REASON_TX_VI_HALTED}}));
+}
+
 TEST(PstTxDmaLivesTest, HaltReportsWhatIsCompletedAndDoesNotWaitForReads) {
   TxDmaBench bench;
   bench.start(1);

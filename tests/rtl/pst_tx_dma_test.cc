@@ -430,6 +430,19 @@ TEST(PstTxDmaTest, EventThatFindsNoSpaceComesWhenSpaceReturnsForAllThatWasComple
   EXPECT_EQ(bench.events.size(), 5u);
 }
 
+TEST(PstTxDmaTest, SpaceThatReturnsWithTheAnswerIsNotMissed) {
+  TxDmaBench bench;
+  bench.start(3);
+  bench.answer = [&](const TxEvent&) {
+    if (bench.events.size() > 1) return 0u;
+    bench.give_space(3);
+    return kStall;
+  };
+  bench.post(3, {tx_data(0x1000, 60)});
+  bench.settle();
+  EXPECT_EQ(bench.events.size(), 2u);
+}
+
 TEST(PstTxDmaTest, DroppedEventBeginsANewBatchButADroppedTimeDoesNot) {
   for (const bool timed : {false, true}) {
     TxDmaBench bench;
