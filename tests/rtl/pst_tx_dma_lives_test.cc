@@ -126,6 +126,76 @@ TEST(PstTxDmaLivesTest, NewLifeHearsNothingOfTheOldOne) {
   EXPECT_EQ(bench.handed.back().bytes, 700u);
 }
 
+TEST(PstTxDmaLivesTest, EventThatWaitsForSpaceEndsWithTheVi) {
+  TxDmaBench bench;
+  bench.answer = [](const TxEvent&) { return 1u; };  // ANSWER_STALL
+  bench.start(1);
+  bench.post(1, frames(1, 60));
+  bench.settle();
+  EXPECT_EQ(bench.events.size(), 1u);
+  bench.end_life(1, true);
+  bench.run(500);
+  bench.start(1);
+  bench.give_space(1);
+  bench.settle();
+  EXPECT_EQ(bench.events.size(), 1u);
+}
+
+TEST(PstTxDmaLivesTest, HaltReportsNothingTwice) {
+  TxDmaBench bench;
+  bench.start(1);
+  bench.post(1, frames(3, 60));
+  bench.settle();
+  bench.end_life(1, false);
+  bench.settle();
+  EXPECT_EQ(bench.life_done_count, 1u);
+  EXPECT_EQ(bench.events.size(), 1u);
+}
+
+TEST(PstTxDmaLivesTest, StopWaitsUntilAnErrorOfTheViHasBeenHeard) {
+  TxDmaBench bench;
+  bool ready = false;
+  bench.halt_ready = [&] { return ready; };
+  bench.read_code = [](const TxRead&) { return static_cast<uint32_t>(PST_ERROR_CODE_POISONED); };
+  bench.start(1);
+  bench.post(1, frames(1, 60));
+  bench.run(400);
+  bench.end_life(1, true);
+  bench.run(1000);
+  EXPECT_EQ(bench.life_done_count, 0u);
+  ready = true;
+  bench.run(1000);
+  EXPECT_EQ(bench.life_done_count, 1u);
+  bench.read_code = [](const TxRead&) { return 0u; };
+  bench.start(1);
+  bench.post(1, frames(1, 60));
+  bench.settle();
+  EXPECT_EQ(bench.sent[1], 1u);
+}
+
+TEST(PstTxDmaLivesTest, PacketThatWaitsForItsTurnDoesNotLeaveInALaterLife) {
+  TxDmaBench bench;
+  bool ready = false;
+  bench.pk_ready = [&] { return ready; };
+  bench.start(1);
+  bench.start(2);
+  bench.post(2, frames(1, 60));
+  bench.run(100);
+  bench.post(1, frames(3, 60));
+  bench.run(500);
+  bench.end_life(1, true);
+  bench.run(1000);
+  EXPECT_EQ(bench.life_done_count, 1u);
+  bench.start(1);
+  bench.post(1, frames(1, 100));
+  bench.run(500);
+  ready = true;
+  bench.settle();
+  EXPECT_EQ(bench.drops, std::vector<TxDrop>(3, {1, PST_DROP_REASON_TX_VI_HALTED}));
+  EXPECT_EQ(bench.sent[1], 1u);
+  EXPECT_EQ(bench.handed.back().bytes, 100u);
+}
+
 TEST(PstTxDmaLivesTest, WaitForTheRateLimitEndsWithTheVi) {
   TxDmaBench bench;
   bench.start(1, {1, 1, false});
