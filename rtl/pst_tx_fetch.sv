@@ -62,10 +62,8 @@ module pst_tx_fetch #(
 
   logic                  issue_quiet, tag_valid, copy_valid, copy_held, land_valid;
   logic [LINE_WIDTH-1:0] pr_line, copy_line, land_line;
-  logic [511:0]          copy_q;
   logic [$clog2(TAG_COUNT)-1:0] tag;
   assign pr_tag_o = 7'(tag);
-  always_ff @(posedge clk_i) if (copy_valid && !copy_held && land_valid) copy_q <= pio_rd_data_i;
   pst_tx_issue #(.VI_COUNT(VI_COUNT)) u_issue (
     .clk_i, .rst_ni,
     .quiet_o(issue_quiet),
@@ -97,11 +95,15 @@ module pst_tx_fetch #(
   );
   pst_tx_buffer #(.LINE_COUNT(1 << LINE_WIDTH)) u_buffer (
     .clk_i,
-    .wr_valid_i(land_valid || copy_valid),
-    .wr_line_i(land_valid ? land_line : copy_line),
-    .wr_data_i(land_valid ? pc_data_i : copy_held ? copy_q : pio_rd_data_i),
-    .wr_lane_i(land_valid ? pc_lane_i : 6'd0),
-    .wr_count_i(land_valid ? pc_count_i : 7'd64),
+    .land_valid_i(land_valid),
+    .land_line_i(land_line),
+    .land_data_i(pc_data_i),
+    .land_lane_i(pc_lane_i),
+    .land_count_i(pc_count_i),
+    .copy_valid_i(copy_valid),
+    .copy_held_i(copy_held),
+    .copy_line_i(copy_line),
+    .pio_data_i(pio_rd_data_i),
     .rd0_valid_i(tb_rd0_valid_i),
     .rd0_line_i(tb_rd0_line_i),
     .rd0_data_o(tb_rd0_data_o),

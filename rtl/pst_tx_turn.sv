@@ -123,6 +123,7 @@ module pst_tx_turn #(
   logic                    takes, step_store, step_last, step_bad;
   assign takes = state_q == ANSWER && answer_valid_i && answer_found_i;
   pst_tx_gather u_gather (
+    .valid_i(takes),
     .gather_i(gather_q),
     .idx_i(answer_idx_i),
     .desc_i(answer_desc_i),
@@ -163,10 +164,15 @@ module pst_tx_turn #(
   );
   assign divide_starts = state_q == DECIDE && running_i[vi_q] && rate_mbps_q != 32'd0 && !rated_q;
   // A VI that has waited for its rate limit goes on from where that let it, not from when its turn came.
-  assign late = waited_q ? {WAIT_LATE_NS, 16'd0} : '0;
-  assign now = {time_ns_i, 16'd0};
-  assign full = !extra_q && now > bucket_q + late ? now - late : bucket_q;
-  assign product = state_q == CHARGE ? BUCKET_WIDTH'((64'(charge_q) * 64'(ns_per_byte_q)) >> 8) : '0;
+  always_comb begin
+    {now, late, full, product} = '0;
+    if (state_q == CHARGE) begin
+      late = waited_q ? {WAIT_LATE_NS, 16'd0} : '0;
+      now = {time_ns_i, 16'd0};
+      full = !extra_q && now > bucket_q + late ? now - late : bucket_q;
+      product = BUCKET_WIDTH'((64'(charge_q) * 64'(ns_per_byte_q)) >> 8);
+    end
+  end
   assign ready_ns = bucket_q[BUCKET_WIDTH-1:16] + {63'd0, bucket_q[15:0] != 16'd0};
   assign limited = rate_mbps_q != 32'd0 && ready_ns > time_ns_i;
   assign wait_valid_o = state_q == DECIDE && !extra_q && running_i[vi_q] && !divide_starts && !skip_q && deficit_q > 0 &&
@@ -213,12 +219,9 @@ module pst_tx_turn #(
   end
 
   logic signed [31:0]        quantum, deficit_rdata, deficit_with;
-  pst_tx_pkg::gather_t       gather_rdata;
-  logic [BUCKET_WIDTH-1:0]   bucket_rdata;
-  logic [RATE_WIDTH-1:0]     rate_rdata;
-  logic                      rated_rdata, waited_rdata;
-  assign {gather_rdata, deficit_rdata, bucket_rdata, rate_rdata, rated_rdata, waited_rdata} =
-      fresh_q[vi_q] ? {CONTEXT_WIDTH{1'b0}} : context_rdata_q;
+  logic [CONTEXT_WIDTH-1:0]  context_now;
+  assign context_now = state_q == LOAD && !fresh_q[vi_q] ? context_rdata_q : {CONTEXT_WIDTH{1'b0}};
+  assign deficit_rdata = context_now[BUCKET_WIDTH+RATE_WIDTH+2 +: 32];
   assign quantum = 32'(QUANTUM_BYTES) * {24'd0, options_rdata_q[39:32]};
   assign deficit_with = extra_q ? deficit_rdata - 32'(charge_q) : deficit_rdata + quantum;
   always_ff @(posedge clk_i) begin
@@ -235,8 +238,8 @@ module pst_tx_turn #(
       end
       LOAD: begin
         {any_source_q, rate_mbps_q} <= {options_rdata_q[40], options_rdata_q[31:0]};
-        {gather_q, bucket_q} <= {gather_rdata, bucket_rdata};
-        {ns_per_byte_q, rated_q, waited_q} <= {rate_rdata, rated_rdata, waited_rdata};
+        gather_q <= context_now[CONTEXT_WIDTH-1 -: GATHER_WIDTH];
+        {bucket_q, ns_per_byte_q, rated_q, waited_q} <= context_now[BUCKET_WIDTH+RATE_WIDTH+1:0];
         deficit_q <= !extra_q && deficit_with > 32'sd2 * quantum ? 32'sd2 * quantum : deficit_with;
       end
       DECIDE: begin
