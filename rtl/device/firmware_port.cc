@@ -7,7 +7,7 @@
 
 #include "rtl/device/host_link.h"
 #include "rtl/device/rx_frames.h"
-#include "rtl/device/verilated_top.h"  // first: see there
+#include "rtl/device/verilated_top.h"
 
 namespace postern::rtl_device {
 

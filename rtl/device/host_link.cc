@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "rtl/device/rx_frames.h"
-#include "rtl/device/verilated_top.h"  // first: see there
+#include "rtl/device/verilated_top.h"
 
 namespace postern::rtl_device {
 

@@ -8,7 +8,7 @@
 #include "rtl/device/firmware_port.h"
 #include "rtl/device/host_link.h"
 #include "rtl/device/rx_frames.h"
-#include "rtl/device/verilated_top.h"  // first: see there
+#include "rtl/device/verilated_top.h"
 #include "rtl/device/wire_port.h"
 
 namespace postern::rtl_device {

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "rtl/device/rx_frames.h"
-#include "rtl/device/verilated_top.h"  // first: see there
+#include "rtl/device/verilated_top.h"
 
 namespace postern::rtl_device {
 
@@ -14,7 +14,8 @@ namespace {
 
 using hw_model::MacPort;
 
-// The PHY takes a frame when the wire will be free this much later than it could start.
+// The PHY takes a frame's first beat when the wire will be free this much later than it could start. So a pause of the
+// peer finds little that has been taken already.
 constexpr uint64_t kAheadPs = 64'000;
 
 uint64_t now_ps() { return hw_model::Agenda::now_ps(); }
@@ -43,21 +44,26 @@ uint64_t WirePort::on_wire_ps(size_t frame_bytes) const {
 // --- out -------------------------------------------------------------------------------------------------------------
 
 void WirePort::take_beat(uint64_t edge_ps) {
+  const uint64_t before_ps = building_.size() * blocks_.mac_port.ps_per_byte();
+  const uint64_t through_ps = edge_ps + blocks_.mac_port.processing_ps();
+  if (building_.empty()) first_beat_ps_ = edge_ps, startable_ps_ = 0;
+  startable_ps_ = std::max(startable_ps_, through_ps > before_ps ? through_ps - before_ps : 0);
   const auto* data = reinterpret_cast<const uint8_t*>(top_.wt_data_o.data());
   building_.insert(building_.end(), data, data + top_.wt_bytes_o);
-  if (top_.wt_last_o) send(edge_ps);
+  if (top_.wt_last_o) send();
 }
 
-void WirePort::send(uint64_t edge_ps) {
+// The frame's first bit leaves as early as no beat comes later than its turn on the wire; its last bit is still to come.
+void WirePort::send() {
   Outgoing out{blocks_.frame_pool.take(building_.size()), 0, top_.wt_loop_o != 0, top_.wt_pause_o != 0};
   std::memcpy(out.frame->bytes.data(), building_.data(), building_.size());
-  out.first_bit_ps = std::max(edge_ps + blocks_.mac_port.processing_ps(), wire_free_ps_);
+  out.first_bit_ps = std::max(startable_ps_, wire_free_ps_);
   const uint64_t last_bit_ps = out.first_bit_ps + on_wire_ps(building_.size());
   wire_free_ps_ = last_bit_ps + MacPort::kGapBytes * blocks_.mac_port.ps_per_byte();
   blocks_.statistics.tx_busy_ps += wire_free_ps_ - out.first_bit_ps;
   building_.clear();
   auto& stamps = out.frame->stamps_ps;
-  stamps[static_cast<size_t>(sim::Stage::kPayloadFetched)] = edge_ps;
+  stamps[static_cast<size_t>(sim::Stage::kPayloadFetched)] = first_beat_ps_;
   stamps[static_cast<size_t>(sim::Stage::kWireFirstBit)] = out.first_bit_ps;
   if (hw_model::Vi* vi = out.pause ? nullptr : blocks_.vi_table.find(top_.wt_vi_o)) {
     stamps[static_cast<size_t>(sim::Stage::kDoorbellArrive)] = vi->tx_doorbells.arrival_ps(top_.wt_end_idx_o);

@@ -54,7 +54,7 @@ class WirePort : public ClockedPart, public sim::EthernetIf {
 
   [[nodiscard]] uint64_t on_wire_ps(size_t frame_bytes) const;
   void take_beat(uint64_t edge_ps);
-  void send(uint64_t edge_ps);
+  void send();
   void last_bit(uint64_t, uint64_t, uint64_t, uint64_t);
   void receive(const sim::FramePtr& frame, bool looped);
   bool drive_receive(uint64_t edge_ps);
@@ -66,6 +66,8 @@ class WirePort : public ClockedPart, public sim::EthernetIf {
   const std::function<void()> wake_;
 
   std::vector<uint8_t> building_;  // the frame whose beats are coming
+  uint64_t first_beat_ps_ = 0;     // when it came
+  uint64_t startable_ps_ = 0;      // if the first bit leaves then, no beat so far is too late
   std::deque<Outgoing> outgoing_;  // for the wire or on it
   std::deque<Left> left_;          // to be told to the RTL
   bool left_offered_ = false;
