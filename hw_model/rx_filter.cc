@@ -2,6 +2,7 @@
 #include "hw_model/rx_filter.h"
 
 #include "hw_model/checksum.h"
+#include "hw_model/filter_hash.h"
 #include "hw_model/frame_parser.h"
 #include "hw_model/mac_port.h"
 #include "hw_model/port_statistics.h"
@@ -29,7 +30,7 @@ constexpr uint64_t kIpv4Mask = 0xffffffffull;
 RxFilter::RxFilter(NicBlocks& nic) : nic_(nic) { reset(); }
 
 void RxFilter::reset() {
-  slots_.assign(kSlots, kNone);
+  slots_.assign(kFilterSlots, kNone);
   filters_.clear();
   free_ids_.clear();
   kind_count_ = {};
@@ -37,18 +38,9 @@ void RxFilter::reset() {
   promiscuous_ = false;
 }
 
-uint32_t RxFilter::hash(const Key& key) {
-  uint64_t h = 0x9e3779b97f4a7c15ull;
-  for (const uint64_t word : key) {
-    h = (h ^ word) * 0xff51afd7ed558ccdull;
-    h ^= h >> 32;
-  }
-  return static_cast<uint32_t>(h % kSlots);
-}
-
-int32_t RxFilter::find(const Key& key) const {
-  uint32_t slot = hash(key);
-  for (unsigned probe = 0; probe < PST_LIMIT_FILTER_PROBE_MAX; ++probe, slot = (slot + 1) % kSlots) {
+int32_t RxFilter::find(const FilterKey& key) const {
+  uint32_t slot = filter_hash(key);
+  for (unsigned probe = 0; probe < PST_LIMIT_FILTER_PROBE_MAX; ++probe, slot = (slot + 1) % kFilterSlots) {
     const int32_t first = slots_[slot];
     if (first == kNone) return kNone;
     if (first != kRemoved && filters_[static_cast<size_t>(first)].key == key) return first;
@@ -57,15 +49,15 @@ int32_t RxFilter::find(const Key& key) const {
 }
 
 // A free slot within the probe limit, or kNone.
-int32_t RxFilter::slot_for(const Key& key) const {
-  uint32_t slot = hash(key);
-  for (unsigned probe = 0; probe < PST_LIMIT_FILTER_PROBE_MAX; ++probe, slot = (slot + 1) % kSlots) {
+int32_t RxFilter::slot_for(const FilterKey& key) const {
+  uint32_t slot = filter_hash(key);
+  for (unsigned probe = 0; probe < PST_LIMIT_FILTER_PROBE_MAX; ++probe, slot = (slot + 1) % kFilterSlots) {
     if (slots_[slot] == kNone || slots_[slot] == kRemoved) return static_cast<int32_t>(slot);
   }
   return kNone;
 }
 
-uint32_t RxFilter::make_key(const pst_command& c, Key& key) {
+uint32_t RxFilter::make_key(const pst_command& c, FilterKey& key) {
   const auto kind = static_cast<unsigned>(pst_filter_insert_get_match(&c));
   const auto family = static_cast<unsigned>(pst_filter_insert_get_family(&c));
   const auto protocol = static_cast<unsigned>(pst_filter_insert_get_protocol(&c));
@@ -157,7 +149,7 @@ uint32_t RxFilter::remove(uint32_t filter_id) {
   while (*link != static_cast<int32_t>(filter_id)) link = &filters_[static_cast<size_t>(*link)].next;
   *link = filter.next;
   if (slots_[filter.slot] == kNone) {
-    slots_[filter.slot] = slots_[(filter.slot + 1) % kSlots] == kNone ? kNone : kRemoved;
+    slots_[filter.slot] = slots_[(filter.slot + 1) % kFilterSlots] == kNone ? kNone : kRemoved;
   }
   --filter_count_;
   --kind_count_[filter.key[0] & 0xf];
@@ -190,7 +182,7 @@ int32_t RxFilter::match_transport(const uint8_t* frame, const ParsedFrame& parse
   const bool ipv4 = parsed.l3_class == PST_L3_CLASS_IPV4;
   const unsigned family = ipv4 ? PST_ADDRESS_FAMILY_IPV4 : PST_ADDRESS_FAMILY_IPV6;
   const uint8_t* l3 = frame + parsed.l3_offset;
-  Key key{};
+  FilterKey key{};
   if (ipv4) {
     key[2] = load_address(l3 + 16, 4);
     key[4] = load_address(l3 + 12, 4);

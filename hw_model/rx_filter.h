@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "contract/gen/pst_contract.h"
+#include "hw_model/filter_hash.h"
 #include "hw_model/nic_blocks.h"
 #include "sim/ethernet_frame.h"
 
@@ -25,6 +26,8 @@ class RxFilter {
   uint32_t insert(const pst_command& command, uint32_t& filter_id);
   uint32_t remove(uint32_t filter_id);
   void remove_vi(uint32_t vi_id);
+  // The key of FILTER_INSERT's filter. Returns an ERROR_CODE.
+  static uint32_t make_key(const pst_command& command, FilterKey& key);
   void set_promiscuous(bool on) { promiscuous_ = on; }
 
   // Steers a good frame to its VIs or drops it. timestamp_ns is the PTP time of its first bit; header_ps the time at
@@ -37,13 +40,11 @@ class RxFilter {
 
  private:
   static constexpr unsigned kKinds = PST_FILTER_MATCH_SNIFF + 1;
-  static constexpr uint32_t kSlots = 2 * PST_LIMIT_FILTER_COUNT_MAX;
   static constexpr int32_t kNone = -1;
   static constexpr int32_t kRemoved = -2;  // a slot whose chain is gone; lookups go on behind it
 
-  using Key = std::array<uint64_t, 6>;
   struct Filter {
-    Key key{};
+    FilterKey key{};
     uint32_t vi_id = 0;
     uint32_t slot = 0;
     bool used = false;
@@ -53,10 +54,8 @@ class RxFilter {
     int32_t next = kNone;      // next filter with the same key
   };
 
-  static uint32_t make_key(const pst_command& command, Key& key);
-  static uint32_t hash(const Key& key);
-  [[nodiscard]] int32_t find(const Key& key) const;  // first filter of the key or kNone
-  [[nodiscard]] int32_t slot_for(const Key& key) const;
+  [[nodiscard]] int32_t find(const FilterKey& key) const;  // first filter of the key or kNone
+  [[nodiscard]] int32_t slot_for(const FilterKey& key) const;
   [[nodiscard]] int32_t match(const uint8_t* frame, const ParsedFrame& parsed, bool multicast) const;
   [[nodiscard]] int32_t match_transport(const uint8_t* frame, const ParsedFrame& parsed, bool multicast) const;
   [[nodiscard]] bool for_this_port(const uint8_t* frame, const ParsedFrame& parsed) const;
