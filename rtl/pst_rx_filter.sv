@@ -121,6 +121,7 @@ module pst_rx_filter (
 
   // ---- A frame and the lookups that it needs.
   pst_rx_parser_pkg::meta_t meta_q, arriving;
+  logic                     foreign_seen_q;  // the port was promiscuous when the frame was taken
   logic                     take, multicast, transport, addressed;
   logic [9:0]               todo_q, todo_first, step, step_q, after_hit, after_miss;
   logic [2:0]               step_kind;
@@ -155,7 +156,7 @@ module pst_rx_filter (
   always_comb begin
     after_miss = todo_q & ~step_q;
     if ((step_q & OURS_MASK) != '0 && (after_miss & OURS_MASK) == '0)  // nobody here has asked for its address
-      after_miss = promiscuous_q ? after_miss & SNIFF_MASK : '0;
+      after_miss = foreign_seen_q ? after_miss & SNIFF_MASK : '0;
   end
   always_comb begin
     step_kind = 3'd0;
@@ -200,7 +201,10 @@ module pst_rx_filter (
       slot_q <= slot_read + 1'b1;
       probe_q <= state_q == READ ? 5'd1 : probe_q + 1'b1;
     end
-    if (take) meta_q <= arriving;
+    if (take) begin
+      meta_q <= arriving;
+      foreign_seen_q <= promiscuous_q;
+    end
     if (take) todo_q <= todo_first;
     else if (hit) todo_q <= after_hit;
     else if (miss) todo_q <= after_miss;
