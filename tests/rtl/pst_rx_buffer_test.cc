@@ -37,7 +37,7 @@ class BufferBench {
   std::deque<StoredFrame> holds;         // to be offered by the filter
   std::deque<StoredFrame> copies;        // a copy each, to be released
   std::optional<StoredFrame> completed;  // by the last cycle
-  uint32_t used = 0;
+  bool skip_quiet = false;               // the clock stands still while the block is quiet
 
   void cycle() {
     completed.reset();
@@ -68,7 +68,7 @@ class BufferBench {
     }
     if (dut_.wr_valid_i) note_cell(cell);
     if (dut_.wr_abort_i) drop_present();
-    tick();
+    if (!(dut_.quiet_o && skip_quiet)) tick();
   }
   // Offers the frame to the filter's side and keeps its copies for release.
   void hold(StoredFrame frame, uint32_t copy_count) {
@@ -242,6 +242,7 @@ class RandomRxBufferTest : public testing::TestWithParam<uint32_t> {};
 TEST_P(RandomRxBufferTest, CellsAreNeverLostNorGivenTwice) {
   std::mt19937 random(GetParam());
   BufferBench bench;
+  bench.skip_quiet = GetParam() % 2 == 0;
   std::vector<StoredFrame> held;  // a copy each
   uint32_t completed_count = 0, full_count = 0, pressure = 50;
   for (int i = 0; i < 30000 && !testing::Test::HasFailure(); ++i) {

@@ -67,7 +67,8 @@ class ParserBench {
     if (dut_.pf_valid_o && dut_.pf_ready_i) take_meta();
     if (dut_.drop_valid_o) ++drops[dut_.drop_reason_o];
     quiet = dut_.quiet_o;
-    tick();
+    EXPECT_FALSE(quiet && (dut_.wr_valid_o || dut_.wr_abort_o || dut_.drop_valid_o));
+    if (!(quiet && skip_quiet)) tick();
     if (beat) advance();
     ++cycle_count;
   }
@@ -77,6 +78,7 @@ class ParserBench {
     EXPECT_TRUE(dut_.quiet_o);
   }
   bool quiet = false;
+  bool skip_quiet = false;  // the clock stands still while the block is quiet
   Vpst_rx_parser& dut() { return dut_; }
 
  private:
@@ -330,6 +332,7 @@ class RandomRxParserTest : public testing::TestWithParam<uint32_t> {};
 TEST_P(RandomRxParserTest, FramesUnderBackPressureAreReceivedAsTheModelReadsThem) {
   std::mt19937 random(GetParam());
   ParserBench bench;
+  bench.skip_quiet = GetParam() % 2 == 0;
   uint32_t pace = 100, drain = 100;
   bench.beat_comes = [&] { return random() % 100 < pace; };
   bench.filter_ready = [&] { return random() % 100 < drain; };

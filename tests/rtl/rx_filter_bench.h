@@ -76,6 +76,7 @@ class RxFilterBench {
   uint32_t drop_count = 0, extra_copy_count = 0, held_copies = 0, done_count = 0;
   uint64_t cycle_count = 0;
   bool quiet = false;
+  bool skip_quiet = false;  // the clock stands still while the block is quiet
 
   // Firmware: inserts at the head of the key's chain. False if there is no slot.
   bool insert(const FilterKey& key, uint32_t filter, uint32_t vi, std::optional<uint32_t> rss_context = {});
