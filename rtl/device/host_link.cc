@@ -219,7 +219,7 @@ void HostLink::landed(uint64_t index, uint64_t, uint64_t, uint64_t) {
   free_writes_.push_back(static_cast<size_t>(index));
   const hw_model::DmaResult result =
       blocks_.pcie_link.memory_write(write.address, write.bytes.data(), bytes, write.vi_id);
-  if (result != hw_model::DmaResult::kOk) ++blocks_.statistics.events_lost;
+  if (result != hw_model::DmaResult::kOk) return write_failed(write);
   if (write.kind != kKindEvent) return;
   pst_rx_event event{};
   std::memcpy(&event, write.bytes.data(), sizeof event);
@@ -232,6 +232,16 @@ void HostLink::landed(uint64_t index, uint64_t, uint64_t, uint64_t) {
     stamps[static_cast<size_t>(sim::Stage::kRxPayloadWritten)] = announced.payload_landing_ps;
     stamps[static_cast<size_t>(sim::Stage::kEventWritten)] = now_ps();
     if (blocks_.nic.observer != nullptr) blocks_.nic.observer->rx_event_written(write.vi_id, write.id, announced.frame);
+  }
+}
+
+// The host does not answer at an address that was mapped.
+void HostLink::write_failed(const Write& write) {
+  if (write.kind == kKindEvent) ++blocks_.statistics.events_lost;
+  if (hw_model::Vi* vi = blocks_.vi_table.running(write.vi_id)) {
+    const bool event = write.kind == kKindEvent;
+    blocks_.nic.control->halt(*vi, event ? PST_ERROR_SOURCE_EVQ : PST_ERROR_SOURCE_RX, PST_ERROR_CODE_DMA_FAULT,
+                              event ? write.id : 0);
   }
 }
 
