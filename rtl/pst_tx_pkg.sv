@@ -8,7 +8,7 @@ package pst_tx_pkg;
   localparam int unsigned LINE_WIDTH = 10;     // lines of 64 bytes of the packet buffer
   localparam int unsigned LIST_WIDTH = 6;      // fragments of one VI: those of two packets
   localparam int unsigned BYTES_WIDTH = 22;    // 32 fragments of 65,535 bytes
-  localparam int unsigned FRAGMENT_WIDTH = 80; // {bytes, address}
+  localparam int unsigned FRAGMENT_WIDTH = 80;  // {bytes, address}
   localparam int unsigned RATE_WIDTH = 37;     // ns per byte, 24 bits of them behind the point
   localparam int unsigned BUCKET_WIDTH = 80;   // ns, 16 bits of them behind the point
 
