@@ -229,7 +229,7 @@ module pst_tx_dma #(
   );
 
   // ---- Packets are taken, and their bytes asked for.
-  logic                    reader_quiet, reader_busy, seg_valid, seg_taken, take_valid, entry_free;
+  logic                    reader_quiet, clearing, reader_busy, seg_valid, seg_taken, take_valid, entry_free;
   logic [VI_WIDTH-1:0]     reader_vi;
   logic [63:0]             seg_host;
   logic [16:0]             seg_bytes;
@@ -254,12 +254,12 @@ module pst_tx_dma #(
     .seg_valid_o(seg_valid), .seg_taken_i(seg_taken), .seg_host_o(seg_host), .seg_bytes_o(seg_bytes),
     .take_valid_o(take_valid), .take_packet_o(take_packet), .take_line_o(take_line), .take_lines_o(take_lines),
     .take_segs_o(take_segs),
-    .entry_free_i(entry_free),
+    .entry_free_i(entry_free && !clearing),
     .lines_free_i(lines_free),
     .loss_valid_o(reader_loss), .loss_ready_i(reader_loss_ready), .loss_reason_o(reader_loss_reason),
     .halt_valid_o(reader_halt), .halt_ready_i(reader_halt_ready), .halt_index_o(reader_halt_index)
   );
-  logic                    fetch_quiet, clearing, hand_landed, hand_failed, scan_landed;
+  logic                    fetch_quiet, hand_landed, hand_failed, scan_landed;
   logic [15:0]             hand_code;
   logic [ENTRY_WIDTH-1:0]  hand, scan_entry;
   pst_tx_fetch #(.VI_COUNT(VI_COUNT), .TAG_COUNT(TAG_COUNT)) u_fetch (

@@ -11,7 +11,7 @@ module pst_tx_fetch #(
   input  logic                   clk_i,
   input  logic                   rst_ni,
   output logic                   quiet_o,
-  output logic                   clearing_o,  // after reset
+  output logic                   clearing_o,  // after reset, and at least a cycle per VI
 
   input  logic                   take_valid_i,
   input  logic [ENTRY_WIDTH-1:0] take_entry_i,
@@ -79,7 +79,7 @@ module pst_tx_fetch #(
     .copy_held_o(copy_held),
     .copy_line_o(copy_line)
   );
-  pst_tx_landing #(.TAG_COUNT(TAG_COUNT)) u_landing (
+  pst_tx_landing #(.TAG_COUNT(TAG_COUNT), .CLEAR_COUNT(VI_COUNT > 128 ? VI_COUNT : 128)) u_landing (
     .clk_i, .rst_ni,
     .clearing_o,
     .tag_valid_o(tag_valid),

@@ -124,7 +124,7 @@ module pst_tx_report #(
     end
   end
 
-  assign quiet_o = !verdict_valid_i && !extra_valid_o && loss_valid_i == 4'd0 && (halt_valid_o ? !halt_ready_i && held_q == choice
-                                                                                          : held_q == 3'd0);
+  assign quiet_o = !verdict_valid_i && !extra_valid_o && loss_valid_i == 4'd0 &&
+                   (halt_valid_o ? !halt_ready_i && held_q == choice : held_q == 3'd0);
 
 endmodule

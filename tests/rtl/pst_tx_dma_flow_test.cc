@@ -259,6 +259,13 @@ class RandomTraffic {
 
   void post(uint32_t vi) {
     std::vector<TxDesc> descs;
+    if (draw(6) == 0) {
+      const uint32_t bytes = 14 + draw(1500);
+      descs.push_back(tx_data(draw(4097 - bytes), bytes));
+      descs.back().pio = true;
+      ends_[vi].push_back(++posted_[vi]);
+      return bench.post(vi * 9, descs);
+    }
     const bool segment = draw(8) == 0;
     if (segment || draw(4) == 0) descs.push_back(tx_option(1 + draw(1460), draw(2) == 0, draw(4096)));
     const uint32_t count = 1 + (draw(4) == 0 ? draw(32) : draw(3));
