@@ -280,7 +280,6 @@ class RxDmaBench {
       dut_->life_vi_i = life_.vi;
       dut_->life_op_i = life_.stop;
       life_pending_ = true;
-      reference.end_life(life_.vi, life_.stop);
     }
   }
 
@@ -526,8 +525,9 @@ class RxDmaBench {
     }
   }
 
-  // A start takes effect with the clock edge.
+  // The start and the end of a life take effect with the clock edge.
   void clock_edge() {
+    if (dut_->life_valid_i) reference.end_life(life_.vi, life_.stop);
     if (starting_.op == kCfgViStart) begin_life(starting_.index, starting_.options);
     starting_ = Command();
     tick();
