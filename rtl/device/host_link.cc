@@ -270,12 +270,12 @@ void HostLink::message_lost(uint64_t vector, uint64_t, uint64_t, uint64_t) {
 
 // --- clock -----------------------------------------------------------------------------------------------------------
 
-bool HostLink::drive(uint64_t edge_ps) {
-  bool changed = drive_access(edge_ps);
-  changed |= drive_completion(edge_ps);
-  changed |= set<CData>(top_.dw_ready_i, in_flight_bytes_ < kPostedBytesMax ? 1 : 0);
-  changed |= set<CData>(top_.dr_ready_i, reads_.size() < kReadsMax ? 1 : 0);
-  return changed;
+void HostLink::drive(uint64_t edge_ps) {
+  top_.drive_mm_i = drive_access(edge_ps) ? 1 : 0;
+  top_.drive_dc_i = drive_completion(edge_ps) ? 1 : 0;
+  const bool writes = set<CData>(top_.dw_ready_i, in_flight_bytes_ < kPostedBytesMax ? 1 : 0);
+  const bool reads = set<CData>(top_.dr_ready_i, reads_.size() < kReadsMax ? 1 : 0);
+  top_.drive_dma_ready_i = writes || reads ? 1 : 0;
 }
 
 void HostLink::sample(uint64_t edge_ps) {

@@ -31,7 +31,7 @@ class HostLink : public ClockedPart, public hw_model::BarTarget {
            std::function<void()> wake);
 
   // ClockedPart
-  bool drive(uint64_t edge_ps) override;
+  void drive(uint64_t edge_ps) override;
   void sample(uint64_t edge_ps) override;
   [[nodiscard]] uint64_t next_edge_ps(uint64_t edge_ps) const override;
   void reset() override;
