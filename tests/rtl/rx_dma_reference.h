@@ -189,6 +189,11 @@ class RxDmaReference {
       judge_halt(vi);
     } else {
       EXPECT_TRUE(reason == PST_DROP_REASON_RX_VI_HALTED || reason == PST_DROP_REASON_RX_BUFFER_FULL) << reason;
+      // While the VI's life ends the halt for it may still be on its way.
+      if (reason == PST_DROP_REASON_RX_VI_HALTED && taken.running && v.late_cause.code == 0) {
+        const Plan plan = planned(vi, taken.copy);
+        if (plan.code == PST_ERROR_CODE_BAD_DESCRIPTOR) v.late_cause = plan;
+      }
     }
     v.copies.erase(found);
   }
@@ -196,6 +201,8 @@ class RxDmaReference {
   void life_done(uint32_t vi) {
     Vi& v = vis_[vi];
     EXPECT_FALSE(v.owes_event) << "an event is missing";
+    if (v.asked.code != 0 && v.cause.code == 0) v.cause = v.late_cause;
+    judge_halt(vi);
     EXPECT_EQ(v.asked.code, v.cause.code) << "a halt without its cause, or the other way round";
     EXPECT_EQ(v.open_frames, 0u) << "frames of a merge came to nothing uncounted";
     EXPECT_TRUE(v.written.empty()) << "payload of a copy that has not ended";
@@ -223,8 +230,8 @@ class RxDmaReference {
   struct Vi {
     RxOptions options;
     bool running = false, stops = false, owes_event = false, halted = false;
-    std::deque<Taken> copies;  // taken and not ended
-    Plan asked, cause;         // a halt as asked for, and what the dropped copy found
+    std::deque<Taken> copies;       // taken and not ended
+    Plan asked, cause, late_cause;  // a halt as asked for, and what the dropped copy found
     std::set<uint32_t> empty_at;
     uint32_t consumer = 0, refusals = 0;
     std::map<uint32_t, uint32_t> written;  // bytes of payload, by the frame's id
