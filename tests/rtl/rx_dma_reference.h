@@ -170,7 +170,8 @@ class RxDmaReference {
     const Taken taken = *found;
     const bool is_cause = reason == PST_DROP_REASON_RX_VI_HALTED && taken.running && v.cause.code == 0 &&
                           (v.running || v.asked.code == PST_ERROR_CODE_BAD_DESCRIPTOR);
-    if (reason == PST_DROP_REASON_RX_BUFFER_FULL || (reason == PST_DROP_REASON_RX_VI_HALTED && !v.running)) {
+    const bool halting = !v.running || v.cause.code != 0;
+    if (reason == PST_DROP_REASON_RX_BUFFER_FULL || (reason == PST_DROP_REASON_RX_VI_HALTED && halting)) {
       EXPECT_TRUE(reason != PST_DROP_REASON_RX_BUFFER_FULL || found != v.copies.begin())
           << "dropped although none waits";
     } else {
@@ -182,7 +183,7 @@ class RxDmaReference {
       EXPECT_GT(v.refusals, 0u) << "the queue has refused nothing";
       if (v.refusals > 0) --v.refusals;
     } else if (reason == PST_DROP_REASON_RX_DMA_FAULT || is_cause) {
-      v.cause = planned(vi, taken.copy);
+      v.cause = planned_when_dropped(vi, taken.copy);
       EXPECT_EQ(v.cause.code,
                 static_cast<uint32_t>(reason == PST_DROP_REASON_RX_DMA_FAULT ? PST_ERROR_CODE_DMA_FAULT
                                                                              : PST_ERROR_CODE_BAD_DESCRIPTOR));
@@ -240,6 +241,16 @@ class RxDmaReference {
     pst_rx_event first{}, due_event{};
     std::deque<uint32_t> announced;
   };
+
+  // The plan with all that is posted now, or with what was when the block found nothing more.
+  [[nodiscard]] Plan planned_when_dropped(uint32_t vi, const RxCopy& copy) const {
+    const Vi& v = vis_[vi];
+    for (const uint32_t end : v.empty_at) {
+      const Plan plan = planned(vi, copy, end);
+      if (end > v.consumer && plan.code == PST_ERROR_CODE_DMA_FAULT) return plan;
+    }
+    return planned(vi, copy);
+  }
 
   void judge_halt(uint32_t vi) const {
     const Vi& v = vis_[vi];
