@@ -12,6 +12,9 @@ constexpr uint64_t kNever = ~0ull;
 // been running meanwhile.
 constexpr uint64_t edge_after(uint64_t time_ps) { return (time_ps / kCyclePs + 1) * kCyclePs; }
 
+// The first clock edge that is not before a time.
+constexpr uint64_t edge_at(uint64_t time_ps) { return (time_ps + kCyclePs - 1) / kCyclePs * kCyclePs; }
+
 class ClockedPart {
  public:
   virtual ~ClockedPart() = default;

@@ -160,10 +160,15 @@ void WirePort::drive(uint64_t edge_ps) {
     top_.wl_time_ns_i = left_.front().first_bit_ns;
     left_.pop_front();
   }
-  const CData ready =
-      !building_.empty() || wire_free_ps_ <= edge_ps + blocks_.mac_port.processing_ps() + kAheadPs ? 1 : 0;
+  const CData ready = ready_ps() <= edge_ps ? 1 : 0;
   top_.drive_wt_ready_i = ready != top_.wt_ready_i ? 1 : 0;
   top_.wt_ready_i = ready;
+}
+
+// When the next beat is taken.
+uint64_t WirePort::ready_ps() const {
+  const uint64_t ahead_ps = blocks_.mac_port.processing_ps() + kAheadPs;
+  return !building_.empty() || wire_free_ps_ <= ahead_ps ? 0 : wire_free_ps_ - ahead_ps;
 }
 
 void WirePort::sample(uint64_t edge_ps) {
@@ -174,7 +179,8 @@ uint64_t WirePort::next_edge_ps(uint64_t edge_ps) const {
   const uint64_t soon = edge_ps + kCyclePs;
   if (receiving_ || top_.wr_valid_i || top_.wl_valid_i) return soon;
   uint64_t next = kNever;
-  if (!incoming_.empty()) next = std::max(soon, edge_after(incoming_.front().arrived_ps));
+  if (top_.wt_valid_o) next = std::max(soon, edge_at(ready_ps()));
+  if (!incoming_.empty()) next = std::min(next, std::max(soon, edge_after(incoming_.front().arrived_ps)));
   if (!left_.empty()) next = std::min(next, std::max(soon, edge_after(left_.front().time_ps)));
   return next;
 }
