@@ -28,8 +28,7 @@ void set_clocks(Vpst_nic_top& top, CData value) {
 }
 
 void drive_all(Vpst_nic_top& top, CData value) {
-  top.drive_time_i = top.drive_mm_i = top.drive_dc_i = top.drive_dma_ready_i = value;
-  top.drive_wr_i = top.drive_wl_i = top.drive_wt_ready_i = top.drive_fw_i = value;
+  top.drive_time_i = top.drive_control_i = top.drive_memory_i = top.drive_sent_i = top.drive_receive_i = value;
 }
 
 }  // namespace

@@ -53,7 +53,8 @@ void WirePort::take_beat(uint64_t edge_ps) {
   if (top_.wt_last_o) send();
 }
 
-// The frame's first bit leaves as early as no beat comes later than its turn on the wire; its last bit is still to come.
+// The frame's first bit leaves as early as no beat comes later than its turn on the wire; its last bit is still to
+// come.
 void WirePort::send() {
   Outgoing out{blocks_.frame_pool.take(building_.size()), 0, top_.wt_loop_o != 0, top_.wt_pause_o != 0};
   std::memcpy(out.frame->bytes.data(), building_.data(), building_.size());
@@ -151,9 +152,9 @@ bool WirePort::drive_receive(uint64_t edge_ps) {
 // --- clock -----------------------------------------------------------------------------------------------------------
 
 void WirePort::drive(uint64_t edge_ps) {
-  top_.drive_wr_i = drive_receive(edge_ps) ? 1 : 0;
+  if (drive_receive(edge_ps)) top_.drive_receive_i = 1;
   const bool report = !left_.empty() && left_.front().time_ps < edge_ps;
-  top_.drive_wl_i = report || top_.wl_valid_i != 0 ? 1 : 0;
+  const bool reports = report || top_.wl_valid_i != 0;
   top_.wl_valid_i = report ? 1 : 0;
   if (report) {
     top_.wl_lost_i = left_.front().lost ? 1 : 0;
@@ -161,7 +162,7 @@ void WirePort::drive(uint64_t edge_ps) {
     left_.pop_front();
   }
   const CData ready = ready_ps() <= edge_ps ? 1 : 0;
-  top_.drive_wt_ready_i = ready != top_.wt_ready_i ? 1 : 0;
+  if (reports || ready != top_.wt_ready_i) top_.drive_sent_i = 1;
   top_.wt_ready_i = ready;
 }
 
