@@ -12,11 +12,14 @@ constexpr uint64_t kNever = ~0ull;
 // been running meanwhile.
 constexpr uint64_t edge_after(uint64_t time_ps) { return (time_ps / kCyclePs + 1) * kCyclePs; }
 
+// The first clock edge that is not before a time.
+constexpr uint64_t edge_at(uint64_t time_ps) { return (time_ps + kCyclePs - 1) / kCyclePs * kCyclePs; }
+
 class ClockedPart {
  public:
   virtual ~ClockedPart() = default;
-  // Sets the inputs for the edge at edge_ps, and drive_ of each group of them in which anything differs from the edge before
-  // (pst_nic_driven.sv).
+  // Sets the inputs for the edge at edge_ps, and the drive_ of each group of them in which anything differs from the
+  // edge before (pst_nic_driven.sv).
   virtual void drive(uint64_t edge_ps) = 0;
   // The outputs that go with them, before the edge changes anything.
   virtual void sample(uint64_t edge_ps) = 0;

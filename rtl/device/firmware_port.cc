@@ -280,7 +280,7 @@ void FirmwarePort::raise(uint32_t vector) { give(kRaise, vector & 0xffff); }
 
 void FirmwarePort::drive(uint64_t edge_ps) {
   const bool offer = !taken_ && !commands_.empty() && commands_.front().given_ps < edge_ps;
-  top_.drive_fw_i = offer || top_.fw_valid_i != 0 ? 1 : 0;
+  if (offer || top_.fw_valid_i != 0) top_.drive_control_i = 1;
   top_.fw_valid_i = offer ? 1 : 0;
   if (offer && !offered_) {
     const Command& command = commands_.front();

@@ -280,11 +280,11 @@ void HostLink::message_lost(uint64_t vector, uint64_t, uint64_t, uint64_t) {
 // --- clock -----------------------------------------------------------------------------------------------------------
 
 void HostLink::drive(uint64_t edge_ps) {
-  top_.drive_mm_i = drive_access(edge_ps) ? 1 : 0;
-  top_.drive_dc_i = drive_completion(edge_ps) ? 1 : 0;
+  if (drive_access(edge_ps)) top_.drive_control_i = 1;
+  const bool completion = drive_completion(edge_ps);
   const bool writes = set<CData>(top_.dw_ready_i, in_flight_bytes_ < kPostedBytesMax ? 1 : 0);
   const bool reads = set<CData>(top_.dr_ready_i, reads_.size() < kReadsMax ? 1 : 0);
-  top_.drive_dma_ready_i = writes || reads ? 1 : 0;
+  if (completion || writes || reads) top_.drive_memory_i = 1;
 }
 
 void HostLink::sample(uint64_t edge_ps) {

@@ -6,15 +6,18 @@ module pst_nic_driven #(
   parameter int unsigned DOMAIN_COUNT = 128
 ) (
   input  logic         drive_time_i,
-  input  logic         drive_mm_i,
-  input  logic         drive_dc_i,
-  input  logic         drive_dma_ready_i,
-  input  logic         drive_wr_i,
-  input  logic         drive_wl_i,
-  input  logic         drive_wt_ready_i,
-  input  logic         drive_fw_i,
+  input  logic         drive_control_i,
+  input  logic         drive_memory_i,
+  input  logic         drive_receive_i,
+  input  logic         drive_sent_i,
   input  logic         clk_i,
   input  logic         rst_ni,
+  input  logic         clk_control_i,
+  input  logic         clk_event_i,
+  input  logic         clk_receive_i,
+  output logic         quiet_control_o,
+  output logic         quiet_event_o,
+  output logic         quiet_receive_o,
   input  logic [63:0]  time_ns_i,
   output logic         quiet_o,
   output logic [63:0]  due_ns_o,
@@ -127,15 +130,19 @@ module pst_nic_driven #(
   logic [511:0] fw_data_q;
 
   always_ff @(posedge clk_i or posedge drive_time_i) time_ns_q <= time_ns_i;
-  always_ff @(posedge drive_mm_i) begin
+  always_ff @(posedge drive_control_i) begin
     mm_valid_q <= mm_valid_i;
     mm_write_q <= mm_write_i;
     mm_bar_q <= mm_bar_i;
     mm_offset_q <= mm_offset_i;
     mm_bytes_q <= mm_bytes_i;
     mm_data_q <= mm_data_i;
+    fw_valid_q <= fw_valid_i;
+    fw_op_q <= fw_op_i;
+    fw_index_q <= fw_index_i;
+    fw_data_q <= fw_data_i;
   end
-  always_ff @(posedge drive_dc_i) begin
+  always_ff @(posedge drive_memory_i) begin
     dc_valid_q <= dc_valid_i;
     dc_tag_q <= dc_tag_i;
     dc_data_q <= dc_data_i;
@@ -143,12 +150,10 @@ module pst_nic_driven #(
     dc_count_q <= dc_count_i;
     dc_last_q <= dc_last_i;
     dc_code_q <= dc_code_i;
-  end
-  always_ff @(posedge drive_dma_ready_i) begin
     dw_ready_q <= dw_ready_i;
     dr_ready_q <= dr_ready_i;
   end
-  always_ff @(posedge drive_wr_i) begin
+  always_ff @(posedge drive_receive_i) begin
     wr_valid_q <= wr_valid_i;
     wr_data_q <= wr_data_i;
     wr_bytes_q <= wr_bytes_i;
@@ -158,17 +163,11 @@ module pst_nic_driven #(
     wr_time_ns_q <= wr_time_ns_i;
     wr_id_q <= wr_id_i;
   end
-  always_ff @(posedge drive_wl_i) begin
+  always_ff @(posedge drive_sent_i) begin
     wl_valid_q <= wl_valid_i;
     wl_lost_q <= wl_lost_i;
     wl_time_ns_q <= wl_time_ns_i;
-  end
-  always_ff @(posedge drive_wt_ready_i) wt_ready_q <= wt_ready_i;
-  always_ff @(posedge drive_fw_i) begin
-    fw_valid_q <= fw_valid_i;
-    fw_op_q <= fw_op_i;
-    fw_index_q <= fw_index_i;
-    fw_data_q <= fw_data_i;
+    wt_ready_q <= wt_ready_i;
   end
 
   pst_nic_top #(.VI_COUNT(VI_COUNT), .DOMAIN_COUNT(DOMAIN_COUNT)) u_nic (

@@ -22,9 +22,12 @@ constexpr uint32_t kClearCyclesMax = 20000;  // for the RAMs after a reset
 
 uint64_t now_ps() { return hw_model::Agenda::now_ps(); }
 
+void set_clocks(Vpst_nic_top& top, CData value) {
+  top.clk_i = top.clk_control_i = top.clk_event_i = top.clk_receive_i = value;
+}
+
 void drive_all(Vpst_nic_top& top, CData value) {
-  top.drive_time_i = top.drive_mm_i = top.drive_dc_i = top.drive_dma_ready_i = value;
-  top.drive_wr_i = top.drive_wl_i = top.drive_wt_ready_i = top.drive_fw_i = value;
+  top.drive_time_i = top.drive_control_i = top.drive_memory_i = top.drive_sent_i = top.drive_receive_i = value;
 }
 
 }  // namespace
@@ -116,27 +119,31 @@ void RtlNic::cycle(uint64_t edge_ps) {
   parts.host_link.drive(edge_ps);
   parts.wire_port.drive(edge_ps);
   parts.firmware_port.drive(edge_ps);
-  top.clk_i = 0;
+  set_clocks(top, 0);
   top.eval();
   parts.host_link.sample(edge_ps);
   parts.wire_port.sample(edge_ps);
   parts.firmware_port.sample(edge_ps);
   count();
+  const bool all = *skip_idle_ == 0 || top.due_ns_o <= top.time_ns_i;
   drive_all(top, 0);
   top.time_ns_i = (edge_ps + kCyclePs) / 1000;
   top.clk_i = 1;
+  top.clk_control_i = all || !top.quiet_control_o ? 1 : 0;
+  top.clk_event_i = all || !top.quiet_event_o ? 1 : 0;
+  top.clk_receive_i = all || !top.quiet_receive_o ? 1 : 0;
   top.eval();
 }
 
 uint64_t RtlNic::next_edge_ps(uint64_t edge_ps) const {
   const Parts& parts = *parts_;
   const Vpst_nic_top& top = parts.top;
-  const bool offers = top.dw_valid_o || top.dr_valid_o || top.wt_valid_o;
+  const bool offers = top.dw_valid_o || top.dr_valid_o;
   if (!top.quiet_o || offers || *skip_idle_ == 0) return edge_ps + kCyclePs;
   uint64_t next_ps = std::min({parts.host_link.next_edge_ps(edge_ps), parts.wire_port.next_edge_ps(edge_ps),
                                parts.firmware_port.next_edge_ps(edge_ps)});
   if (top.due_ns_o < kNever / 1000) {
-    const uint64_t due_ps = (top.due_ns_o * 1000 + kCyclePs - 1) / kCyclePs * kCyclePs;
+    const uint64_t due_ps = edge_at(top.due_ns_o * 1000);
     next_ps = std::min(next_ps, std::max(due_ps, edge_ps + kCyclePs));
   }
   return next_ps;
@@ -219,10 +226,10 @@ void RtlNic::reset_hardware() {
   top.rst_ni = 0;
   drive_all(top, 1);
   for (uint32_t i = 0; i < kClearCyclesMax; ++i) {
-    top.clk_i = 0;
+    set_clocks(top, 0);
     top.eval();
     if (i > 4 && top.quiet_o) break;
-    top.clk_i = 1;
+    set_clocks(top, 1);
     top.eval();
     if (i == 2) top.rst_ni = 1;
   }

@@ -53,7 +53,8 @@ void WirePort::take_beat(uint64_t edge_ps) {
   if (top_.wt_last_o) send();
 }
 
-// The frame's first bit leaves as early as no beat comes later than its turn on the wire; its last bit is still to come.
+// The frame's first bit leaves as early as no beat comes later than its turn on the wire; its last bit is still to
+// come.
 void WirePort::send() {
   Outgoing out{blocks_.frame_pool.take(building_.size()), 0, top_.wt_loop_o != 0, top_.wt_pause_o != 0};
   std::memcpy(out.frame->bytes.data(), building_.data(), building_.size());
@@ -147,19 +148,24 @@ bool WirePort::drive_receive(uint64_t edge_ps) {
 // --- clock -----------------------------------------------------------------------------------------------------------
 
 void WirePort::drive(uint64_t edge_ps) {
-  top_.drive_wr_i = drive_receive(edge_ps) ? 1 : 0;
+  if (drive_receive(edge_ps)) top_.drive_receive_i = 1;
   const bool report = !left_.empty() && left_.front().time_ps < edge_ps;
-  top_.drive_wl_i = report || top_.wl_valid_i != 0 ? 1 : 0;
+  const bool reports = report || top_.wl_valid_i != 0;
   top_.wl_valid_i = report ? 1 : 0;
   if (report) {
     top_.wl_lost_i = left_.front().lost ? 1 : 0;
     top_.wl_time_ns_i = left_.front().first_bit_ns;
     left_.pop_front();
   }
-  const CData ready =
-      !building_.empty() || wire_free_ps_ <= edge_ps + blocks_.mac_port.processing_ps() + kAheadPs ? 1 : 0;
-  top_.drive_wt_ready_i = ready != top_.wt_ready_i ? 1 : 0;
+  const CData ready = ready_ps() <= edge_ps ? 1 : 0;
+  if (reports || ready != top_.wt_ready_i) top_.drive_sent_i = 1;
   top_.wt_ready_i = ready;
+}
+
+// When the next beat is taken.
+uint64_t WirePort::ready_ps() const {
+  const uint64_t ahead_ps = blocks_.mac_port.processing_ps() + kAheadPs;
+  return !building_.empty() || wire_free_ps_ <= ahead_ps ? 0 : wire_free_ps_ - ahead_ps;
 }
 
 void WirePort::sample(uint64_t edge_ps) {
@@ -170,7 +176,8 @@ uint64_t WirePort::next_edge_ps(uint64_t edge_ps) const {
   const uint64_t soon = edge_ps + kCyclePs;
   if (receiving_ || top_.wr_valid_i || top_.wl_valid_i) return soon;
   uint64_t next = kNever;
-  if (!incoming_.empty()) next = std::max(soon, edge_after(incoming_.front().arrived_ps));
+  if (top_.wt_valid_o) next = std::max(soon, edge_at(ready_ps()));
+  if (!incoming_.empty()) next = std::min(next, std::max(soon, edge_after(incoming_.front().arrived_ps)));
   if (!left_.empty()) next = std::min(next, std::max(soon, edge_after(left_.front().time_ps)));
   return next;
 }

@@ -58,6 +58,7 @@ class WirePort : public ClockedPart, public sim::EthernetIf {
   void last_bit(uint64_t, uint64_t, uint64_t, uint64_t);
   void receive(const sim::FramePtr& frame, bool looped);
   bool drive_receive(uint64_t edge_ps);
+  [[nodiscard]] uint64_t ready_ps() const;
 
   Vpst_nic_top& top_;
   hw_model::NicStorage& blocks_;
