@@ -431,7 +431,7 @@ module pst_nic_top #(
     .cell_data_o(cell_data), .cell_next_o(cell_next)
   );
 
-  pst_rx_filter u_rx_filter (
+  pst_rx_filter #(.FIFO_DEPTH(4096)) u_rx_filter (  // a frame for each cell: bytes alone bound what may wait
     .clk_i(clk_i), .rst_ni(rst_ni), .quiet_o(quiet[18]), .cfg_valid_i(cfg_valid), .cfg_op_i(cfg_op), .cfg_index_i(cfg_index),
     .cfg_data_i(cfg_data), .cfg_done_o(cfg_done[1]), .frame_valid_i(frame_valid), .frame_i(frame), .frame_room_o(frame_room),
     .add_valid_o(add_valid), .add_ready_i(add_ready), .add_frame_o(add_frame), .own_valid_o(own_valid),
