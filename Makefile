@@ -6,7 +6,7 @@ DEVICE ?= model
 BUILD  := build/$(PRESET)
 
 .DEFAULT_GOAL := help
-.PHONY: help install-deps configure build demo test test-all bench formal lint format contract clean
+.PHONY: help install-deps configure build demo test test-all bench formal synth lint format contract clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ test-all: build  ## run all tests, also the slow ones
 
 bench: build  ## measure; prints a table and writes build/bench.json
 	@$(BUILD)/bin/postern-bench --json build/bench.json
+
+synth: install-deps  ## synthesize each RTL block with Yosys; the table is in docs/synthesis.md
+	@tools/synth.py --out $(BUILD)/synth --write docs/synthesis.md
 
 formal: install-deps  ## prove the properties of the RTL blocks and refute a mutant for each (formal/README.md)
 	@formal/run.py --out $(BUILD)/formal

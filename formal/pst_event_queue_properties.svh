@@ -69,7 +69,7 @@ end
 
 // The scan looks at a planned wakeup now, or not later than it is due; or the operation that planned it has just been.
 logic f_seen;
-assign f_seen = attention_q[f_vi] || due_ns_o <= f_mem.due_ns || (due_pending && u_due.pending_due_ns_q == f_mem.due_ns);
+assign f_seen = attention_q[f_vi] || due_ns_o <= f_mem.due_ns || (new_due_q && new_due_ns_q == f_mem.due_ns);
 
 // ---- What is claimed of single operations.
 always_comb begin
@@ -105,7 +105,7 @@ always_comb begin
     primed_queue_with_an_event_has_a_wakeup_planned: assert (f_mem.armed && f_seen);
   end
   // Whoever stops the clock until due_ns_o misses no wakeup: one that is due has the scan's attention, or gets it in the next cycle.
-  if (f_run && f_mem.armed && time_ns_i >= f_mem.due_ns && !due_pending) begin
+  if (f_run && f_mem.armed && time_ns_i >= f_mem.due_ns && !new_due_q) begin
     wakeup_that_is_due_gets_attention: assert (attention_q[f_vi] || (due_look && planned[f_vi]));
   end
 end
@@ -116,7 +116,7 @@ always_comb begin
   if (rst_ni) begin
     if (s1_valid_q) operation_sees_the_newest_context: assert (context_now == context_mem[s1_vi_q]);
     inv_quiet_while_clearing: assert (!clearing_q || (!s1_valid_q && !deliver_q && attention_q == '0 && owed_q == '0));
-    inv_unplanned_while_clearing: assert (!clearing_q || (planned == '0 && !due_pending));
+    inv_unplanned_while_clearing: assert (!clearing_q || (planned == '0 && !new_due_q));
     inv_shadow_while_clearing: assert (!clearing_q || (!f_active && !f_primed && !f_tracked));
     inv_clear_order: assert (!clearing_q || clear_vi_q <= f_vi || f_mem == '0);
     inv_cleared_vi: assert (clearing_q || f_active || !f_mem.primed);

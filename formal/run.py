@@ -59,7 +59,7 @@ MUTANTS = [
     ("event_queue_steps", "scan_fires_a_wakeup_that_is_due", 14, STEP, " || op_i == pst_event_queue_pkg::OP_SCAN ||", " ||"),
     ("event_queue_steps", "bad_doorbell_asks_for_a_halt", 10, STEP, "stale = behind <= entries;", "stale = behind <= entries + 32'd1;"),
     ("event_queue_steps", "primed_queue_with_an_event_has_a_wakeup_planned", 12, STEP, "after.armed = 1'b1;", "after.armed = by_count;"),
-    ("event_queue_steps", "wakeup_that_is_due_gets_attention", 14, DUE, "pending_due_ns_q < due_ns_o", "pending_due_ns_q > due_ns_o"),
+    ("event_queue_steps", "wakeup_that_is_due_gets_attention", 14, DUE, "new_due_ns_i < due_ns_o", "new_due_ns_i > due_ns_o"),
     ("event_queue_steps", "operation_sees_the_newest_context", 10, QUEUE, "forward_valid_q ? forward_q", "1'b0 ? forward_q"),
     ("event_queue_steps", "outputs_are_never_overrun", 14, QUEUE, "(OUT_DEPTH - 1)", "(OUT_DEPTH + 1)"),
     ("event_queue_steps", "write_shows_what_was_computed", 14, QUEUE, "if (out_push) out_tail_q <=", "if (out_push && !out_pop) out_tail_q <="),

@@ -172,6 +172,7 @@ Admin::Outcome Admin::execute(const pst_command& command) {
       return outcome;
     case PST_COMMAND_PD_FREE:
       outcome.status = translation.free(target(command));
+      if (outcome.status == PST_ERROR_CODE_OK) nic_.control->mapped(target(command));
       return outcome;
     case PST_COMMAND_TRANSLATION_MAP:
       outcome.status = translation.map(target(command), pst_translation_map_get_domain_address(&command),
@@ -199,6 +200,7 @@ Admin::Outcome Admin::execute(const pst_command& command) {
       return rss_alloc(command);
     case PST_COMMAND_RSS_FREE:
       outcome.status = nic_.rss->free(target(command));
+      if (outcome.status == PST_ERROR_CODE_OK) nic_.control->rss_changed();
       return outcome;
     case PST_COMMAND_RSS_CONFIGURE:
       return rss_configure(command);
@@ -382,6 +384,7 @@ Admin::Outcome Admin::rss_alloc(const pst_command& c) {
   if (!nic_.translation->exists(target(c))) return {PST_ERROR_CODE_NOT_FOUND};
   Outcome outcome;
   outcome.status = nic_.rss->allocate(target(c), outcome.result);
+  if (outcome.status == PST_ERROR_CODE_OK) nic_.control->rss_changed();
   return outcome;
 }
 

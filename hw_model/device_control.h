@@ -27,10 +27,11 @@ class DeviceControl {
   // Where the VI's wakeups go.
   virtual void binding_changed(const Vi& vi) = 0;
   virtual void set_moderation(Vi& vi, uint64_t holdoff_ps, uint32_t holdoff_events, bool adaptive) = 0;
+  // Mappings have come, or all have gone with their domain.
   virtual void mapped(uint32_t pd) = 0;
   virtual void unmapped(uint32_t pd, Quiet quiet) = 0;
   virtual void filters_changed() = 0;
-  // Key, table, or a VI that the table named is gone.
+  // A context has come, changed or gone, or a VI that its table named is gone.
   virtual void rss_changed() = 0;
   virtual void port_changed(uint32_t mtu_bytes, bool pause, bool loopback, bool promiscuous) = 0;
   // An interrupt behind all writes so far.

@@ -2,6 +2,7 @@
 #include "hw_model/rx_filter.h"
 
 #include "hw_model/checksum.h"
+#include "hw_model/filter_hash.h"
 #include "hw_model/frame_parser.h"
 #include "hw_model/mac_port.h"
 #include "hw_model/port_statistics.h"
@@ -24,51 +25,12 @@ uint64_t ports(unsigned local, unsigned remote) { return local | static_cast<uin
 constexpr uint64_t kMacMask = 0xffffffffffffull;
 constexpr uint64_t kIpv4Mask = 0xffffffffull;
 
-// The hash of the table, as hardware does it too: H3 (Carter and Wegman, 1979). Bit n of the slot is the parity of the
-// key under mask n; the masks are SplitMix64's output from state 0, six words each. Here by bytes of the key.
-class H3 {
- public:
-  H3() {
-    constexpr unsigned kSlotBits = 13;
-    uint64_t state = 0;
-    for (unsigned bit = 0; bit < kSlotBits; ++bit) {
-      for (unsigned word = 0; word < kKeyWords; ++word) add(bit, word, next(state));
-    }
-  }
-  [[nodiscard]] uint32_t slot(const std::array<uint64_t, 6>& key) const {
-    uint32_t slot = 0;
-    for (unsigned word = 0; word < kKeyWords; ++word) {
-      if (key[word] == 0) continue;
-      for (unsigned byte = 0; byte < 8; ++byte) slot ^= of_byte_[word * 8 + byte][key[word] >> (8 * byte) & 0xff];
-    }
-    return slot;
-  }
-
- private:
-  static constexpr unsigned kKeyWords = 6;
-  static uint64_t next(uint64_t& state) {
-    uint64_t z = state += 0x9e3779b97f4a7c15ull;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-    return z ^ z >> 31;
-  }
-  void add(unsigned bit, unsigned word, uint64_t mask) {
-    for (unsigned byte = 0; byte < 8; ++byte) {
-      for (unsigned value = 0; value < 256; ++value) {
-        const bool odd = (__builtin_popcountll(mask >> (8 * byte) & value) & 1) != 0;
-        of_byte_[word * 8 + byte][value] |= static_cast<uint16_t>((odd ? 1u : 0u) << bit);
-      }
-    }
-  }
-  std::array<std::array<uint16_t, 256>, 8 * kKeyWords> of_byte_{};
-};
-
 }  // namespace
 
 RxFilter::RxFilter(NicBlocks& nic) : nic_(nic) { reset(); }
 
 void RxFilter::reset() {
-  slots_.assign(kSlots, kNone);
+  slots_.assign(kFilterSlots, kNone);
   filters_.clear();
   free_ids_.clear();
   kind_count_ = {};
@@ -76,14 +38,9 @@ void RxFilter::reset() {
   promiscuous_ = false;
 }
 
-uint32_t RxFilter::hash(const Key& key) {
-  static const H3 h3;
-  return h3.slot(key);
-}
-
-int32_t RxFilter::find(const Key& key) const {
-  uint32_t slot = hash(key);
-  for (unsigned probe = 0; probe < PST_LIMIT_FILTER_PROBE_MAX; ++probe, slot = (slot + 1) % kSlots) {
+int32_t RxFilter::find(const FilterKey& key) const {
+  uint32_t slot = filter_hash(key);
+  for (unsigned probe = 0; probe < PST_LIMIT_FILTER_PROBE_MAX; ++probe, slot = (slot + 1) % kFilterSlots) {
     const int32_t first = slots_[slot];
     if (first == kNone) return kNone;
     if (first != kRemoved && filters_[static_cast<size_t>(first)].key == key) return first;
@@ -92,15 +49,15 @@ int32_t RxFilter::find(const Key& key) const {
 }
 
 // A free slot within the probe limit, or kNone.
-int32_t RxFilter::slot_for(const Key& key) const {
-  uint32_t slot = hash(key);
-  for (unsigned probe = 0; probe < PST_LIMIT_FILTER_PROBE_MAX; ++probe, slot = (slot + 1) % kSlots) {
+int32_t RxFilter::slot_for(const FilterKey& key) const {
+  uint32_t slot = filter_hash(key);
+  for (unsigned probe = 0; probe < PST_LIMIT_FILTER_PROBE_MAX; ++probe, slot = (slot + 1) % kFilterSlots) {
     if (slots_[slot] == kNone || slots_[slot] == kRemoved) return static_cast<int32_t>(slot);
   }
   return kNone;
 }
 
-uint32_t RxFilter::make_key(const pst_command& c, Key& key) {
+uint32_t RxFilter::make_key(const pst_command& c, FilterKey& key) {
   const auto kind = static_cast<unsigned>(pst_filter_insert_get_match(&c));
   const auto family = static_cast<unsigned>(pst_filter_insert_get_family(&c));
   const auto protocol = static_cast<unsigned>(pst_filter_insert_get_protocol(&c));
@@ -192,7 +149,7 @@ uint32_t RxFilter::remove(uint32_t filter_id) {
   while (*link != static_cast<int32_t>(filter_id)) link = &filters_[static_cast<size_t>(*link)].next;
   *link = filter.next;
   if (slots_[filter.slot] == kNone) {
-    slots_[filter.slot] = slots_[(filter.slot + 1) % kSlots] == kNone ? kNone : kRemoved;
+    slots_[filter.slot] = slots_[(filter.slot + 1) % kFilterSlots] == kNone ? kNone : kRemoved;
   }
   --filter_count_;
   --kind_count_[filter.key[0] & 0xf];
@@ -246,7 +203,7 @@ int32_t RxFilter::match_transport(const uint8_t* frame, const ParsedFrame& parse
   const bool ipv4 = parsed.l3_class == PST_L3_CLASS_IPV4;
   const unsigned family = ipv4 ? PST_ADDRESS_FAMILY_IPV4 : PST_ADDRESS_FAMILY_IPV6;
   const uint8_t* l3 = frame + parsed.l3_offset;
-  Key key{};
+  FilterKey key{};
   if (ipv4) {
     key[2] = load_address(l3 + 16, 4);
     key[4] = load_address(l3 + 12, 4);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "contract/gen/pst_contract.h"
+#include "hw_model/filter_hash.h"
 #include "hw_model/nic_blocks.h"
 #include "sim/ethernet_frame.h"
 
@@ -25,6 +26,8 @@ class RxFilter {
   uint32_t insert(const pst_command& command, uint32_t& filter_id);
   uint32_t remove(uint32_t filter_id);
   void remove_vi(uint32_t vi_id);
+  // The key of FILTER_INSERT's filter. Returns an ERROR_CODE.
+  static uint32_t make_key(const pst_command& command, FilterKey& key);
   void set_promiscuous(bool on) { promiscuous_ = on; }
 
   // Steers a good frame to its VIs or drops it. timestamp_ns is the PTP time of its first bit; header_ps the time at
@@ -36,12 +39,11 @@ class RxFilter {
   [[nodiscard]] uint32_t count() const { return filter_count_; }
 
   // The table as hardware holds it.
-  using Key = std::array<uint64_t, 6>;
   struct TableSlot {
     enum State : uint8_t { kEmpty, kWasUsed, kUsed };  // a lookup goes on behind one that was used
     State state = kEmpty;
     uint16_t first_id = 0;
-    Key key{};
+    FilterKey key{};
     bool operator==(const TableSlot& o) const { return state == o.state && first_id == o.first_id && key == o.key; }
   };
   struct TableFilter {
@@ -55,7 +57,7 @@ class RxFilter {
              next_id == o.next_id;
     }
   };
-  [[nodiscard]] static constexpr uint32_t slot_count() { return kSlots; }
+  [[nodiscard]] static constexpr uint32_t slot_count() { return kFilterSlots; }
   [[nodiscard]] TableSlot table_slot(uint32_t slot) const;
   // Identifiers are below filter_id_count(); a free one gives the default.
   [[nodiscard]] uint32_t filter_id_count() const { return static_cast<uint32_t>(filters_.size()); }
@@ -65,12 +67,11 @@ class RxFilter {
 
  private:
   static constexpr unsigned kKinds = PST_FILTER_MATCH_SNIFF + 1;
-  static constexpr uint32_t kSlots = 2 * PST_LIMIT_FILTER_COUNT_MAX;
   static constexpr int32_t kNone = -1;
   static constexpr int32_t kRemoved = -2;  // a slot whose chain is gone; lookups go on behind it
 
   struct Filter {
-    Key key{};
+    FilterKey key{};
     uint32_t vi_id = 0;
     uint32_t slot = 0;
     bool used = false;
@@ -80,10 +81,8 @@ class RxFilter {
     int32_t next = kNone;      // next filter with the same key
   };
 
-  static uint32_t make_key(const pst_command& command, Key& key);
-  static uint32_t hash(const Key& key);
-  [[nodiscard]] int32_t find(const Key& key) const;  // first filter of the key or kNone
-  [[nodiscard]] int32_t slot_for(const Key& key) const;
+  [[nodiscard]] int32_t find(const FilterKey& key) const;  // first filter of the key or kNone
+  [[nodiscard]] int32_t slot_for(const FilterKey& key) const;
   [[nodiscard]] int32_t match(const uint8_t* frame, const ParsedFrame& parsed, bool multicast) const;
   [[nodiscard]] int32_t match_transport(const uint8_t* frame, const ParsedFrame& parsed, bool multicast) const;
   [[nodiscard]] bool for_this_port(const uint8_t* frame, const ParsedFrame& parsed) const;

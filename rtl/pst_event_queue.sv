@@ -250,11 +250,13 @@ module pst_event_queue #(
 
   // ---- VIs that the scan visits: a planned wakeup may be due, or one is owed and does not wait for space.
   logic [VI_COUNT-1:0] attention_q, attention_d, owed_d, planned;
-  logic                is_delivery, is_event, due_look, due_pending;
+  logic                is_delivery, is_event, due_look, new_due_q;
+  logic [63:0]         new_due_ns_q;
   pst_event_queue_due #(.VI_COUNT(VI_COUNT)) u_due (
     .clk_i, .rst_ni, .time_ns_i,
-    .op_valid_i(s1_valid_q), .op_vi_i(s1_vi_q), .op_armed_i(after.armed), .op_due_ns_i(after.due_ns),
-    .planned_o(planned), .look_o(due_look), .pending_o(due_pending), .due_ns_o
+    .op_valid_i(s1_valid_q), .op_vi_i(s1_vi_q), .op_armed_i(after.armed),
+    .new_valid_i(new_due_q), .new_due_ns_i(new_due_ns_q),
+    .planned_o(planned), .look_o(due_look), .due_ns_o
   );
   assign is_delivery = s1_valid_q && s1_op_q == pst_event_queue_pkg::OP_WAKE_EVENT;
   assign is_event = s1_valid_q && s1_op_q <= pst_event_queue_pkg::OP_RELEASE;
@@ -278,7 +280,9 @@ module pst_event_queue #(
       attention_q <= '0;
       owed_q <= '0;
       deliver_q <= 1'b0;
+      new_due_q <= 1'b0;
     end else begin
+      new_due_q <= s1_valid_q && after.armed;
       attention_q <= attention_d;
       owed_q <= owed_d;
       if (s1_valid_q && step_deliver) deliver_q <= 1'b1;
@@ -286,6 +290,7 @@ module pst_event_queue #(
     end
   end
   always_ff @(posedge clk_i) begin
+    if (s1_valid_q && after.armed) new_due_ns_q <= after.due_ns;
     if (s1_valid_q && step_deliver) begin
       deliver_vi_q <= after.cfg.wake_vi[VI_WIDTH-1:0];
       deliver_from_q <= s1_vi_q;
@@ -370,7 +375,7 @@ module pst_event_queue #(
   assign space_valid_o = s1_valid_q && step_space;
   assign space_vi_o = s1_vi_q;
   logic rests;
-  assign rests = !clearing_q && !s1_valid_q && !deliver_q && attention_q == '0 && !out_valid && !due_pending;
+  assign rests = !clearing_q && !s1_valid_q && !deliver_q && attention_q == '0 && !out_valid && !new_due_q;
   assign idle_o = rests && planned == '0;
   assign quiet_o = rests && !cmd_valid_i && !ev_valid_i && !db_valid_i;
 

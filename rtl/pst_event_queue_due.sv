@@ -7,33 +7,27 @@ module pst_event_queue_due #(
   input  logic                clk_i,
   input  logic                rst_ni,
   input  logic [63:0]         time_ns_i,
-  input  logic                op_valid_i,  // an operation leaves this VI so:
+  input  logic                op_valid_i,  // an operation leaves this VI so: a wakeup is planned, or none
   input  logic [VI_WIDTH-1:0] op_vi_i,
-  input  logic                op_armed_i,  // a wakeup is planned
-  input  logic [63:0]         op_due_ns_i,
+  input  logic                op_armed_i,
+  input  logic                new_valid_i,  // what the operation before has planned
+  input  logic [63:0]         new_due_ns_i,
   output logic [VI_COUNT-1:0] planned_o,
-  output logic                look_o,      // all of them want the scan's attention; each that is not due yet counts anew
-  output logic                pending_o,   // the operation of the cycle before has not been compared yet
+  output logic                look_o,      // all of them want the scan's attention; each that is not due yet is planned anew
   output logic [63:0]         due_ns_o     // all ones: none
 );
 
   localparam logic [63:0] NEVER = {64{1'b1}};
-  logic [63:0] pending_due_ns_q;
   assign look_o = time_ns_i >= due_ns_o;
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       planned_o <= '0;
-      pending_o <= 1'b0;
       due_ns_o <= NEVER;
     end else begin
       if (op_valid_i) planned_o[op_vi_i] <= op_armed_i;
-      pending_o <= op_valid_i && op_armed_i;
-      if (look_o) due_ns_o <= pending_o ? pending_due_ns_q : NEVER;
-      else if (pending_o && pending_due_ns_q < due_ns_o) due_ns_o <= pending_due_ns_q;
+      if (look_o) due_ns_o <= new_valid_i ? new_due_ns_i : NEVER;
+      else if (new_valid_i && new_due_ns_i < due_ns_o) due_ns_o <= new_due_ns_i;
     end
-  end
-  always_ff @(posedge clk_i) begin
-    if (op_valid_i && op_armed_i) pending_due_ns_q <= op_due_ns_i;
   end
 
 endmodule

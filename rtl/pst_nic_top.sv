@@ -110,8 +110,7 @@ module pst_nic_top #(
   logic [7:0] req_op, cfg_op, link_cfg_op, merged_frames;
   logic [4*VI_WIDTH-1:0] req_vi;
   logic [511:0] req_data, cfg_data;
-  logic evq_answer_valid, cfg_valid, link_cfg_valid, fence_valid, fence_done, fencing_q, link_bad_access, msix_bad_access,
-    frame_valid, frame_room;
+  logic evq_answer_valid, cfg_valid, link_cfg_valid, fence_valid, fence_done, fencing_q, link_bad_access, msix_bad_access;
   logic [31:0] cfg_index, level_bytes;
   logic [8:0] cfg_done, block_done;
   logic [HALTS-1:0] halt_valid, halt_ready;
@@ -122,43 +121,43 @@ module pst_nic_top #(
   logic [3*VI_WIDTH-1:0] xl_vi;
   logic [3*64-1:0] xl_address;
   logic [3*17-1:0] xl_bytes;
-  logic [pst_rx_parser_pkg::FRAME_WIDTH-1:0] frame;
   logic [19:0] quiet;
-  logic dbm_valid, dbm_ready, dbm_write, dbm_rd_valid, bar_valid, bar_ready, bar_write, bar_rd_valid, msg_valid, msg_ready,
-    evw_valid, evw_ready, pw_valid, pw_ready, pw_first, pw_last, pr_valid, pr_ready, pc_valid, pc_last, rd_valid, rd_ready,
-    rd_rx, rsp_valid, rsp_ready, rsp_rx, xl_ok, life_valid, life_op, evq_cmd_valid, evq_cmd_ready, evq_cmd_done,
+  logic cell_space, dbm_valid, dbm_ready, dbm_write, dbm_rd_valid, bar_valid, bar_ready, bar_write, bar_rd_valid, msg_valid,
+    msg_ready, evw_valid, evw_ready, pw_valid, pw_ready, pw_first, pw_last, pr_valid, pr_ready, pc_valid, pc_last, rd_valid,
+    rd_ready, rd_rx, rsp_valid, rsp_ready, rsp_rx, xl_ok, life_valid, life_op, evq_cmd_valid, evq_cmd_ready, evq_cmd_done,
     desc_cmd_valid, desc_cmd_ready, desc_cmd_stop, desc_cmd_rx, stopped_valid, stopped_rx, space_valid, ring_valid, ring_ready,
     ring_rx, prime_valid, prime_ready, prime_prime, arm_valid, arm_ready, pio_rd_valid, idle_evq, evq_ev_valid, evq_ev_ready,
     wake_valid, wake_ready, idle_desc, desc_answer_valid, desc_answer_rx, desc_answer_found, desc_answer_more,
     desc_answer_posted, desc_answer_pio, avail_valid, avail_rx, idle_msix, raise_valid, raise_ready, raise_done, txdone_valid,
     txdone_ready, pk_valid, pk_ready, pk_drop, pk_l3, pk_l4, pk_segment, pk_vlan_insert, pk_any_source, verdict_valid,
     verdict_drop, pk_done, tb_rd0_valid, tb_rd1_valid, left_valid, left_lost, fr_valid, fr_ready, fr_last, done_valid,
-    done_ready, done_rx, rx_valid, rx_last, rx_drop, count_tx_frame, count_tx_loop, count_tx_pause, free_valid, write_valid,
-    write_link, end_valid, end_drop, add_valid, add_ready, own_valid, own_ready, rel_valid, rel_ready, cell_rd_valid, st_valid,
+    done_ready, done_rx, rx_valid, rx_last, rx_drop, count_tx_frame, count_tx_loop, count_tx_pause, cellw_valid, cellw_first,
+    cellw_last, cellw_abort, pf_valid, pf_ready, hold_valid, hold_ready, cell_rd_valid, rel_valid, rel_ready, st_valid,
     st_ready, st_hash_valid, rxdone_valid, rxdone_ready;
-  logic [11:0] free_cell, write_prev, end_frame, end_cell, add_frame, own_frame, rel_frame, cell_rd_cell, cell_next, st_frame;
+  logic [11:0] cell_free, cell_next, hold_frame, cell_rd_cell, rel_frame, st_frame;
   logic [127:0] evw_data, rsp_desc, ring_desc, evq_ev_data, desc_answer_desc;
+  logic [12:0] hold_copies;
   logic [13:0] count_tx_bytes, st_bytes;
   logic [15:0] bar_offset, pw_id, pc_code, rsp_code, prime_sequence, arm_sequence, wake_vector, raise_vector, pk_vi, pk_first,
     pk_mss, pk_vlan_tci, verdict_frames, fr_vi, rx_id, st_vi, st_filter_id, st_vlan_tci, st_id;
   logic [16:0] pw_bytes, pr_bytes, xl_run, pk_bytes;
   logic [1:0] ring_op, evq_ev_op, st_vlan_count;
-  logic [21:0] verdict_extra_bytes;
-  logic [23:0] dbm_offset, txp_extra_bytes;
+  logic [23:0] dbm_offset, verdict_extra_bytes;
   logic [31:0] msg_data, evw_idx, ring_producer_idx, prime_consumer_idx, arm_delay_ns, rd_idx, desc_answer_idx, txdone_idx,
     pk_end_idx, fr_end_idx, done_idx, st_hash, rxdone_idx;
   logic [3:0] bar_bytes, evq_cmd_op, desc_cmd_entries_log2, pk_drop_reason, verdict_reason, txd_ev_op;
-  logic [511:0] dbm_data, pw_data, pc_data, pio_rd_data, tb_rd0_data, tb_rd1_data, fr_data, rx_data, write_data, cell_data;
+  logic [511:0] cell_data, dbm_data, pw_data, pc_data, pio_rd_data, tb_rd0_data, tb_rd1_data, fr_data, rx_data, cellw_data;
   logic [5:0] pw_lane, pr_lane, pc_lane, pio_rd_line;
   logic [63:0] dbm_rd_data, bar_data, bar_rd_data, msg_address, evw_address, pw_address, pr_address, rd_address, xl_host,
     desc_cmd_address, due_timer, due_evq, due_txd, left_time_ns, due_mac, rx_time_ns, st_time_ns, st_event, due_rxd;
   logic [6:0] dbm_bytes, pw_count, pr_tag, pc_tag, pc_count, fr_bytes, rx_bytes;
-  logic [7:0] rd_count, end_count;
+  logic [7:0] rd_count, hold_cells;
   logic [9:0] tb_rd0_line, tb_rd1_line;
   logic [VECTOR_WIDTH-1:0] msg_vector;
   logic [VI_WIDTH-1:0] evw_vi, pw_vi, pr_vi, rd_vi, rsp_vi, life_vi, evq_cmd_vi, desc_cmd_vi, stopped_vi, space_vi, ring_vi,
     prime_vi, arm_vi, pio_rd_vi, evq_ev_vi, wake_vi, desc_answer_vi, avail_vi, txdone_vi, done_vi, rxdone_vi;
   logic [pst_event_queue_pkg::CONFIG_WIDTH-1:0] evq_cmd_config;
+  logic [pst_rx_parser_pkg::META_WIDTH-1:0] pf_meta;
 
   // Fences of pst_vi_table go the way of the firmware's, whose command is under way meanwhile.
   assign link_cfg_valid = cfg_valid || (fence_valid && !fencing_q);
@@ -194,7 +193,6 @@ module pst_nic_top #(
   assign req_op[1:0] = pst_event_queue_pkg::OP_POST[1:0];
   assign req_op[5:4] = txd_ev_op[1:0];
   assign req_op[7:6] = pst_event_queue_pkg::OP_POST[1:0];
-  assign verdict_extra_bytes = txp_extra_bytes[21:0];
 
   pst_admin #(.DONE_COUNT(9), .CLEAR_CYCLES(8200)) u_admin (
     .clk_i(clk_i), .rst_ni(rst_ni), .quiet_o(quiet[0]), .fw_valid_i(fw_valid_i), .fw_ready_o(fw_ready_o), .fw_op_i(fw_op_i),
@@ -382,10 +380,10 @@ module pst_nic_top #(
     .pk_l4_i(pk_l4), .pk_segment_i(pk_segment), .pk_mss_i(pk_mss), .pk_vlan_insert_i(pk_vlan_insert),
     .pk_vlan_tci_i(pk_vlan_tci), .pk_any_source_i(pk_any_source), .pk_end_idx_i(pk_end_idx), .verdict_valid_o(verdict_valid),
     .verdict_drop_o(verdict_drop), .verdict_reason_o(verdict_reason), .verdict_frames_o(verdict_frames),
-    .verdict_extra_bytes_o(txp_extra_bytes), .pk_done_o(pk_done), .tb_rd0_valid_o(tb_rd0_valid), .tb_rd0_line_o(tb_rd0_line),
-    .tb_rd0_data_i(tb_rd0_data), .tb_rd1_valid_o(tb_rd1_valid), .tb_rd1_line_o(tb_rd1_line), .tb_rd1_data_i(tb_rd1_data),
-    .fr_valid_o(fr_valid), .fr_ready_i(fr_ready), .fr_data_o(fr_data), .fr_bytes_o(fr_bytes), .fr_last_o(fr_last),
-    .fr_vi_o(fr_vi), .fr_end_idx_o(fr_end_idx)
+    .verdict_extra_bytes_o(verdict_extra_bytes), .pk_done_o(pk_done), .tb_rd0_valid_o(tb_rd0_valid),
+    .tb_rd0_line_o(tb_rd0_line), .tb_rd0_data_i(tb_rd0_data), .tb_rd1_valid_o(tb_rd1_valid), .tb_rd1_line_o(tb_rd1_line),
+    .tb_rd1_data_i(tb_rd1_data), .fr_valid_o(fr_valid), .fr_ready_i(fr_ready), .fr_data_o(fr_data), .fr_bytes_o(fr_bytes),
+    .fr_last_o(fr_last), .fr_vi_o(fr_vi), .fr_end_idx_o(fr_end_idx)
   );
 
   pst_desc_done #(.VI_COUNT(VI_COUNT)) u_desc_done (
@@ -414,32 +412,28 @@ module pst_nic_top #(
   pst_rx_parser u_rx_parser (
     .clk_i(clk_i), .rst_ni(rst_ni), .quiet_o(quiet[16]), .cfg_valid_i(cfg_valid), .cfg_op_i(cfg_op), .cfg_data_i(cfg_data),
     .rx_valid_i(rx_valid), .rx_data_i(rx_data), .rx_bytes_i(rx_bytes), .rx_last_i(rx_last), .rx_drop_i(rx_drop),
-    .rx_time_ns_i(rx_time_ns), .rx_id_i(rx_id), .free_valid_i(free_valid), .free_cell_i(free_cell),
-    .write_valid_o(write_valid), .write_data_o(write_data), .write_link_o(write_link), .write_prev_o(write_prev),
-    .end_valid_o(end_valid), .end_drop_o(end_drop), .end_frame_o(end_frame), .end_cell_o(end_cell), .end_count_o(end_count),
-    .frame_valid_o(frame_valid), .frame_o(frame), .frame_room_i(frame_room), .drop_valid_o(drop_valid_o[1]),
-    .drop_reason_o(drop_reason_o[4 +: 4])
+    .rx_time_ns_i(rx_time_ns), .rx_id_i(rx_id), .space_i(cell_space), .cell_i(cell_free), .wr_valid_o(cellw_valid),
+    .wr_first_o(cellw_first), .wr_last_o(cellw_last), .wr_data_o(cellw_data), .wr_abort_o(cellw_abort), .pf_valid_o(pf_valid),
+    .pf_ready_i(pf_ready), .pf_meta_o(pf_meta), .drop_valid_o(drop_valid_o[1]), .drop_reason_o(drop_reason_o[4 +: 4])
   );
 
   pst_rx_buffer u_rx_buffer (
-    .clk_i(clk_i), .rst_ni(rst_ni), .quiet_o(quiet[17]), .level_bytes_o(level_bytes), .free_valid_o(free_valid),
-    .free_cell_o(free_cell), .write_valid_i(write_valid), .write_data_i(write_data), .write_link_i(write_link),
-    .write_prev_i(write_prev), .end_valid_i(end_valid), .end_drop_i(end_drop), .end_frame_i(end_frame), .end_cell_i(end_cell),
-    .end_count_i(end_count), .add_valid_i(add_valid), .add_ready_o(add_ready), .add_frame_i(add_frame),
-    .own_valid_i(own_valid), .own_ready_o(own_ready), .own_frame_i(own_frame), .release_valid_i(rel_valid),
-    .release_ready_o(rel_ready), .release_frame_i(rel_frame), .cell_rd_valid_i(cell_rd_valid), .cell_rd_cell_i(cell_rd_cell),
-    .cell_data_o(cell_data), .cell_next_o(cell_next)
+    .clk_i(clk_i), .rst_ni(rst_ni), .quiet_o(quiet[17]), .space_o(cell_space), .cell_o(cell_free), .wr_valid_i(cellw_valid),
+    .wr_first_i(cellw_first), .wr_last_i(cellw_last), .wr_data_i(cellw_data), .wr_abort_i(cellw_abort),
+    .hold_valid_i(hold_valid), .hold_ready_o(hold_ready), .hold_frame_i(hold_frame), .hold_cells_i(hold_cells),
+    .hold_copies_i(hold_copies), .cell_rd_valid_i(cell_rd_valid), .cell_rd_cell_i(cell_rd_cell), .cell_data_o(cell_data),
+    .cell_next_o(cell_next), .release_valid_i(rel_valid), .release_ready_o(rel_ready), .release_frame_i(rel_frame),
+    .level_bytes_o(level_bytes)
   );
 
   pst_rx_filter #(.FIFO_DEPTH(4096)) u_rx_filter (  // a frame for each cell: bytes alone bound what may wait
     .clk_i(clk_i), .rst_ni(rst_ni), .quiet_o(quiet[18]), .cfg_valid_i(cfg_valid), .cfg_op_i(cfg_op), .cfg_index_i(cfg_index),
-    .cfg_data_i(cfg_data), .cfg_done_o(cfg_done[1]), .frame_valid_i(frame_valid), .frame_i(frame), .frame_room_o(frame_room),
-    .add_valid_o(add_valid), .add_ready_i(add_ready), .add_frame_o(add_frame), .own_valid_o(own_valid),
-    .own_ready_i(own_ready), .own_frame_o(own_frame), .st_valid_o(st_valid), .st_ready_i(st_ready), .st_vi_o(st_vi),
-    .st_filter_id_o(st_filter_id), .st_frame_o(st_frame), .st_bytes_o(st_bytes), .st_time_ns_o(st_time_ns),
-    .st_hash_valid_o(st_hash_valid), .st_hash_o(st_hash), .st_vlan_count_o(st_vlan_count), .st_vlan_tci_o(st_vlan_tci),
-    .st_event_o(st_event), .st_id_o(st_id), .drop_valid_o(drop_valid_o[2]), .drop_reason_o(drop_reason_o[8 +: 4]),
-    .count_copy_o(count_o[19])
+    .cfg_data_i(cfg_data), .cfg_done_o(cfg_done[1]), .pf_valid_i(pf_valid), .pf_ready_o(pf_ready), .pf_meta_i(pf_meta),
+    .hold_valid_o(hold_valid), .hold_ready_i(hold_ready), .hold_frame_o(hold_frame), .hold_cells_o(hold_cells),
+    .hold_copies_o(hold_copies), .st_valid_o(st_valid), .st_ready_i(st_ready), .st_vi_o(st_vi), .st_filter_id_o(st_filter_id),
+    .st_frame_o(st_frame), .st_bytes_o(st_bytes), .st_time_ns_o(st_time_ns), .st_hash_valid_o(st_hash_valid),
+    .st_hash_o(st_hash), .st_vlan_count_o(st_vlan_count), .st_vlan_tci_o(st_vlan_tci), .st_event_o(st_event), .st_id_o(st_id),
+    .drop_valid_o(drop_valid_o[2]), .drop_reason_o(drop_reason_o[8 +: 4]), .count_copy_o(count_o[19])
   );
 
   pst_rx_dma #(.VI_COUNT(VI_COUNT)) u_rx_dma (
@@ -472,6 +466,6 @@ module pst_nic_top #(
   logic unused;  // what only block tests look at, and what the wire side counts
   assign unused = &{1'b0, desc_count_vi, lost_vi, count_packet_vi, evq_answer_vi, merged_frames, raise_done, count_tx_frame,
                     count_tx_loop, count_tx_pause, count_tx_bytes, rd_idx, wake_vi, desc_answer_vi, idle_evq, idle_desc, idle_msix,
-                    txd_ev_op[3:2], txp_extra_bytes[23:22]};
+                    txd_ev_op[3:2]};
 
 endmodule

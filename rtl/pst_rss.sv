@@ -1,123 +1,145 @@
-// Receive-side scaling: Toeplitz hash of a frame's addresses and ports with the key of its context, and the context's table. Hides
-// the step: 32 bits of input a cycle. Packet walk: between the filter and receive DMA, for filters that spread.
-module pst_rss #(
-  parameter int unsigned CONTEXT_COUNT = pst_contract_pkg::PST_LIMIT_RSS_CONTEXT_COUNT_MAX,
-  localparam int unsigned CONTEXT_WIDTH = $clog2(CONTEXT_COUNT)
-) (
+// Receive-side scaling: Toeplitz hash of a frame's addresses and ports with a context's key, 64 bits of input a cycle, and the
+// context's table, which names the VI. The hash is the one of the published Microsoft RSS specification. Packet walk: inside the
+// receive filter, for filters that spread.
+module pst_rss (
   input  logic clk_i,
   input  logic rst_ni,
-  output logic quiet_o,
+  output logic idle_o,
 
-  input  logic         cfg_valid_i,  // CFG_RSS_KEY, CFG_RSS_TABLE, which pst_rx_filter answers
-  input  logic [7:0]   cfg_op_i,
-  input  logic [31:0]  cfg_index_i,
-  input  logic [511:0] cfg_data_i,
+  // Commands, while idle. Layouts: pst_admin_pkg.
+  input  logic         key_write_i,
+  input  logic         table_write_i,
+  input  logic [7:0]   index_i,  // context, or {context, block}
+  input  logic [511:0] data_i,
 
-  // One request at a time; its inputs stay until the answer. No hash: the frame is not IP, or the context has no configuration.
-  input  logic                     ask_valid_i,
-  input  logic [CONTEXT_WIDTH-1:0] ask_context_i,
-  input  logic                     ask_ipv4_i,
-  input  logic                     ask_ipv6_i,
-  input  logic                     ask_ports_i,
-  input  logic [127:0]             ask_remote_address_i,  // byte 0 in bits 7..0
-  input  logic [127:0]             ask_local_address_i,
-  input  logic [15:0]              ask_remote_port_i,
-  input  logic [15:0]              ask_local_port_i,
-  output logic                     answer_valid_o,
-  output logic                     answer_hash_valid_o,
-  output logic [31:0]              answer_hash_o,
-  output logic [15:0]              answer_vi_o
+  // A frame, while idle; its fields stay as they are until done.
+  input  logic         start_i,
+  input  logic [5:0]   context_i,
+  input  logic [1:0]   l3_class_i,
+  input  logic         has_ports_i,
+  input  logic [127:0] remote_address_i,  // byte 0 in bits 7..0
+  input  logic [127:0] local_address_i,
+  input  logic [15:0]  remote_port_i,
+  input  logic [15:0]  local_port_i,
+
+  output logic         done_o,  // pulse, with:
+  output logic         hash_valid_o,
+  output logic [31:0]  hash_o,
+  output logic [15:0]  vi_o  // RSS_NO_VI: the filter's own
 );
 
-  function automatic logic [31:0] swap(input logic [31:0] word);
-    swap = {word[7:0], word[15:8], word[23:16], word[31:24]};
+  localparam int unsigned CONTEXT_COUNT = pst_contract_pkg::PST_LIMIT_RSS_CONTEXT_COUNT_MAX;
+  localparam int unsigned KEY_WIDTH = 8 * pst_contract_pkg::PST_LIMIT_RSS_KEY_BYTES;
+  localparam int unsigned BLOCK_ENTRIES = 32;
+  localparam int unsigned BLOCK_COUNT = pst_contract_pkg::PST_LIMIT_RSS_INDIRECTION_ENTRIES / BLOCK_ENTRIES;
+
+  localparam logic [1:0] IDLE = 2'd0;
+  localparam logic [1:0] HASH = 2'd1;
+  localparam logic [1:0] LOOKUP = 2'd2;
+  localparam logic [1:0] DONE = 2'd3;
+  logic [1:0] state_q;
+  logic       spreads_q;  // the context is configured and the frame is IP
+  logic [2:0] step_q, steps_q;
+  logic [5:0] context_q;
+  assign idle_o = state_q == IDLE;
+
+  function automatic logic [127:0] network_order(input logic [127:0] address);
+    for (int i = 0; i < 16; i++) network_order[8*(15-i) +: 8] = address[8*i +: 8];
   endfunction
 
-  logic [320:0] key_mem [CONTEXT_COUNT];      // {configured, key with its first bit on the left}
-  logic [511:0] table_mem [4*CONTEXT_COUNT];  // 32 entries a row
-  logic [319:0] key_in;
-  logic         take_key, take_table;
+  // ---- Keys, first bit highest, and tables.
+  logic [CONTEXT_COUNT-1:0] configured_q;
+  logic [KEY_WIDTH-1:0]     key_mem [CONTEXT_COUNT];
+  logic [511:0]             table_mem [CONTEXT_COUNT * BLOCK_COUNT];
+  logic [KEY_WIDTH-1:0]     key_q, key_written;
+  logic [511:0]             block_q;
   always_comb begin
-    key_in = '0;
-    for (int i = 0; i < 10; i++) key_in[319-32*i -: 32] = swap(cfg_data_i[8+32*i +: 32]);
-  end
-  assign take_key = cfg_valid_i && cfg_op_i == pst_admin_pkg::CFG_RSS_KEY;
-  assign take_table = cfg_valid_i && cfg_op_i == pst_admin_pkg::CFG_RSS_TABLE;
-
-  localparam logic [1:0] IDLE = 2'd0, HASH = 2'd1, LOOK = 2'd2, SAY = 2'd3;
-  logic [1:0]   state_q;
-  logic         none_q;   // no hash
-  logic [3:0]   word_q, words_q;
-  logic [319:0] key_q;    // moves left
-  logic [31:0]  hash_q, word, step;
-  logic [320:0] key_read;
-  logic [511:0] row_q;
-  logic [6:0]   unused_bits;
-  assign key_read = key_mem[ask_context_i];
-  always_comb begin
-    if (ask_ipv4_i) begin
-      case (word_q)
-        4'd0: word = swap(ask_remote_address_i[31:0]);
-        4'd1: word = swap(ask_local_address_i[31:0]);
-        default: word = {ask_remote_port_i, ask_local_port_i};
-      endcase
-    end else begin
-      case (word_q)
-        4'd0: word = swap(ask_remote_address_i[31:0]);
-        4'd1: word = swap(ask_remote_address_i[63:32]);
-        4'd2: word = swap(ask_remote_address_i[95:64]);
-        4'd3: word = swap(ask_remote_address_i[127:96]);
-        4'd4: word = swap(ask_local_address_i[31:0]);
-        4'd5: word = swap(ask_local_address_i[63:32]);
-        4'd6: word = swap(ask_local_address_i[95:64]);
-        4'd7: word = swap(ask_local_address_i[127:96]);
-        default: word = {ask_remote_port_i, ask_local_port_i};
-      endcase
+    key_written = '0;
+    if (key_write_i) begin
+      for (int i = 0; i < KEY_WIDTH / 8; i++) key_written[KEY_WIDTH-8-8*i +: 8] = data_i[8+8*i +: 8];
     end
   end
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) configured_q <= '0;
+    else if (key_write_i) configured_q[index_i[5:0]] <= data_i[0];
+  end
+  always_ff @(posedge clk_i) begin
+    if (key_write_i) key_mem[index_i[5:0]] <= key_written;
+    if (table_write_i) table_mem[index_i] <= data_i;
+    if (start_i) key_q <= key_mem[context_i];
+    if (state_q == LOOKUP) block_q <= table_mem[{context_q, hash_o[6:5]}];
+  end
+
+  // ---- Input in network order, 64 bits a step: source, destination, ports.
+  logic [127:0] source, destination;
   always_comb begin
-    step = 32'd0;
+    source = '0;
+    destination = '0;
     if (state_q == HASH) begin
-      for (int i = 0; i < 32; i++) step = step ^ (word[31-i] ? key_q[319-i -: 32] : 32'd0);
+      source = network_order(remote_address_i);
+      destination = network_order(local_address_i);
+    end
+  end
+  logic        is_ipv4, is_ipv6;
+  logic [63:0] piece;
+  logic [94:0] window;  // of the key: each bit of the piece has the 32 bits that begin at its place
+  logic [31:0] piece_hash;
+  assign is_ipv4 = l3_class_i == pst_contract_pkg::PST_L3_CLASS_IPV4;
+  assign is_ipv6 = l3_class_i == pst_contract_pkg::PST_L3_CLASS_IPV6;
+  always_comb begin
+    piece = '0;
+    window = '0;
+    piece_hash = '0;
+    if (state_q == HASH) begin
+      case (step_q)
+        3'd0: window = key_q[KEY_WIDTH-1 -: 95];
+        3'd1: window = key_q[KEY_WIDTH-65 -: 95];
+        3'd2: window = key_q[KEY_WIDTH-129 -: 95];
+        3'd3: window = key_q[KEY_WIDTH-193 -: 95];
+        default: window = {key_q[63:0], 31'd0};
+      endcase
+      if (is_ipv4) piece = step_q == 3'd0 ? {source[127:96], destination[127:96]} : {remote_port_i, local_port_i, 32'd0};
+      else begin
+        case (step_q)
+          3'd0: piece = source[127:64];
+          3'd1: piece = source[63:0];
+          3'd2: piece = destination[127:64];
+          3'd3: piece = destination[63:0];
+          default: piece = {remote_port_i, local_port_i, 32'd0};
+        endcase
+      end
+      for (int i = 0; i < 64; i++) begin
+        if (piece[63-i]) piece_hash = piece_hash ^ window[94-i -: 32];
+      end
     end
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) state_q <= IDLE;
-    else begin
+    if (!rst_ni) begin
+      state_q <= IDLE;
+    end else begin
       case (state_q)
-        IDLE: if (ask_valid_i) state_q <= (ask_ipv4_i || ask_ipv6_i) && key_read[320] ? HASH : SAY;
-        HASH: if (word_q == words_q) state_q <= LOOK;
-        LOOK: state_q <= SAY;
+        IDLE: if (start_i) state_q <= configured_q[context_i] && (is_ipv4 || is_ipv6) ? HASH : DONE;
+        HASH: if (step_q == steps_q) state_q <= LOOKUP;
+        LOOKUP: state_q <= DONE;
         default: state_q <= IDLE;
       endcase
     end
   end
   always_ff @(posedge clk_i) begin
-    if (take_key) key_mem[cfg_index_i[CONTEXT_WIDTH-1:0]] <= {cfg_data_i[0], key_in};
-    if (take_table) table_mem[cfg_index_i[CONTEXT_WIDTH+1:0]] <= cfg_data_i;
-    if (state_q == IDLE && ask_valid_i) begin
-      none_q <= !((ask_ipv4_i || ask_ipv6_i) && key_read[320]);
-      key_q <= key_read[319:0];
-      hash_q <= 32'd0;
-      word_q <= 4'd0;
-      words_q <= (ask_ipv4_i ? 4'd1 : 4'd7) + {3'd0, ask_ports_i};
+    if (start_i) begin
+      context_q <= context_i;
+      spreads_q <= configured_q[context_i] && (is_ipv4 || is_ipv6);
+      hash_o <= '0;
+      step_q <= '0;
+      steps_q <= is_ipv4 ? {2'd0, has_ports_i} : 3'd3 + {2'd0, has_ports_i};
+    end else if (state_q == HASH) begin
+      hash_o <= hash_o ^ piece_hash;
+      step_q <= step_q + 1'b1;
     end
-    if (state_q == HASH) begin
-      hash_q <= hash_q ^ step;
-      key_q <= {key_q[287:0], 32'd0};
-      word_q <= word_q + 4'd1;
-    end
-    if (state_q == LOOK) row_q <= table_mem[{ask_context_i, hash_q[6:5]}];
   end
-  assign answer_valid_o = state_q == SAY;
-  assign answer_hash_valid_o = !none_q;
-  assign answer_hash_o = none_q ? 32'd0 : hash_q;
-  assign answer_vi_o = none_q ? pst_admin_pkg::RSS_NO_VI : row_q[{hash_q[4:0], 4'd0} +: 16];
-  assign quiet_o = state_q == IDLE && !ask_valid_i && !cfg_valid_i;
-  assign unused_bits = 7'(cfg_data_i[7:1]);
-
-  logic unused;
-  assign unused = &{1'b0, cfg_index_i[31:CONTEXT_WIDTH+2], unused_bits};
+  assign done_o = state_q == DONE;
+  assign hash_valid_o = spreads_q;
+  assign vi_o = spreads_q ? block_q[{hash_o[4:0], 4'd0} +: 16] : pst_admin_pkg::RSS_NO_VI;
 
 endmodule

@@ -1,6 +1,6 @@
-// The port's receive buffer: frames as linked lists of 64-byte cells, named by their first cell. Hides the free list and how many
-// users a frame still has. A frame's first user is whoever steers it; each copy adds one; the last to release it frees its cells.
-// Packet walk: where a frame waits between the wire and host memory.
+// Holds received frames in cells of 64 bytes until the last copy has been written to its host. A frame is a linked list of cells,
+// named by its first. Free cells are in a FIFO, so that a frame that turns out bad gives its cells back by stepping back in it.
+// Packet walk: between the receive parser, which fills it, and the receive DMA, which reads it.
 module pst_rx_buffer #(
   parameter int unsigned CELL_COUNT = 4096,  // a power of two
   localparam int unsigned CELL_WIDTH = $clog2(CELL_COUNT)
@@ -8,118 +8,144 @@ module pst_rx_buffer #(
   input  logic clk_i,
   input  logic rst_ni,
   output logic quiet_o,
-  output logic [31:0] level_bytes_o,  // in use, in whole cells
 
-  // The parser: takes the free cell that is offered and writes a beat into it. link_ names the cell behind prev; end_ closes a
-  // list; drop_ gives a list back that nobody got to see.
-  output logic                  free_valid_o,
-  output logic [CELL_WIDTH-1:0] free_cell_o,
-  input  logic                  write_valid_i,
-  input  logic [511:0]          write_data_i,
-  input  logic                  write_link_i,
-  input  logic [CELL_WIDTH-1:0] write_prev_i,
-  input  logic                  end_valid_i,   // with the last beat's cell; the list then has one user
-  input  logic                  end_drop_i,
-  input  logic [CELL_WIDTH-1:0] end_frame_i,
-  input  logic [CELL_WIDTH-1:0] end_cell_i,
-  input  logic [7:0]            end_count_i,  // cells of the list
+  // Parser: the next cell, if there is one; a beat fills it. first: the cell begins a frame; last: the frame is complete and stays.
+  // abort, without a beat: all cells of the present frame are free again.
+  output logic                  space_o,
+  output logic [CELL_WIDTH-1:0] cell_o,
+  input  logic                  wr_valid_i,
+  input  logic                  wr_first_i,
+  input  logic                  wr_last_i,
+  input  logic [511:0]          wr_data_i,
+  input  logic                  wr_abort_i,
 
-  // Users: the filter adds one per copy and releases its own; receive DMA releases a copy.
-  input  logic                  add_valid_i,
-  output logic                  add_ready_o,
-  input  logic [CELL_WIDTH-1:0] add_frame_i,
-  input  logic                  own_valid_i,
-  output logic                  own_ready_o,
-  input  logic [CELL_WIDTH-1:0] own_frame_i,
+  // Filter: a frame's cells and for how many copies it stays; 0 copies free it. Before any copy is released.
+  input  logic                  hold_valid_i,
+  output logic                  hold_ready_o,
+  input  logic [CELL_WIDTH-1:0] hold_frame_i,
+  input  logic [7:0]            hold_cells_i,
+  input  logic [12:0]           hold_copies_i,
+
+  // Receive DMA: a cell and the one behind it, a cycle later; and that one copy of a frame is done with.
+  input  logic                  cell_rd_valid_i,
+  input  logic [CELL_WIDTH-1:0] cell_rd_cell_i,
+  output logic [511:0]          cell_data_o,
+  output logic [CELL_WIDTH-1:0] cell_next_o,
   input  logic                  release_valid_i,
   output logic                  release_ready_o,
   input  logic [CELL_WIDTH-1:0] release_frame_i,
 
-  // What is read comes in the next cycle and stays until the next read.
-  input  logic                  cell_rd_valid_i,
-  input  logic [CELL_WIDTH-1:0] cell_rd_cell_i,
-  output logic [511:0]          cell_data_o,
-  output logic [CELL_WIDTH-1:0] cell_next_o
+  output logic [31:0] level_bytes_o  // of the cells in use
 );
 
-  logic [511:0]            data_mem [CELL_COUNT];
-  logic [CELL_WIDTH-1:0]   next_mem [CELL_COUNT];
-  logic [CELL_WIDTH+7:0]   list_mem [CELL_COUNT];  // {cells, last cell} of a frame, by its first cell
-  logic [15:0]             user_mem [CELL_COUNT];  // likewise
-  logic [2*CELL_WIDTH-1:0] free_mem [CELL_COUNT];  // lists that are free, as {first, last}: a ring
+  localparam int unsigned POINTER_WIDTH = CELL_WIDTH + 1;
 
-  // ---- Free cells: those never used come first, then the cells of the free list that is open.
-  logic [CELL_WIDTH:0]   fresh_q;  // CELL_COUNT: all have been used once
-  logic [CELL_WIDTH:0]   free_head_q, free_tail_q, used_q;
-  logic                  open_q, fresh, take, give, open_next;
-  logic [CELL_WIDTH-1:0] open_cell_q, open_last_q, give_first, give_last;
-  logic [7:0]            give_count;
-  assign fresh = !fresh_q[CELL_WIDTH];
-  assign free_valid_o = fresh || open_q;
-  assign free_cell_o = fresh ? fresh_q[CELL_WIDTH-1:0] : open_cell_q;
-  assign take = write_valid_i;
-  assign open_next = free_head_q != free_tail_q && (!open_q || (take && !fresh && open_cell_q == open_last_q));
-  assign level_bytes_o = {{(25 - CELL_WIDTH){1'b0}}, used_q, 6'd0};
+  // ---- Free cells. After reset they are put in one by one, which needs no quiet time: what is there can be used. The entries
+  // between frame_q and read_q are those of the frame that is coming in; they stay until it is complete.
+  logic [CELL_WIDTH-1:0]    free_mem [CELL_COUNT];
+  logic [POINTER_WIDTH-1:0] read_q, read_d, frame_q, write_q, filled_q;
+  logic                     filling, push, fill;
+  logic [CELL_WIDTH-1:0]    push_cell;
+  assign filling = filled_q != POINTER_WIDTH'(CELL_COUNT);
+  always_comb begin
+    read_d = read_q;
+    if (wr_abort_i) read_d = frame_q;
+    else if (wr_valid_i) read_d = read_q + 1'b1;
+  end
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      fresh_q <= '0;
-      free_head_q <= '0;
-      free_tail_q <= '0;
-      used_q <= '0;
-      open_q <= 1'b0;
+      read_q <= '0;
+      frame_q <= '0;
+      write_q <= '0;
+      filled_q <= '0;
+      space_o <= 1'b0;
     end else begin
-      if (take && fresh) fresh_q <= fresh_q + 1'b1;
-      if (give) free_tail_q <= free_tail_q + 1'b1;
-      if (open_next) free_head_q <= free_head_q + 1'b1;
-      if (open_next) open_q <= 1'b1;
-      else if (take && !fresh && open_cell_q == open_last_q) open_q <= 1'b0;
-      if (take || give) begin
-        used_q <= used_q + {{CELL_WIDTH{1'b0}}, take} - (give ? {{(CELL_WIDTH - 7){1'b0}}, give_count} : '0);
+      read_q <= read_d;
+      if (wr_valid_i && wr_last_i) frame_q <= read_d;
+      if (push || fill) write_q <= write_q + 1'b1;
+      if (fill) filled_q <= filled_q + 1'b1;
+      space_o <= read_d != write_q;  // an entry that is written now can be read in the next cycle only
+    end
+  end
+  always_ff @(posedge clk_i) begin
+    if (push || fill) free_mem[write_q[CELL_WIDTH-1:0]] <= push ? push_cell : filled_q[CELL_WIDTH-1:0];
+    if (wr_abort_i || wr_valid_i || !space_o) cell_o <= free_mem[read_d[CELL_WIDTH-1:0]];
+  end
+  logic [POINTER_WIDTH-1:0] used;
+  assign used = filled_q - (write_q - read_q);
+  assign level_bytes_o = 32'(used) << 6;
+
+  // ---- Cells and their links, which two readers follow.
+  logic [511:0]          data_mem [CELL_COUNT];
+  logic [CELL_WIDTH-1:0] next_read_mem [CELL_COUNT];
+  logic [CELL_WIDTH-1:0] next_walk_mem [CELL_COUNT];
+  logic [CELL_WIDTH-1:0] before_q;  // the frame's cell before this one
+  always_ff @(posedge clk_i) begin
+    if (wr_valid_i) begin
+      data_mem[cell_o] <= wr_data_i;
+      before_q <= cell_o;
+      if (!wr_first_i) begin
+        next_read_mem[before_q] <= cell_o;
+        next_walk_mem[before_q] <= cell_o;
       end
     end
-  end
-  always_ff @(posedge clk_i) begin
-    if (open_next) {open_cell_q, open_last_q} <= free_mem[free_head_q[CELL_WIDTH-1:0]];
-    else if (take && !fresh) open_cell_q <= next_mem[open_cell_q];
-    if (give) free_mem[free_tail_q[CELL_WIDTH-1:0]] <= {give_first, give_last};
-    if (write_valid_i) data_mem[free_cell_o] <= write_data_i;
-    if (write_valid_i && write_link_i) next_mem[write_prev_i] <= free_cell_o;
-  end
-
-  // ---- Reading.
-  always_ff @(posedge clk_i) begin
     if (cell_rd_valid_i) begin
       cell_data_o <= data_mem[cell_rd_cell_i];
-      cell_next_o <= next_mem[cell_rd_cell_i];
+      cell_next_o <= next_read_mem[cell_rd_cell_i];
     end
   end
 
-  // ---- Users: one operation a cycle. The parser does not wait.
-  logic                  op_add, op_own, op_release, op_end, frees;
-  logic [CELL_WIDTH-1:0] op_frame;
-  logic [15:0]           users, users_next;
-  logic [CELL_WIDTH+7:0] list;
-  assign op_end = end_valid_i && !end_drop_i;
-  assign add_ready_o = !end_valid_i;
-  assign op_add = add_ready_o && add_valid_i;
-  assign own_ready_o = !end_valid_i && !add_valid_i;
-  assign op_own = own_ready_o && own_valid_i;
-  assign release_ready_o = !end_valid_i && !add_valid_i && !own_valid_i;
-  assign op_release = release_ready_o && release_valid_i;
-  assign op_frame = op_end ? end_frame_i : op_add ? add_frame_i : op_own ? own_frame_i : release_frame_i;
-  assign users = user_mem[op_frame];
-  assign users_next = op_end ? 16'd1 : op_add ? users + 16'd1 : users - 16'd1;
-  assign frees = (op_own || op_release) && users == 16'd1;
-  assign list = list_mem[op_frame];
-  always_ff @(posedge clk_i) begin
-    if (op_end || op_add || op_own || op_release) user_mem[op_frame] <= users_next;
-    if (op_end) list_mem[end_frame_i] <= {end_count_i, end_cell_i};
+  // ---- Copies. A frame whose last one is done is walked, a cell a cycle.
+  localparam logic [1:0] IDLE = 2'd0;
+  localparam logic [1:0] COUNT = 2'd1;  // of the frame in walk_q a copy is done
+  localparam logic [1:0] WALK = 2'd2;
+  logic [20:0]           copies_mem [CELL_COUNT];  // {cells, copies}, by the frame's first cell
+  logic [1:0]            state_q;
+  logic [20:0]           copies_q;
+  logic [CELL_WIDTH-1:0] walk_q, walk_next_q, follow;
+  logic [7:0]            left_q, left;
+  logic                  take_release, take_hold, last_copy, keep;
+  assign release_ready_o = state_q == IDLE;
+  assign hold_ready_o = state_q == IDLE && !release_valid_i;
+  assign take_release = release_ready_o && release_valid_i;
+  assign take_hold = hold_ready_o && hold_valid_i;
+  assign last_copy = state_q == COUNT && copies_q[12:0] <= 13'd1;
+  assign left = state_q == COUNT ? copies_q[20:13] : left_q;
+  assign push = last_copy || state_q == WALK;
+  assign fill = filling && !push;
+  assign push_cell = walk_q;
+  assign keep = state_q == COUNT && !last_copy;
+  always_comb begin
+    follow = walk_next_q;
+    if (take_release) follow = release_frame_i;
+    else if (take_hold) follow = hold_frame_i;
   end
-  assign give = frees || (end_valid_i && end_drop_i);
-  assign give_first = frees ? op_frame : end_frame_i;
-  assign give_last = frees ? list[CELL_WIDTH-1:0] : end_cell_i;
-  assign give_count = frees ? list[CELL_WIDTH +: 8] : end_count_i;
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      state_q <= IDLE;
+    end else if (take_release) begin
+      state_q <= COUNT;
+    end else if (take_hold) begin
+      if (hold_copies_i == '0) state_q <= WALK;
+    end else if (keep || (push && left <= 8'd1)) begin
+      state_q <= IDLE;
+    end else if (push) begin
+      state_q <= WALK;
+    end
+  end
+  always_ff @(posedge clk_i) begin
+    if (take_release || take_hold || push) begin
+      walk_q <= follow;
+      walk_next_q <= next_walk_mem[follow];
+    end
+    if (take_hold) left_q <= hold_cells_i;
+    else if (push) left_q <= left - 1'b1;
+    if (take_release) copies_q <= copies_mem[release_frame_i];
+    if (take_hold) copies_mem[hold_frame_i] <= {hold_cells_i, hold_copies_i};
+    else if (keep) copies_mem[walk_q] <= {copies_q[20:13], copies_q[12:0] - 13'd1};
+  end
 
-  assign quiet_o = !open_next && !write_valid_i && !end_valid_i && !add_valid_i && !own_valid_i && !release_valid_i;
+  assign quiet_o = !filling && state_q == IDLE && !release_valid_i && !hold_valid_i && !wr_valid_i && !wr_abort_i &&
+                   !cell_rd_valid_i && space_o == (read_q != write_q);
 
 endmodule

@@ -13,8 +13,9 @@ module pst_rx_dma #(
   output logic        quiet_o,   // nothing changes before due_ns_o unless an input does
   output logic [63:0] due_ns_o,  // all ones: nothing is planned
 
-  // Commands of the firmware: CFG_VI_START (its options), CFG_CLOSE_MERGES. The latter is done when the events of all merges
-  // that were open are accepted, and the payload of every copy whose buffers had been translated by then.
+  // Commands of the firmware: CFG_VI_START and CFG_XLAT_VI (options and domain of a VI), CFG_CLOSE_MERGES. Only the latter has a
+  // done: the events of all merges that were open in the domain are accepted, and the payload of every copy whose buffers had
+  // been translated by then.
   input  logic         cfg_valid_i,
   input  logic [7:0]   cfg_op_i,
   input  logic [31:0]  cfg_index_i,
@@ -146,11 +147,14 @@ module pst_rx_dma #(
   logic                     begins, stops, running, end_valid, end_op, end_taken;
   logic [VI_WIDTH-1:0]      begin_vi, at_vi, end_vi;
   logic [OPTIONS_WIDTH-1:0] options;
+  logic [15:0]              domain;
   pst_rx_lives #(.VI_COUNT(VI_COUNT)) u_lives (
     .clk_i, .rst_ni,
     .start_i(is_start),
     .start_vi_i(cfg_index_i[VI_WIDTH-1:0]),
     .start_options_i(start_options),
+    .domain_valid_i(cfg_valid_i && cfg_op_i == pst_admin_pkg::CFG_XLAT_VI),
+    .domain_i(cfg_data_i[15:0]),
     .life_valid_i, .life_op_i, .life_vi_i,
     .end_valid_o(end_valid),
     .end_op_o(end_op),
@@ -161,7 +165,8 @@ module pst_rx_dma #(
     .read_i(begins),
     .read_vi_i(begin_vi),
     .running_o(running),
-    .options_o(options)
+    .options_o(options),
+    .domain_o(domain)
   );
 
   logic                   free_valid, put, link, get, give, mark, mark_desc, mark_space, mark_ready;
@@ -198,7 +203,7 @@ module pst_rx_dma #(
     .retry_taken_i(retry_taken)
   );
 
-  logic                        merge_open, merge_room, over, over_taken, all_closed, all_closed_taken;
+  logic                        merge_open, merge_room, over, over_taken, over_applies, all_closed, all_closed_taken;
   logic [GENERATION_WIDTH-1:0] merge_generation, over_generation;
   logic [VI_WIDTH-1:0]         over_vi;
   pst_rx_merge #(.WAIT_NS(MERGE_WAIT_NS), .VI_WIDTH(VI_WIDTH)) u_merge (
@@ -211,7 +216,10 @@ module pst_rx_dma #(
     .over_vi_o(over_vi),
     .over_generation_o(over_generation),
     .over_taken_i(over_taken),
+    .over_domain_i(domain),
+    .over_applies_o(over_applies),
     .close_all_i(is_close),
+    .close_domain_i(cfg_index_i[15:0]),
     .all_closed_o(all_closed),
     .all_closed_taken_i(all_closed_taken)
   );
@@ -281,6 +289,7 @@ module pst_rx_dma #(
     .take_new_i(new_taken),
     .end_op_i(end_op),
     .over_generation_i(over_generation),
+    .over_applies_i(over_applies),
     .new_copy_i(st_copy),
     .vi_o(at_vi),
     .stop_o(stops),

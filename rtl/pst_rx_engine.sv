@@ -22,6 +22,7 @@ module pst_rx_engine #(
   input  logic                                  take_new_i,
   input  logic                                  end_op_i,
   input  logic [GENERATION_WIDTH-1:0]           over_generation_i,
+  input  logic                                  over_applies_i,  // a cycle later
   input  logic [pst_rx_dma_pkg::COPY_WIDTH-1:0] new_copy_i,
   output logic [VI_WIDTH-1:0]                   vi_o,  // the VI at hand
 
@@ -161,8 +162,13 @@ module pst_rx_engine #(
 
   // ---- Requests.
   logic [16:0] here;
+  logic        pops_first;
   assign here = {3'd0, left_q} < {1'b0, desc_q.bytes} ? {3'd0, left_q} : {1'b0, desc_q.bytes};
-  assign pop_valid_o = (state_q == pst_rx_dma_pkg::AT_GATHER && count_q == held_q) || state_q == pst_rx_dma_pkg::AT_PEEK;
+  // Most new copies find nothing held and nobody waiting: their first descriptor is asked for at once.
+  assign pops_first = state_q == pst_rx_dma_pkg::AT_LOOK && !ends_q && !over_q && !listed_q && running_i && !now.waits &&
+                      now.held_count == 6'd0;
+  assign pop_valid_o = pops_first || (state_q == pst_rx_dma_pkg::AT_GATHER && count_q == held_q) ||
+                       state_q == pst_rx_dma_pkg::AT_PEEK;
   assign xl_valid_o = state_q == pst_rx_dma_pkg::AT_TRANSLATE && segment_ready_i;
   assign xl_address_o = desc_q.address;
   assign xl_bytes_o = here;
@@ -270,9 +276,10 @@ module pst_rx_engine #(
     .listed_i(listed_q),
     .running_i,
     .open_i(now.merge_frames != 8'd0),
-    .current_i(now.merge_generation == generation_q),
+    .current_i(now.merge_generation == generation_q && over_applies_i),
     .waits_i(now.waits),
     .appends_i(appends),
+    .pops_first_i(pops_first),
     .none_held_i(count_q == held_q),
     .first_i(count_q == 6'd0),
     .translates_i(translates_q),
@@ -287,6 +294,7 @@ module pst_rx_engine #(
     .xl_ok_i,
     .left_done_i(left_done),
     .here_done_i(here_done),
+    .alone_i(!mergeable && !open_q),
     .joins_i(joins),
     .peeks_i(peeks),
     .closes_i(closes),

@@ -1,33 +1,31 @@
-// Which VIs get a frame (R9): one open-addressed hash table for all kinds of filters, looked up kind by kind in the order of
-// FILTER_MATCH, a probe every other cycle. Hides the order of lookups, chains of equal filters, sniffers and spreading (pst_rss).
-// Packet walk: between the parser and receive DMA.
-module pst_rx_filter #(
-  parameter int unsigned FIFO_DEPTH = 32,  // frames that wait for their lookup; a power of two
-  localparam int unsigned FRAME_WIDTH = pst_rx_parser_pkg::FRAME_WIDTH
-) (
-  input  logic         clk_i,
-  input  logic         rst_ni,
-  output logic         quiet_o,
+// Steers good frames: looks up the kinds of filters one after the other in the contract's order, a probe a cycle, and hands a copy
+// of the frame to the receive DMA for each filter of what matches first and for each sniffer (R9). Commands change the table
+// between two frames. Packet walk: between the receive parser and the receive DMA.
+module pst_rx_filter (
+  input  logic clk_i,
+  input  logic rst_ni,
+  output logic quiet_o,
 
-  input  logic         cfg_valid_i,  // CFG_FILTER_SLOT, CFG_FILTER, CFG_FILTER_KINDS, CFG_RSS_KEY, CFG_RSS_TABLE; sees CFG_PORT
+  // Commands of the firmware; the next one comes after cfg_done_o. CFG_PORT is seen, pst_mac_port answers it.
+  input  logic         cfg_valid_i,
   input  logic [7:0]   cfg_op_i,
   input  logic [31:0]  cfg_index_i,
   input  logic [511:0] cfg_data_i,
   output logic         cfg_done_o,
 
-  input  logic                   frame_valid_i,
-  input  logic [FRAME_WIDTH-1:0] frame_i,
-  output logic                   frame_room_o,
+  // Parser.
+  input  logic                                     pf_valid_i,
+  output logic                                     pf_ready_o,
+  input  logic [pst_rx_parser_pkg::META_WIDTH-1:0] pf_meta_i,  // meta_t
 
-  // pst_rx_buffer: a user more, and the filter's own use is over.
-  output logic        add_valid_o,
-  input  logic        add_ready_i,
-  output logic [11:0] add_frame_o,
-  output logic        own_valid_o,
-  input  logic        own_ready_i,
-  output logic [11:0] own_frame_o,
+  // Receive buffer: for how many copies a frame stays; 0 frees it.
+  output logic        hold_valid_o,
+  input  logic        hold_ready_i,
+  output logic [11:0] hold_frame_o,
+  output logic [7:0]  hold_cells_o,
+  output logic [12:0] hold_copies_o,
 
-  // Copies for pst_rx_dma.
+  // Receive DMA: one beat per copy.
   output logic        st_valid_o,
   input  logic        st_ready_i,
   output logic [15:0] st_vi_o,
@@ -39,266 +37,304 @@ module pst_rx_filter #(
   output logic [31:0] st_hash_o,
   output logic [1:0]  st_vlan_count_o,
   output logic [15:0] st_vlan_tci_o,
-  output logic [63:0] st_event_o,
+  output logic [63:0] st_event_o,  // first word of the RX event
   output logic [15:0] st_id_o,
 
-  output logic       drop_valid_o,
-  output logic [3:0] drop_reason_o,
-  output logic       count_copy_o  // a copy beyond a frame's first
+  output logic        drop_valid_o,
+  output logic [3:0]  drop_reason_o,
+  output logic        count_copy_o  // a copy beyond a frame's first
 );
 
-  localparam int unsigned SLOT_WIDTH = pst_rx_filter_pkg::SLOT_WIDTH;
-  localparam int unsigned FIFO_WIDTH = $clog2(FIFO_DEPTH);
-  localparam int unsigned ID_WIDTH = $clog2(pst_contract_pkg::PST_LIMIT_FILTER_COUNT_MAX);
-  localparam logic [3:0]  PROBE_LAST = 4'(pst_contract_pkg::PST_LIMIT_FILTER_PROBE_MAX - 1);
+  localparam int unsigned SLOT_COUNT = 1 << pst_rx_filter_pkg::SLOT_INDEX_WIDTH;
+  localparam int unsigned FILTER_COUNT = pst_contract_pkg::PST_LIMIT_FILTER_COUNT_MAX;
+  localparam int unsigned ID_WIDTH = $clog2(FILTER_COUNT);
+  localparam int unsigned KEY_WIDTH = pst_rx_filter_pkg::KEY_WIDTH;
+  localparam logic [4:0] PROBE_MAX = 5'(pst_contract_pkg::PST_LIMIT_FILTER_PROBE_MAX);
 
-  // ---- Tables. The slots are emptied one by one after reset.
-  logic [pst_admin_pkg::FILTER_SLOT_WIDTH-1:0] slot_mem [1 << SLOT_WIDTH];
-  logic [pst_admin_pkg::FILTER_WIDTH-1:0]      filter_mem [1 << ID_WIDTH];
-  logic                  clearing_q;
-  logic [SLOT_WIDTH-1:0] clear_slot_q;
-  logic                  take_slot, take_filter, mine;
-  logic [7:0]            kinds_q;
-  logic                  promiscuous_q;
-  logic [47:0]           mac_q;
-  pst_admin_pkg::port_t  port;
+  // Lookups of a frame, in their order: whether a MAC filter names its address, then kinds 0 to 6, then sniffers.
+  localparam int unsigned OURS_MAC = 0;
+  localparam int unsigned OURS_MAC_VLAN = 1;
+  localparam int unsigned KINDS = 2;
+  localparam int unsigned SNIFF = 9;
+  localparam logic [9:0] OURS_MASK = 10'h003;
+  localparam logic [9:0] KINDS_MASK = 10'h1fc;
+  localparam logic [9:0] SNIFF_MASK = 10'h200;
+
+  localparam logic [3:0] IDLE = 4'd0;    // takes a frame or a command
+  localparam logic [3:0] KEY = 4'd1;     // of the next lookup; or what the lookups have come to
+  localparam logic [3:0] READ = 4'd2;    // of its first slot
+  localparam logic [3:0] CHECK = 4'd3;   // of a slot
+  localparam logic [3:0] COUNT = 4'd4;   // of the copies: a filter
+  localparam logic [3:0] HOLD = 4'd5;
+  localparam logic [3:0] TARGET = 4'd6;  // of a filter
+  localparam logic [3:0] SPREAD = 4'd7;
+  localparam logic [3:0] COPY = 4'd8;
+  logic [3:0] state_q;
+
+  // ---- Commands wait for their turn between two frames, and for the end of the clearing of the slots.
+  logic                                           cfg_wait_q, clearing_q, cfg_mine, cfg_apply;
+  logic [7:0]                                     cfg_op_q;
+  logic [pst_rx_filter_pkg::SLOT_INDEX_WIDTH-1:0] cfg_index_q;
+  logic [511:0]                                   cfg_data_q;
+  logic [pst_rx_filter_pkg::SLOT_INDEX_WIDTH-1:0] clear_slot_q;
+  logic [7:0]                                     kinds_q;
+  logic                                           promiscuous_q;
+  logic [47:0]                                    mac_address_q;
+  pst_admin_pkg::port_t                           port;
+  pst_admin_pkg::filter_slot_t                    cfg_slot;
   assign port = cfg_data_i[pst_admin_pkg::PORT_WIDTH-1:0];
-  assign take_slot = cfg_valid_i && cfg_op_i == pst_admin_pkg::CFG_FILTER_SLOT;
-  assign take_filter = cfg_valid_i && cfg_op_i == pst_admin_pkg::CFG_FILTER;
-  assign mine = take_slot || take_filter || (cfg_valid_i && (cfg_op_i == pst_admin_pkg::CFG_FILTER_KINDS ||
-                cfg_op_i == pst_admin_pkg::CFG_RSS_KEY || cfg_op_i == pst_admin_pkg::CFG_RSS_TABLE));
+  assign cfg_slot = cfg_data_q[pst_admin_pkg::FILTER_SLOT_WIDTH-1:0];
+  assign cfg_mine = cfg_valid_i && (cfg_op_i == pst_admin_pkg::CFG_FILTER_SLOT || cfg_op_i == pst_admin_pkg::CFG_FILTER ||
+                                    cfg_op_i == pst_admin_pkg::CFG_FILTER_KINDS || cfg_op_i == pst_admin_pkg::CFG_RSS_KEY ||
+                                    cfg_op_i == pst_admin_pkg::CFG_RSS_TABLE);
+  assign cfg_apply = cfg_wait_q && !clearing_q && state_q == IDLE;
+  assign cfg_done_o = cfg_apply;
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
+      cfg_wait_q <= 1'b0;
       clearing_q <= 1'b1;
       clear_slot_q <= '0;
-      kinds_q <= 8'd0;
+      kinds_q <= '0;
       promiscuous_q <= 1'b0;
-      mac_q <= 48'd0;
-      cfg_done_o <= 1'b0;
+      mac_address_q <= '0;
     end else begin
-      if (clearing_q) clear_slot_q <= clear_slot_q + 1'b1;
-      if (clear_slot_q == '1) clearing_q <= 1'b0;
-      cfg_done_o <= mine;
-      if (cfg_valid_i && cfg_op_i == pst_admin_pkg::CFG_FILTER_KINDS) kinds_q <= cfg_data_i[7:0];
+      if (cfg_mine) cfg_wait_q <= 1'b1;
+      else if (cfg_apply) cfg_wait_q <= 1'b0;
+      if (clearing_q) begin
+        clear_slot_q <= clear_slot_q + 1'b1;
+        clearing_q <= clear_slot_q != '1;
+      end
+      if (cfg_apply && cfg_op_q == pst_admin_pkg::CFG_FILTER_KINDS) kinds_q <= cfg_data_q[7:0];
       if (cfg_valid_i && cfg_op_i == pst_admin_pkg::CFG_PORT) begin
         promiscuous_q <= port.promiscuous;
-        mac_q <= port.mac_address;
+        mac_address_q <= port.mac_address;
+      end
+    end
+  end
+  always_ff @(posedge clk_i) begin
+    if (cfg_mine) begin
+      cfg_op_q <= cfg_op_i;
+      cfg_index_q <= cfg_index_i[pst_rx_filter_pkg::SLOT_INDEX_WIDTH-1:0];
+      cfg_data_q <= cfg_data_i;
+    end
+  end
+
+  // ---- A frame and the lookups that it needs.
+  pst_rx_parser_pkg::meta_t meta_q, arriving;
+  logic                     foreign_seen_q;  // the port was promiscuous when the frame was taken
+  logic                     take, multicast, transport, addressed;
+  logic [9:0]               todo_q, todo_first, step, step_q, after_hit, after_miss;
+  logic [2:0]               step_kind;
+  assign pf_ready_o = state_q == IDLE && (!cfg_wait_q || clearing_q);  // without kinds nothing needs the slots
+  assign take = pf_ready_o && pf_valid_i;
+  always_comb begin
+    arriving = '0;
+    multicast = 1'b0;
+    transport = 1'b0;
+    addressed = 1'b0;
+    todo_first = '0;
+    if (take) begin
+      arriving = pf_meta_i;
+      multicast = arriving.destination[0];
+      transport = arriving.l4_class == pst_contract_pkg::PST_L4_CLASS_TCP ||
+                  arriving.l4_class == pst_contract_pkg::PST_L4_CLASS_UDP;
+      addressed = multicast || arriving.destination == mac_address_q;
+      todo_first = {kinds_q, 2'b00};
+      if (!transport) todo_first[KINDS+2 -: 3] = '0;
+      if (multicast) todo_first[KINDS+2] = 1'b0;
+      if (arriving.vlan_count == 2'd0) todo_first[KINDS+5] = 1'b0;
+      if (!multicast) todo_first[KINDS+6] = 1'b0;
+      if (!addressed) begin
+        todo_first[OURS_MAC] = todo_first[KINDS+4];
+        todo_first[OURS_MAC_VLAN] = todo_first[KINDS+5];
+        if ((todo_first & OURS_MASK) == '0) todo_first = promiscuous_q ? todo_first & SNIFF_MASK : '0;
+      end
+    end
+  end
+  assign step = todo_q & (~todo_q + 1'b1);
+  assign after_hit = (step_q & OURS_MASK) != '0 ? todo_q & ~OURS_MASK : todo_q & ~step_q & ~KINDS_MASK;
+  always_comb begin
+    after_miss = todo_q & ~step_q;
+    if ((step_q & OURS_MASK) != '0 && (after_miss & OURS_MASK) == '0)  // nobody here has asked for its address
+      after_miss = foreign_seen_q ? after_miss & SNIFF_MASK : '0;
+  end
+  always_comb begin
+    step_kind = 3'd0;
+    if (step[OURS_MAC]) step_kind = 3'd4;
+    else if (step[OURS_MAC_VLAN]) step_kind = 3'd5;
+    else begin
+      for (int kind = 1; kind < 8; kind++) begin
+        if (step[KINDS+kind]) step_kind = 3'(kind);
       end
     end
   end
 
-  // ---- Frames that wait.
-  logic [FRAME_WIDTH-1:0] fifo_mem [FIFO_DEPTH];
-  logic [FIFO_WIDTH:0]    head_q, tail_q;
-  logic                   pop;
-  assign frame_room_o = !clearing_q && (tail_q - head_q) != (FIFO_WIDTH + 1)'(FIFO_DEPTH);
-  always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      head_q <= '0;
-      tail_q <= '0;
-    end else begin
-      if (frame_valid_i) tail_q <= tail_q + 1'b1;
-      if (pop) head_q <= head_q + 1'b1;
+  // ---- A lookup.
+  logic [1:0]                                     state_mem [SLOT_COUNT];
+  logic [ID_WIDTH-1:0]                            first_mem [SLOT_COUNT];
+  logic [KEY_WIDTH-1:0]                           key_mem [SLOT_COUNT];
+  logic [1:0]                                     slot_state_q;
+  logic [ID_WIDTH-1:0]                            slot_first_q;
+  logic [KEY_WIDTH-1:0]                           slot_key_q, key_d, key_q;
+  logic [pst_rx_filter_pkg::SLOT_INDEX_WIDTH-1:0] hash_slot, slot_q, slot_read;
+  logic [4:0]                                     probe_q;
+  logic                                           hit, miss, slot_write;
+  pst_rx_filter_key u_key (.enable_i(state_q == KEY), .kind_i(step_kind), .meta_i(meta_q), .key_o(key_d));
+  pst_rx_filter_hash u_hash (.enable_i(state_q == READ), .key_i(key_q), .slot_o(hash_slot));
+  assign slot_read = state_q == READ ? hash_slot : slot_q;
+  assign slot_write = cfg_apply && cfg_op_q == pst_admin_pkg::CFG_FILTER_SLOT;
+  assign hit = state_q == CHECK && slot_state_q == pst_admin_pkg::SLOT_USED && slot_key_q == key_q;
+  assign miss = state_q == CHECK && !hit && (slot_state_q == pst_admin_pkg::SLOT_NONE || probe_q == PROBE_MAX);
+  always_ff @(posedge clk_i) begin
+    if (clearing_q || slot_write) begin
+      state_mem[clearing_q ? clear_slot_q : cfg_index_q] <=
+          clearing_q ? pst_admin_pkg::SLOT_NONE : cfg_slot.state;
+    end
+    if (slot_write) begin
+      first_mem[cfg_index_q] <= cfg_slot.first_filter[ID_WIDTH-1:0];
+      key_mem[cfg_index_q] <= cfg_slot.key;
+    end
+    if (state_q == READ || (state_q == CHECK && !hit && !miss)) begin
+      slot_state_q <= state_mem[slot_read];
+      slot_first_q <= first_mem[slot_read];
+      slot_key_q <= key_mem[slot_read];
+      slot_q <= slot_read + 1'b1;
+      probe_q <= state_q == READ ? 5'd1 : probe_q + 1'b1;
+    end
+    if (take) begin
+      meta_q <= arriving;
+      foreign_seen_q <= promiscuous_q;
+    end
+    if (take) todo_q <= todo_first;
+    else if (hit) todo_q <= after_hit;
+    else if (miss) todo_q <= after_miss;
+    if (state_q == KEY && todo_q != '0) begin
+      key_q <= key_d;
+      step_q <= step;
     end
   end
+
+  // ---- What has been found: first filters of what matches and of the sniffers. One walk counts them, another one copies.
+  logic                   matched_q, sniffed_q, in_sniffers_q, first_copy_q;
+  logic [ID_WIDTH-1:0]    match_q, sniffer_q, id_q, id_read;
+  logic [12:0]            copies_q;
+  pst_admin_pkg::filter_t filter_mem [FILTER_COUNT];
+  pst_admin_pkg::filter_t filter_q;
+  logic                   found, begin_walk, goes_on, walk_on, copy_taken;
+  assign found = state_q == KEY && todo_q == '0;
+  assign goes_on = filter_q.next_valid || (!in_sniffers_q && sniffed_q);
+  assign begin_walk = (found && (matched_q || sniffed_q)) || (state_q == HOLD && hold_ready_i && copies_q > 13'd1);
+  assign copy_taken = state_q == COPY && st_ready_i;
+  assign walk_on = (state_q == COUNT || copy_taken) && goes_on;
+  always_comb begin
+    id_read = filter_q.next[ID_WIDTH-1:0];
+    if (begin_walk) id_read = matched_q ? match_q : sniffer_q;
+    else if (!filter_q.next_valid) id_read = sniffer_q;
+  end
   always_ff @(posedge clk_i) begin
-    if (frame_valid_i) fifo_mem[tail_q[FIFO_WIDTH-1:0]] <= frame_i;
+    if (cfg_apply && cfg_op_q == pst_admin_pkg::CFG_FILTER)
+      filter_mem[cfg_index_q[ID_WIDTH-1:0]] <= cfg_data_q[pst_admin_pkg::FILTER_WIDTH-1:0];
+    if (begin_walk || walk_on) begin
+      filter_q <= filter_mem[id_read];
+      id_q <= id_read;
+      in_sniffers_q <= begin_walk ? !matched_q : in_sniffers_q || !filter_q.next_valid;
+    end
+    if (take) begin
+      matched_q <= 1'b0;
+      sniffed_q <= 1'b0;
+      copies_q <= '0;
+      first_copy_q <= 1'b1;
+    end else begin
+      if (hit && (step_q & KINDS_MASK) != '0) begin
+        matched_q <= 1'b1;
+        match_q <= slot_first_q;
+      end
+      if (hit && step_q[SNIFF]) begin
+        sniffed_q <= 1'b1;
+        sniffer_q <= slot_first_q;
+      end
+      if (state_q == COUNT) copies_q <= copies_q + 1'b1;
+      if (copy_taken) first_copy_q <= 1'b0;
+    end
   end
 
-  // ---- One frame at a time. ASK chooses the next kind and makes its key, READ its slot, COMPARE looks at it; NEXT walks the chain of
-  // what matched, SPREAD waits for pst_rss, GIVE hands a copy over.
-  localparam logic [2:0] IDLE = 3'd0, ASK = 3'd1, READ = 3'd2, COMPARE = 3'd3, NEXT = 3'd4, SPREAD = 3'd5, GIVE = 3'd6, OVER = 3'd7;
-  logic [2:0]                     state_q;
-  pst_rx_parser_pkg::frame_t      frame_q;
-  logic [7:0]                     left_q;      // kinds still to be looked up, by FILTER_MATCH
-  logic                           ours_q;      // known to be for this port
-  logic                           testing_q;   // left_q are the kinds that would make it so
-  logic [7:0]                     later_q;     // kinds to look up behind the test
-  logic                           sniffed_q;   // sniffers have had their turn, or have none
-  logic                           given_q;     // a copy has gone
-  logic [2:0]                     kind;
-  logic [383:0]                   key, key_q;
-  logic [SLOT_WIDTH-1:0]          slot_q;
-  logic [3:0]                     probe_q;
-  pst_admin_pkg::filter_slot_t    slot;
-  pst_admin_pkg::filter_t         filter_q;
-  logic [ID_WIDTH-1:0]            id_q;
-
-  logic multicast;
-  assign multicast = frame_q.destination[0];
-  always_comb begin
-    kind = 3'd7;
-    for (int i = 6; i >= 0; i--) if (left_q[i]) kind = 3'(i);
+  // ---- Whom a filter means.
+  logic        spread_done, spread_hash_valid, spread_idle, spreads;
+  logic [15:0] spread_vi;
+  logic [31:0] spread_hash;
+  assign spreads = state_q == TARGET && filter_q.rss;
+  pst_rss u_rss (
+    .clk_i, .rst_ni, .idle_o(spread_idle),
+    .key_write_i(cfg_apply && cfg_op_q == pst_admin_pkg::CFG_RSS_KEY),
+    .table_write_i(cfg_apply && cfg_op_q == pst_admin_pkg::CFG_RSS_TABLE),
+    .index_i(cfg_index_q[7:0]), .data_i(cfg_data_q),
+    .start_i(spreads), .context_i(filter_q.rss_context[5:0]), .l3_class_i(meta_q.l3_class),
+    .has_ports_i(meta_q.l4_class == pst_contract_pkg::PST_L4_CLASS_TCP || meta_q.l4_class == pst_contract_pkg::PST_L4_CLASS_UDP),
+    .remote_address_i(meta_q.remote_address), .local_address_i(meta_q.local_address),
+    .remote_port_i(meta_q.remote_port), .local_port_i(meta_q.local_port),
+    .done_o(spread_done), .hash_valid_o(spread_hash_valid), .hash_o(spread_hash), .vi_o(spread_vi)
+  );
+  always_ff @(posedge clk_i) begin
+    if (state_q == TARGET) begin
+      st_vi_o <= filter_q.vi;
+      st_hash_valid_o <= 1'b0;
+      st_hash_o <= '0;
+    end else if (spread_done) begin
+      if (spread_vi != pst_admin_pkg::RSS_NO_VI) st_vi_o <= spread_vi;
+      st_hash_valid_o <= spread_hash_valid;
+      st_hash_o <= spread_hash;
+    end
   end
-  pst_rx_key u_key (.kind_i(kind), .frame_i(frame_q), .key_o(key));
-  logic [SLOT_WIDTH-1:0] slot_of_key;
-  pst_rx_hash u_hash (.enable_i(state_q == READ && probe_q == 4'd0), .key_i(key_q), .slot_o(slot_of_key));
-
-  logic hit, miss;
-  assign hit = slot.state == pst_admin_pkg::SLOT_USED && slot.key == key_q;
-  assign miss = !hit && (slot.state == pst_admin_pkg::SLOT_NONE || probe_q == PROBE_LAST);
-
-  // The kinds to look up for a new frame.
-  pst_rx_parser_pkg::frame_t next_frame;
-  logic [7:0] next_kinds;
-  logic       next_ports;
-  assign next_frame = fifo_mem[head_q[FIFO_WIDTH-1:0]];
-  assign next_ports = next_frame.l4_class == 2'(pst_contract_pkg::PST_L4_CLASS_TCP) ||
-                      next_frame.l4_class == 2'(pst_contract_pkg::PST_L4_CLASS_UDP);
-  always_comb begin
-    next_kinds = kinds_q;
-    next_kinds[7] = 1'b0;
-    if (!next_ports) next_kinds[2:0] = 3'd0;
-    if (next_frame.destination[0]) next_kinds[2] = 1'b0;
-    else next_kinds[6] = 1'b0;
-    if (next_frame.vlan_count == 2'd0) next_kinds[5] = 1'b0;
-  end
-
-  logic        rss_answer, rss_hash_valid, rss_quiet;
-  logic [31:0] rss_hash;
-  logic [15:0] rss_vi;
-  logic        sniff_now, added_q, copy_done;
-  assign pop = state_q == IDLE && head_q != tail_q;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) state_q <= IDLE;
-    else begin
+    if (!rst_ni) begin
+      state_q <= IDLE;
+    end else begin
       case (state_q)
-        IDLE: if (pop) state_q <= ASK;
-        ASK: begin
-          if (left_q != 8'd0) state_q <= READ;
-          else if (!sniff_now) state_q <= OVER;
-        end
-        READ: state_q <= COMPARE;
-        COMPARE: begin
-          if (hit) state_q <= testing_q ? ASK : NEXT;
-          else if (miss) state_q <= ASK;
-          else state_q <= READ;
-        end
-        NEXT: state_q <= SPREAD;
-        SPREAD: if (!filter_q.rss || rss_answer) state_q <= GIVE;
-        GIVE: if (copy_done) state_q <= filter_q.next_valid ? NEXT : ASK;
-        default: if (own_ready_i) state_q <= IDLE;
+        IDLE: if (take) state_q <= KEY;
+        KEY: state_q <= !found ? READ : matched_q || sniffed_q ? COUNT : HOLD;
+        READ: state_q <= CHECK;
+        CHECK: if (hit || miss) state_q <= KEY;
+        COUNT: if (!goes_on) state_q <= HOLD;
+        HOLD: if (hold_ready_i) state_q <= copies_q == '0 ? IDLE : TARGET;
+        TARGET: state_q <= spreads ? SPREAD : COPY;
+        SPREAD: if (spread_done) state_q <= COPY;
+        COPY: if (st_ready_i) state_q <= goes_on ? TARGET : IDLE;
+        default: state_q <= IDLE;
       endcase
     end
   end
 
-  // A unicast frame for another address than the port's is this port's if a filter of kind MAC or MAC_VLAN names its address. That is
-  // looked up first, and these lookups count again in their turn.
-  assign sniff_now = !sniffed_q && kinds_q[7] && ((ours_q && !testing_q) || promiscuous_q);
-  assign add_valid_o = state_q == GIVE && !added_q;
-  assign st_valid_o = state_q == GIVE && added_q;
-  assign copy_done = st_valid_o && st_ready_i;
-  always_ff @(posedge clk_i) begin
-    if (clearing_q || take_slot) begin
-      slot_mem[clearing_q ? clear_slot_q : cfg_index_i[SLOT_WIDTH-1:0]] <=
-          clearing_q ? '0 : cfg_data_i[pst_admin_pkg::FILTER_SLOT_WIDTH-1:0];
-    end
-    if (take_filter) filter_mem[cfg_index_i[ID_WIDTH-1:0]] <= cfg_data_i[pst_admin_pkg::FILTER_WIDTH-1:0];
-    case (state_q)
-      IDLE: begin
-        if (pop) begin
-          frame_q <= next_frame;
-          ours_q <= next_frame.destination[0] || next_frame.destination == mac_q;
-          testing_q <= !(next_frame.destination[0] || next_frame.destination == mac_q);
-          later_q <= next_kinds;
-          left_q <= next_frame.destination[0] || next_frame.destination == mac_q ? next_kinds : next_kinds & 8'h30;
-          given_q <= 1'b0;
-          sniffed_q <= 1'b0;
-        end
-      end
-      ASK: begin
-        key_q <= key;
-        probe_q <= 4'd0;
-        left_q[kind] <= 1'b0;
-        if (left_q == 8'd0) begin
-          testing_q <= 1'b0;
-          sniffed_q <= 1'b1;
-          if (sniff_now) left_q <= 8'h80;
-        end
-      end
-      READ: begin
-        slot <= slot_mem[probe_q == 4'd0 ? slot_of_key : slot_q];
-        slot_q <= (probe_q == 4'd0 ? slot_of_key : slot_q) + 1'b1;
-      end
-      COMPARE: begin
-        probe_q <= probe_q + 4'd1;
-        if (hit && testing_q) begin
-          testing_q <= 1'b0;
-          ours_q <= 1'b1;
-          left_q <= later_q;
-        end else if (hit) begin
-          id_q <= slot.first_filter[ID_WIDTH-1:0];
-          left_q <= 8'd0;
-        end
-      end
-      NEXT: begin
-        filter_q <= filter_mem[id_q];
-        added_q <= 1'b0;
-      end
-      GIVE: begin
-        if (add_ready_i) added_q <= 1'b1;
-        if (copy_done) begin
-          added_q <= 1'b0;
-          given_q <= 1'b1;
-          id_q <= filter_q.next[ID_WIDTH-1:0];
-        end
-      end
-      default: ;
-    endcase
-  end
+  assign hold_valid_o = state_q == HOLD;
+  assign hold_frame_o = meta_q.frame;
+  assign hold_cells_o = 8'((meta_q.bytes + 14'd63) >> 6);
+  assign hold_copies_o = copies_q;
+  assign drop_valid_o = hold_valid_o && hold_ready_i && copies_q == '0;
+  assign drop_reason_o = pst_contract_pkg::PST_DROP_REASON_RX_NO_FILTER;
+  assign count_copy_o = copy_taken && !first_copy_q;
 
-  pst_rss u_rss (
-    .clk_i(clk_i), .rst_ni(rst_ni), .quiet_o(rss_quiet), .cfg_valid_i(cfg_valid_i), .cfg_op_i(cfg_op_i), .cfg_index_i(cfg_index_i),
-    .cfg_data_i(cfg_data_i), .ask_valid_i(state_q == SPREAD && filter_q.rss), .ask_context_i(filter_q.rss_context[5:0]),
-    .ask_ipv4_i(frame_q.l3_class == 2'(pst_contract_pkg::PST_L3_CLASS_IPV4)),
-    .ask_ipv6_i(frame_q.l3_class == 2'(pst_contract_pkg::PST_L3_CLASS_IPV6)),
-    .ask_ports_i(frame_q.l4_class == 2'(pst_contract_pkg::PST_L4_CLASS_TCP) ||
-                 frame_q.l4_class == 2'(pst_contract_pkg::PST_L4_CLASS_UDP)),
-    .ask_remote_address_i(frame_q.remote_address), .ask_local_address_i(frame_q.local_address),
-    .ask_remote_port_i(frame_q.remote_port), .ask_local_port_i(frame_q.local_port),
-    .answer_valid_o(rss_answer), .answer_hash_valid_o(rss_hash_valid), .answer_hash_o(rss_hash), .answer_vi_o(rss_vi)
-  );
-  logic        hash_valid_q;
-  logic [31:0] hash_q;
-  logic [15:0] vi_q;
-  always_ff @(posedge clk_i) begin
-    if (state_q == SPREAD) begin
-      hash_valid_q <= filter_q.rss && rss_hash_valid;
-      hash_q <= filter_q.rss ? rss_hash : 32'd0;
-      vi_q <= filter_q.rss && rss_vi != pst_admin_pkg::RSS_NO_VI ? rss_vi : filter_q.vi;
-    end
-  end
-
-  assign add_frame_o = frame_q.frame;
-  assign own_valid_o = state_q == OVER;
-  assign own_frame_o = frame_q.frame;
-  assign drop_valid_o = state_q == OVER && own_ready_i && !given_q;
-  assign drop_reason_o = 4'(pst_contract_pkg::PST_DROP_REASON_RX_NO_FILTER);
-  assign count_copy_o = copy_done && given_q;
-  assign st_vi_o = vi_q;
-  assign st_filter_id_o = {{(16 - ID_WIDTH){1'b0}}, id_q};
-  assign st_frame_o = frame_q.frame;
-  assign st_bytes_o = frame_q.bytes;
-  assign st_time_ns_o = frame_q.time_ns;
-  assign st_hash_valid_o = hash_valid_q;
-  assign st_hash_o = hash_q;
-  assign st_vlan_count_o = frame_q.vlan_count;
-  assign st_vlan_tci_o = frame_q.vlan_tci;
-  assign st_id_o = frame_q.id;
+  assign st_valid_o = state_q == COPY;
+  assign st_filter_id_o = 16'(id_q);
+  assign st_frame_o = meta_q.frame;
+  assign st_bytes_o = meta_q.bytes;
+  assign st_time_ns_o = meta_q.time_ns;
+  assign st_vlan_count_o = meta_q.vlan_count;
+  assign st_vlan_tci_o = meta_q.vlan_tci;
+  assign st_id_o = meta_q.id;
   always_comb begin
     st_event_o = '0;
-    st_event_o[pst_contract_pkg::PST_RX_EVENT_TYPE_LSB +: pst_contract_pkg::PST_RX_EVENT_TYPE_WIDTH] =
-        4'(pst_contract_pkg::PST_EVENT_TYPE_RX);
-    st_event_o[pst_contract_pkg::PST_RX_EVENT_CHECKSUM_L3_LSB +: 2] = frame_q.checksum_l3;
-    st_event_o[pst_contract_pkg::PST_RX_EVENT_CHECKSUM_L4_LSB +: 2] = frame_q.checksum_l4;
-    st_event_o[pst_contract_pkg::PST_RX_EVENT_L3_CLASS_LSB +: 2] = frame_q.l3_class;
-    st_event_o[pst_contract_pkg::PST_RX_EVENT_L4_CLASS_LSB +: 2] = frame_q.l4_class;
-    st_event_o[pst_contract_pkg::PST_RX_EVENT_MULTICAST_LSB] = multicast;
+    if (st_valid_o) begin
+      st_event_o[pst_contract_pkg::PST_RX_EVENT_TYPE_LSB +: 4] = pst_contract_pkg::PST_EVENT_TYPE_RX;
+      st_event_o[pst_contract_pkg::PST_RX_EVENT_CHECKSUM_L3_LSB +: 2] = meta_q.checksum_l3;
+      st_event_o[pst_contract_pkg::PST_RX_EVENT_CHECKSUM_L4_LSB +: 2] = meta_q.checksum_l4;
+      st_event_o[pst_contract_pkg::PST_RX_EVENT_L3_CLASS_LSB +: 2] = meta_q.l3_class;
+      st_event_o[pst_contract_pkg::PST_RX_EVENT_L4_CLASS_LSB +: 2] = meta_q.l4_class;
+      st_event_o[pst_contract_pkg::PST_RX_EVENT_MULTICAST_LSB] = meta_q.destination[0];
+    end
   end
-  assign quiet_o = !clearing_q && state_q == IDLE && head_q == tail_q && !frame_valid_i && !mine && !cfg_done_o && rss_quiet;
 
-  logic unused;
-  assign unused = &{1'b0, port, cfg_index_i, slot.first_filter, filter_q.next, filter_q.rss_context};
+  assign quiet_o = !clearing_q && !cfg_valid_i && spread_idle &&
+                   ((state_q == IDLE && !cfg_wait_q && !pf_valid_i) || (state_q == HOLD && !hold_ready_i) ||
+                    (state_q == COPY && !st_ready_i));
 
 endmodule

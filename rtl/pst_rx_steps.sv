@@ -12,6 +12,7 @@ module pst_rx_steps (
   input  logic       current_i,          // ... which is the one that has waited
   input  logic       waits_i,            // copies of the VI wait
   input  logic       appends_i,          // and the new one can too
+  input  logic       pops_first_i,       // the first descriptor is asked for while the copy is looked at
   input  logic       none_held_i,        // all held descriptors have been examined
   input  logic       first_i,            // no descriptor has been
   input  logic       translates_i,
@@ -26,6 +27,7 @@ module pst_rx_steps (
   input  logic       xl_ok_i,
   input  logic       left_done_i,        // that was the whole frame
   input  logic       here_done_i,        // ... the whole buffer
+  input  logic       alone_i,            // no merge concerns it
   input  logic       joins_i,            // an open merge
   input  logic       peeks_i,            // another descriptor must be looked for
   input  logic       closes_i,
@@ -77,7 +79,7 @@ module pst_rx_steps (
         else if (over_i) state_o = open_i && current_i ? OVER : IDLE;
         else if (listed_i) state_o = ENTRY;
         else if (!running_i) state_o = DROP;
-        else if (!waits_i) state_o = GATHER;
+        else if (!waits_i) state_o = pops_first_i && pop_ready_i ? POPPED : GATHER;
         else state_o = appends_i ? IDLE : DROP;
       end
       ENTRY: state_o = running_i ? GATHER : DROP;
@@ -103,7 +105,7 @@ module pst_rx_steps (
       TRANSLATED: begin
         if (xl_answer_valid_i) begin
           if (!xl_ok_i) state_o = DROP;
-          else if (left_done_i) state_o = ADMIT;
+          else if (left_done_i) state_o = alone_i ? RESERVE : ADMIT;
           else state_o = here_done_i ? NEXT_BUFFER : TRANSLATE;
         end
       end

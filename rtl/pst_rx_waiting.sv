@@ -75,22 +75,36 @@ module pst_rx_waiting #(
   end
 
   // ---- Who waits for what, and who is to be tried again.
-  logic [VI_COUNT-1:0] for_desc_q, for_space_q, ready_q;
+  logic                clearing_q;  // after reset nobody waits
+  logic [VI_WIDTH-1:0] clear_vi_q;
+  logic                for_desc_mem [VI_COUNT];
+  logic                for_space_mem [VI_COUNT];
+  logic [VI_COUNT-1:0] ready_q;
   logic [VI_WIDTH-1:0] vi_q;
   logic                seen_desc_q, seen_space_q, desc_now, space_now;
   assign desc_now = avail_valid_i && avail_vi_i == vi_q;
   assign space_now = space_valid_i && space_vi_i == vi_q;
+  always_ff @(posedge clk_i) begin
+    if (clearing_q || mark_i) begin
+      for_desc_mem[clearing_q ? clear_vi_q : vi_q] <= !clearing_q && mark_desc_i;
+      for_space_mem[clearing_q ? clear_vi_q : vi_q] <= !clearing_q && mark_space_i;
+    end
+  end
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      for_desc_q <= '0;
-      for_space_q <= '0;
+      clearing_q <= 1'b1;
+      clear_vi_q <= '0;
       ready_q <= '0;
       vi_q <= '0;
       seen_desc_q <= 1'b0;
       seen_space_q <= 1'b0;
     end else begin
-      if (avail_valid_i && for_desc_q[avail_vi_i]) ready_q[avail_vi_i] <= 1'b1;
-      if (space_valid_i && for_space_q[space_vi_i]) ready_q[space_vi_i] <= 1'b1;
+      if (clearing_q) begin
+        clear_vi_q <= clear_vi_q + 1'b1;
+        clearing_q <= clear_vi_q != VI_WIDTH'(VI_COUNT - 1);
+      end
+      if (avail_valid_i && !clearing_q && for_desc_mem[avail_vi_i]) ready_q[avail_vi_i] <= 1'b1;
+      if (space_valid_i && !clearing_q && for_space_mem[space_vi_i]) ready_q[space_vi_i] <= 1'b1;
       if (begin_i) begin
         vi_q <= begin_vi_i;
         seen_desc_q <= avail_valid_i && avail_vi_i == begin_vi_i;
@@ -100,8 +114,6 @@ module pst_rx_waiting #(
         if (space_now) seen_space_q <= 1'b1;
       end
       if (mark_i) begin
-        for_desc_q[vi_q] <= mark_desc_i;
-        for_space_q[vi_q] <= mark_space_i;
         ready_q[vi_q] <= mark_ready_i || (mark_desc_i && (seen_desc_q || desc_now)) ||
                          (mark_space_i && (seen_space_q || space_now));
       end
@@ -115,6 +127,6 @@ module pst_rx_waiting #(
     .vi_o(retry_vi_o),
     .taken_i(retry_taken_i)
   );
-  assign quiet_o = ready_q == '0;
+  assign quiet_o = ready_q == '0 && !clearing_q;
 
 endmodule

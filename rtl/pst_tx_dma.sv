@@ -99,9 +99,9 @@ module pst_tx_dma #(
   input  logic                verdict_drop_i,
   input  logic [3:0]          verdict_reason_i,
   input  logic [15:0]         verdict_frames_i,
-  input  logic [21:0]         verdict_extra_bytes_i,  // headers of all frames but the first, to be charged to the VI
+  input  logic [23:0]         verdict_extra_bytes_i,  // headers of all frames but the first, to be charged to the VI
   input  logic                pk_done_i,
-  input  logic                tb_rd0_valid_i,
+  input  logic                tb_rd0_valid_i,  // data come a cycle later
   input  logic [9:0]          tb_rd0_line_i,
   output logic [511:0]        tb_rd0_data_o,
   input  logic                tb_rd1_valid_i,
@@ -187,7 +187,7 @@ module pst_tx_dma #(
   logic [31:0]             turn_halt_index;
   logic                    extra_valid, extra_taken;
   logic [VI_WIDTH-1:0]     extra_vi;
-  logic [21:0]             extra_bytes;
+  logic [23:0]             extra_bytes;
   assign seen_valid = turn_pop && pop_ready_i;
   assign pop_valid_o = turn_pop || life_pop;
   assign pop_vi_o = life_pop ? life_vi : turn_vi;
@@ -196,26 +196,17 @@ module pst_tx_dma #(
     .clk_i, .rst_ni, .time_ns_i,
     .quiet_o(sched_quiet),
     .due_ns_o,
-    .avail_valid_i(avail_valid_i && !avail_rx_i && running_q[avail_vi_i]),
-    .avail_vi_i,
-    .again_valid_i(again_valid),
-    .again_vi_i(turn_vi),
-    .seen_valid_i(seen_valid),
-    .seen_vi_i(turn_vi),
-    .wait_valid_i(wait_valid),
-    .wait_vi_i(turn_vi),
-    .wait_ns_i(wait_ns),
-    .clear_valid_i(life_valid_i || start),
-    .clear_vi_i(life_valid_i ? life_vi_i : start_vi),
-    .next_valid_o(next_valid),
-    .next_vi_o(next_vi),
-    .next_taken_i(next_taken)
+    .avail_valid_i(avail_valid_i && !avail_rx_i && running_q[avail_vi_i]), .avail_vi_i,
+    .again_valid_i(again_valid), .again_vi_i(turn_vi),
+    .seen_valid_i(seen_valid), .seen_vi_i(turn_vi),
+    .wait_valid_i(wait_valid), .wait_vi_i(turn_vi), .wait_ns_i(wait_ns),
+    .clear_valid_i(life_valid_i || start), .clear_vi_i(life_valid_i ? life_vi_i : start_vi),
+    .next_valid_o(next_valid), .next_vi_o(next_vi), .next_taken_i(next_taken)
   );
   pst_tx_turn #(.VI_COUNT(VI_COUNT), .QUANTUM_BYTES(QUANTUM_BYTES), .CACHE_DEPTH(CACHE_DEPTH)) u_turn (
     .clk_i, .rst_ni, .time_ns_i,
     .quiet_o(turn_quiet),
-    .start_valid_i(start),
-    .start_vi_i(start_vi),
+    .start_valid_i(start), .start_vi_i(start_vi),
     .start_any_source_i(start_data.any_source),
     .start_weight_i(start_data.weight),
     .start_rate_mbps_i(start_data.rate_limit_mbps),
@@ -223,37 +214,22 @@ module pst_tx_dma #(
     .running_i(running_q),
     .hold_i(life_hold),
     .popping_o(turn_popping),
-    .busy_o(turn_busy),
-    .busy_vi_o(turn_vi),
-    .next_valid_i(next_valid),
-    .next_vi_i(next_vi),
-    .next_taken_o(next_taken),
+    .busy_o(turn_busy), .busy_vi_o(turn_vi),
+    .next_valid_i(next_valid), .next_vi_i(next_vi), .next_taken_o(next_taken),
     .again_valid_o(again_valid),
-    .wait_valid_o(wait_valid),
-    .wait_ns_o(wait_ns),
-    .extra_valid_i(extra_valid),
-    .extra_taken_o(extra_taken),
-    .extra_vi_i(extra_vi),
-    .extra_bytes_i(extra_bytes),
-    .pop_valid_o(turn_pop),
-    .pop_ready_i,
+    .wait_valid_o(wait_valid), .wait_ns_o(wait_ns),
+    .extra_valid_i(extra_valid), .extra_taken_o(extra_taken), .extra_vi_i(extra_vi), .extra_bytes_i(extra_bytes),
+    .pop_valid_o(turn_pop), .pop_ready_i,
     .answer_valid_i(answer_valid),
     .answer_found_i, .answer_posted_i, .answer_pio_i, .answer_idx_i, .answer_desc_i,
-    .list_wr_valid_o(list_wr_valid),
-    .list_wr_position_o(list_wr_position),
-    .list_wr_fragment_o(list_wr_fragment),
-    .packet_valid_o(packet_valid),
-    .packet_ready_i(packet_ready),
-    .packet_o(packet),
-    .loss_valid_o(turn_loss),
-    .loss_ready_i(turn_loss_ready),
-    .halt_valid_o(turn_halt),
-    .halt_ready_i(turn_halt_ready),
-    .halt_index_o(turn_halt_index)
+    .list_wr_valid_o(list_wr_valid), .list_wr_position_o(list_wr_position), .list_wr_fragment_o(list_wr_fragment),
+    .packet_valid_o(packet_valid), .packet_ready_i(packet_ready), .packet_o(packet),
+    .loss_valid_o(turn_loss), .loss_ready_i(turn_loss_ready),
+    .halt_valid_o(turn_halt), .halt_ready_i(turn_halt_ready), .halt_index_o(turn_halt_index)
   );
 
   // ---- Packets are taken, and their bytes asked for.
-  logic                    reader_quiet, issue_quiet, reader_busy, seg_valid, seg_taken, take_valid, entry_free;
+  logic                    reader_quiet, clearing, reader_busy, seg_valid, seg_taken, take_valid, entry_free;
   logic [VI_WIDTH-1:0]     reader_vi;
   logic [63:0]             seg_host;
   logic [16:0]             seg_bytes;
@@ -265,116 +241,45 @@ module pst_tx_dma #(
   logic [3:0]              reader_loss_reason;
   logic [31:0]             reader_halt_index;
   logic [ENTRY_WIDTH-1:0]  tail, issued;
-  logic                    tag_valid, copy_valid, copy_ready, copy_held;
-  logic [LINE_WIDTH-1:0]   pr_line, copy_line;
-  logic [$clog2(TAG_COUNT)-1:0] tag;
   assign xl_write_o = 1'b0;
-  assign pr_tag_o = 7'(tag);
   pst_tx_reader #(.VI_COUNT(VI_COUNT)) u_reader (
     .clk_i, .rst_ni,
     .quiet_o(reader_quiet),
-    .packet_valid_i(packet_valid),
-    .packet_ready_o(packet_ready),
-    .packet_vi_i(turn_vi),
-    .packet_i(packet),
-    .list_wr_valid_i(list_wr_valid),
-    .list_wr_vi_i(turn_vi),
-    .list_wr_position_i(list_wr_position),
+    .packet_valid_i(packet_valid), .packet_ready_o(packet_ready), .packet_vi_i(turn_vi), .packet_i(packet),
+    .list_wr_valid_i(list_wr_valid), .list_wr_vi_i(turn_vi), .list_wr_position_i(list_wr_position),
     .list_wr_fragment_i(list_wr_fragment),
     .running_i(running_q),
-    .busy_o(reader_busy),
-    .busy_vi_o(reader_vi),
+    .busy_o(reader_busy), .busy_vi_o(reader_vi),
     .xl_valid_o, .xl_ready_i, .xl_vi_o, .xl_address_o, .xl_bytes_o, .xl_answer_valid_i, .xl_ok_i, .xl_host_i, .xl_run_i,
-    .seg_valid_o(seg_valid),
-    .seg_taken_i(seg_taken),
-    .seg_host_o(seg_host),
-    .seg_bytes_o(seg_bytes),
-    .take_valid_o(take_valid),
-    .take_packet_o(take_packet),
-    .take_line_o(take_line),
-    .take_lines_o(take_lines),
+    .seg_valid_o(seg_valid), .seg_taken_i(seg_taken), .seg_host_o(seg_host), .seg_bytes_o(seg_bytes),
+    .take_valid_o(take_valid), .take_packet_o(take_packet), .take_line_o(take_line), .take_lines_o(take_lines),
     .take_segs_o(take_segs),
-    .entry_free_i(entry_free),
+    .entry_free_i(entry_free && !clearing),
     .lines_free_i(lines_free),
-    .loss_valid_o(reader_loss),
-    .loss_ready_i(reader_loss_ready),
-    .loss_reason_o(reader_loss_reason),
-    .halt_valid_o(reader_halt),
-    .halt_ready_i(reader_halt_ready),
-    .halt_index_o(reader_halt_index)
+    .loss_valid_o(reader_loss), .loss_ready_i(reader_loss_ready), .loss_reason_o(reader_loss_reason),
+    .halt_valid_o(reader_halt), .halt_ready_i(reader_halt_ready), .halt_index_o(reader_halt_index)
   );
-  pst_tx_issue #(.VI_COUNT(VI_COUNT)) u_issue (
+  logic                    fetch_quiet, hand_landed, hand_failed, scan_landed;
+  logic [15:0]             hand_code;
+  logic [ENTRY_WIDTH-1:0]  hand, scan_entry;
+  pst_tx_fetch #(.VI_COUNT(VI_COUNT), .TAG_COUNT(TAG_COUNT)) u_fetch (
     .clk_i, .rst_ni,
-    .quiet_o(issue_quiet),
-    .take_valid_i(take_valid),
-    .take_entry_i(tail),
-    .take_vi_i(reader_vi),
-    .take_packet_i(take_packet),
-    .take_line_i(take_line),
-    .take_lines_i(take_lines[6:0]),
-    .take_segs_i(take_segs),
-    .tail_i(tail),
-    .entry_o(issued),
-    .seg_valid_i(seg_valid),
-    .seg_taken_o(seg_taken),
-    .seg_host_i(seg_host),
-    .seg_bytes_i(seg_bytes),
-    .tag_valid_i(tag_valid),
-    .pr_valid_o, .pr_ready_i, .pr_vi_o, .pr_address_o, .pr_bytes_o, .pr_lane_o,
-    .pr_line_o(pr_line),
-    .pio_rd_valid_o, .pio_rd_vi_o, .pio_rd_line_o,
-    .copy_valid_o(copy_valid),
-    .copy_ready_i(copy_ready),
-    .copy_held_o(copy_held),
-    .copy_line_o(copy_line)
-  );
-
-  // ---- Bytes arrive. A completion goes before a line of the PIO page, which is held meanwhile.
-  logic                   clearing, land_valid, hand_landed, hand_failed, scan_landed;
-  logic [LINE_WIDTH-1:0]  land_line;
-  logic [15:0]            hand_code;
-  logic [ENTRY_WIDTH-1:0] hand, scan_entry;
-  logic [511:0]           copy_q;
-  assign copy_ready = !land_valid;
-  always_ff @(posedge clk_i) if (copy_valid && !copy_held && !copy_ready) copy_q <= pio_rd_data_i;
-  pst_tx_landing #(.TAG_COUNT(TAG_COUNT)) u_landing (
-    .clk_i, .rst_ni,
-    .clearing_o(clearing),
-    .tag_valid_o(tag_valid),
-    .tag_o(tag),
-    .issue_valid_i(pr_valid_o && pr_ready_i),
-    .issue_entry_i(issued),
-    .issue_line_i(pr_line),
-    .pc_valid_i, .pc_tag_i, .pc_last_i, .pc_code_i,
-    .wr_valid_o(land_valid),
-    .wr_line_o(land_line),
-    .take_valid_i(take_valid),
-    .take_entry_i(tail),
-    .hand_entry_i(hand),
-    .hand_landed_o(hand_landed),
-    .hand_failed_o(hand_failed),
-    .hand_code_o(hand_code),
-    .scan_entry_i(scan_entry),
-    .scan_landed_o(scan_landed)
-  );
-  pst_tx_buffer #(.LINE_COUNT(1 << LINE_WIDTH)) u_buffer (
-    .clk_i,
-    .wr_valid_i(land_valid || copy_valid),
-    .wr_line_i(land_valid ? land_line : copy_line),
-    .wr_data_i(land_valid ? pc_data_i : copy_held ? copy_q : pio_rd_data_i),
-    .wr_lane_i(land_valid ? pc_lane_i : 6'd0),
-    .wr_count_i(land_valid ? pc_count_i : 7'd64),
-    .rd0_valid_i(tb_rd0_valid_i),
-    .rd0_line_i(tb_rd0_line_i),
-    .rd0_data_o(tb_rd0_data_o),
-    .rd1_valid_i(tb_rd1_valid_i),
-    .rd1_line_i(tb_rd1_line_i),
-    .rd1_data_o(tb_rd1_data_o)
+    .quiet_o(fetch_quiet), .clearing_o(clearing),
+    .take_valid_i(take_valid), .take_entry_i(tail), .take_vi_i(reader_vi), .take_packet_i(take_packet),
+    .take_line_i(take_line), .take_lines_i(take_lines[6:0]), .take_segs_i(take_segs),
+    .issued_o(issued),
+    .seg_valid_i(seg_valid), .seg_taken_o(seg_taken), .seg_host_i(seg_host), .seg_bytes_i(seg_bytes),
+    .pr_valid_o, .pr_ready_i, .pr_tag_o, .pr_vi_o, .pr_address_o, .pr_bytes_o, .pr_lane_o,
+    .pc_valid_i, .pc_tag_i, .pc_data_i, .pc_lane_i, .pc_count_i, .pc_last_i, .pc_code_i,
+    .pio_rd_valid_o, .pio_rd_vi_o, .pio_rd_line_o, .pio_rd_data_i,
+    .tb_rd0_valid_i, .tb_rd0_line_i, .tb_rd0_data_o, .tb_rd1_valid_i, .tb_rd1_line_i, .tb_rd1_data_o,
+    .hand_entry_i(hand), .hand_landed_o(hand_landed), .hand_failed_o(hand_failed), .hand_code_o(hand_code),
+    .scan_entry_i(scan_entry), .scan_landed_o(scan_landed)
   );
 
   // ---- In their order.
-  logic                    order_quiet, order_drop, order_halt, order_halt_ready, scan_mark, scan_match, scan_issued, complete_dead;
-  logic                    verdict_dead;
+  logic                    order_quiet, order_drop, order_halt, order_halt_ready, scan_mark, scan_match, scan_issued;
+  logic                    complete_dead, verdict_dead;
   logic [VI_WIDTH-1:0]     pk_vi, verdict_vi, order_halt_vi;
   logic [PACKET_WIDTH-1:0] pk_packet;
   logic [3:0]              order_drop_reason;
@@ -396,10 +301,7 @@ module pst_tx_dma #(
   pst_tx_order #(.VI_COUNT(VI_COUNT)) u_order (
     .clk_i, .rst_ni,
     .quiet_o(order_quiet),
-    .take_valid_i(take_valid),
-    .take_vi_i(reader_vi),
-    .take_packet_i(take_packet),
-    .take_line_i(take_line),
+    .take_valid_i(take_valid), .take_vi_i(reader_vi), .take_packet_i(take_packet), .take_line_i(take_line),
     .take_lines_i(take_lines),
     .tail_o(tail),
     .entry_free_o(entry_free),
@@ -415,23 +317,13 @@ module pst_tx_dma #(
     .pk_first_o, .pk_drop_o, .pk_drop_reason_o,
     .pk_packet_o(pk_packet),
     .verdict_valid_i, .verdict_drop_i, .verdict_reason_i, .pk_done_i,
-    .drop_valid_o(order_drop),
-    .drop_reason_o(order_drop_reason),
-    .verdict_vi_o(verdict_vi),
-    .verdict_dead_o(verdict_dead),
-    .verdict_o(verdict),
-    .halt_valid_o(order_halt),
-    .halt_ready_i(order_halt_ready),
-    .halt_vi_o(order_halt_vi),
-    .halt_code_o(order_halt_code),
+    .drop_valid_o(order_drop), .drop_reason_o(order_drop_reason),
+    .verdict_vi_o(verdict_vi), .verdict_dead_o(verdict_dead), .verdict_o(verdict),
+    .halt_valid_o(order_halt), .halt_ready_i(order_halt_ready), .halt_vi_o(order_halt_vi), .halt_code_o(order_halt_code),
     .halt_index_o(order_halt_index),
-    .scan_mark_i(scan_mark),
-    .scan_entry_i(scan_entry),
-    .scan_vi_i(life_vi),
-    .scan_match_o(scan_match),
+    .scan_mark_i(scan_mark), .scan_entry_i(scan_entry), .scan_vi_i(life_vi), .scan_match_o(scan_match),
     .scan_issued_o(scan_issued),
-    .complete_i(complete),
-    .complete_dead_o(complete_dead)
+    .complete_i(complete), .complete_dead_o(complete_dead)
   );
   logic                completion_quiet, lost, lost_ready, flush_valid, flush_done, flush_report;
   logic [VI_WIDTH-1:0] completion_vi;
@@ -441,31 +333,20 @@ module pst_tx_dma #(
   pst_tx_completion #(.VI_COUNT(VI_COUNT), .BATCH(COMPLETION_BATCH)) u_completion (
     .clk_i, .rst_ni,
     .quiet_o(completion_quiet),
-    .take_valid_i(take_valid),
-    .take_entry_i(tail),
-    .take_vi_i(reader_vi),
-    .take_packet_i(take_packet),
-    .start_valid_i(start),
-    .start_vi_i(start_vi),
+    .take_valid_i(take_valid), .take_entry_i(tail), .take_vi_i(reader_vi), .take_packet_i(take_packet),
+    .start_valid_i(start), .start_vi_i(start_vi),
     .alive_i(alive_q),
-    .verdict_valid_i,
-    .verdict_i(verdict),
-    .verdict_frames_i(order_drop ? 16'd0 : verdict_frames_i),
+    .verdict_valid_i, .verdict_i(verdict), .verdict_frames_i(order_drop ? 16'd0 : verdict_frames_i),
     .left_valid_i, .left_lost_i, .left_time_ns_i,
     .complete_o(complete),
     .dead_i(complete_dead),
-    .loss_valid_o(lost),
-    .loss_ready_i(lost_ready),
+    .loss_valid_o(lost), .loss_ready_i(lost_ready),
     .vi_o(completion_vi),
     .done_valid_o, .done_ready_i, .done_idx_o,
     .ev_valid_o, .ev_ready_i, .ev_data_o,
-    .answer_valid_i(ev_answer_valid_i),
-    .answer_i(ev_answer_i),
+    .answer_valid_i(ev_answer_valid_i), .answer_i(ev_answer_i),
     .space_valid_i, .space_vi_i,
-    .flush_valid_i(flush_valid),
-    .flush_done_o(flush_done),
-    .flush_vi_i(life_vi),
-    .flush_report_i(flush_report)
+    .flush_valid_i(flush_valid), .flush_done_o(flush_done), .flush_vi_i(life_vi), .flush_report_i(flush_report)
   );
   logic life_quiet, life_loss, life_loss_ready;
   pst_tx_life #(.VI_COUNT(VI_COUNT), .CACHE_DEPTH(CACHE_DEPTH)) u_life (
@@ -473,24 +354,18 @@ module pst_tx_dma #(
     .quiet_o(life_quiet),
     .life_valid_i, .life_op_i, .life_vi_i, .life_done_o,
     .vi_o(life_vi),
-    .held_i((turn_busy && turn_vi == life_vi) || (reader_busy && reader_vi == life_vi)),
+    .held_i((turn_busy && turn_vi == life_vi) || (reader_busy && reader_vi == life_vi) ||
+            (order_halt && order_halt_vi == life_vi)),
     .hold_o(life_hold),
     .popping_i(turn_popping),
-    .pop_valid_o(life_pop),
-    .pop_ready_i,
-    .answer_valid_i(answer_valid),
-    .answer_found_i,
+    .pop_valid_o(life_pop), .pop_ready_i,
+    .answer_valid_i(answer_valid), .answer_found_i,
     .answer_last_i(answer_desc_i[pst_contract_pkg::PST_TX_DESC_TYPE_LSB +: 2] == pst_contract_pkg::PST_TX_DESC_TYPE_DATA &&
                    answer_desc_i[pst_contract_pkg::PST_TX_DESC_END_OF_PACKET_LSB]),
-    .loss_valid_o(life_loss),
-    .loss_ready_i(life_loss_ready),
-    .scan_mark_o(scan_mark),
-    .scan_entry_o(scan_entry),
-    .scan_match_i(scan_match),
+    .loss_valid_o(life_loss), .loss_ready_i(life_loss_ready),
+    .scan_mark_o(scan_mark), .scan_entry_o(scan_entry), .scan_match_i(scan_match),
     .scan_landed_i(scan_issued && scan_landed),
-    .flush_valid_o(flush_valid),
-    .flush_report_o(flush_report),
-    .flush_done_i(flush_done)
+    .flush_valid_o(flush_valid), .flush_report_o(flush_report), .flush_done_i(flush_done)
   );
 
   // ---- What is told outside.
@@ -499,38 +374,26 @@ module pst_tx_dma #(
   pst_tx_report #(.VI_COUNT(VI_COUNT)) u_report (
     .clk_i, .rst_ni,
     .quiet_o(report_quiet),
-    .verdict_valid_i,
-    .verdict_drop_i(order_drop),
-    .verdict_reason_i(order_drop_reason),
-    .verdict_vi_i(verdict_vi),
-    .verdict_dead_i(verdict_dead),
-    .verdict_extra_bytes_i,
-    .take_valid_i(take_valid),
-    .take_vi_i(reader_vi),
+    .verdict_valid_i, .verdict_drop_i(order_drop), .verdict_reason_i(order_drop_reason), .verdict_vi_i(verdict_vi),
+    .verdict_dead_i(verdict_dead), .verdict_extra_bytes_i,
+    .take_valid_i(take_valid), .take_vi_i(reader_vi),
     .loss_valid_i({life_loss, turn_loss, reader_loss, lost}),
     .loss_ready_o({life_loss_ready, turn_loss_ready, reader_loss_ready, lost_ready}),
     .lost_vi_i(completion_vi),
-    .reader_vi_i(reader_vi),
-    .reader_reason_i(reader_loss_reason),
+    .reader_vi_i(reader_vi), .reader_reason_i(reader_loss_reason),
     .turn_vi_i(turn_vi),
     .life_vi_i(life_vi),
-    .extra_valid_o(extra_valid),
-    .extra_taken_i(extra_taken),
-    .extra_vi_o(extra_vi),
-    .extra_bytes_o(extra_bytes),
+    .extra_valid_o(extra_valid), .extra_taken_i(extra_taken), .extra_vi_o(extra_vi), .extra_bytes_o(extra_bytes),
     .drop_valid_o, .drop_reason_o, .drop_vi_o, .count_packet_o, .count_packet_vi_o, .count_sent_o, .count_sent_vi_o,
     .error_valid_i({turn_halt, reader_halt, order_halt}),
     .error_ready_o({turn_halt_ready, reader_halt_ready, order_halt_ready}),
-    .read_vi_i(order_halt_vi),
-    .read_code_i(order_halt_code),
-    .read_index_i(order_halt_index),
+    .read_vi_i(order_halt_vi), .read_code_i(order_halt_code), .read_index_i(order_halt_index),
     .reader_index_i(reader_halt_index),
     .turn_index_i(turn_halt_index),
     .halt_valid_o, .halt_ready_i, .halt_vi_o, .halt_source_o, .halt_code_o, .halt_index_o
   );
 
-  // A configuration is heard in one cycle, a completion too.
-  assign quiet_o = !clearing && !cfg_valid_i && !pc_valid_i && !tb_rd0_valid_i && !tb_rd1_valid_i && sched_quiet && turn_quiet && reader_quiet &&
-                   issue_quiet && order_quiet && completion_quiet && life_quiet && report_quiet;
+  assign quiet_o = !clearing && !cfg_valid_i && sched_quiet && turn_quiet && reader_quiet &&
+                   fetch_quiet && order_quiet && completion_quiet && life_quiet && report_quiet;
 
 endmodule

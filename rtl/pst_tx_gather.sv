@@ -1,6 +1,7 @@
 // One descriptor joins its packet: the checks of the contract on descriptors, and what the packet is when all have come.
 // Combinational; pst_tx_turn keeps the packet. Packet walk: descriptors in the NIC, before the payload is read.
 module pst_tx_gather (
+  input  logic                                valid_i,   // a descriptor has come
   input  logic [pst_tx_pkg::GATHER_WIDTH-1:0] gather_i,
   input  logic [31:0]                         idx_i,
   input  logic [127:0]                        desc_i,
@@ -40,22 +41,22 @@ module pst_tx_gather (
 
   always_comb begin
     after = now;
-    after.started = 1'b1;
-    if (!now.started) begin
+    after.started = now.started || valid_i;
+    if (valid_i && !now.started) begin
       after.first_idx = idx_i;
       after.mss = 16'd0;
       after.vlan_insert = 1'b0;
     end
-    after.end_idx = idx_i + 32'd1;
-    if (is_option) begin
+    if (valid_i) after.end_idx = idx_i + 32'd1;
+    if (valid_i && is_option) begin
       after.mss = desc_i[pst_contract_pkg::PST_TX_OPTION_DESC_MSS_BYTES_LSB +: 16];
       after.vlan_tci = desc_i[pst_contract_pkg::PST_TX_OPTION_DESC_VLAN_TCI_LSB +: 16];
       after.vlan_insert = desc_i[pst_contract_pkg::PST_TX_OPTION_DESC_VLAN_INSERT_LSB];
-    end else begin
+    end else if (valid_i) begin
       after.count = now.count + 6'd1;
       after.bytes = now.bytes + {6'd0, length_bytes};
     end
-    if (!is_option && first) begin
+    if (valid_i && !is_option && first) begin
       after.pio = pio_i;
       after.pio_offset = desc_i[pst_contract_pkg::PST_TX_DESC_ADDRESS_LSB +: 12];
       after.l3 = desc_i[pst_contract_pkg::PST_TX_DESC_CHECKSUM_L3_LSB];

@@ -11,13 +11,12 @@ module pst_tx_issue #(
   output logic                   quiet_o,
 
   input  logic                   take_valid_i,
-  input  logic [ENTRY_WIDTH-1:0] take_entry_i,
+  input  logic [ENTRY_WIDTH-1:0] take_entry_i,  // the packet's, or the next packet's
   input  logic [VI_WIDTH-1:0]    take_vi_i,
   input  logic [pst_tx_pkg::PACKET_WIDTH-1:0] take_packet_i,
   input  logic [LINE_WIDTH-1:0]  take_line_i,
   input  logic [6:0]             take_lines_i,  // of a packet from the PIO page
   input  logic [6:0]             take_segs_i,
-  input  logic [ENTRY_WIDTH-1:0] tail_i,   // behind the packet that was taken last
   output logic [ENTRY_WIDTH-1:0] entry_o,  // all before it have been asked for; those from the PIO page are here
 
   input  logic                   seg_valid_i,
@@ -94,7 +93,7 @@ module pst_tx_issue #(
       entry_q <= '0;
     end else begin
       case (state_q)
-        IDLE: if (entry_q != tail_i) state_q <= FETCH;
+        IDLE: if (entry_q != take_entry_i) state_q <= FETCH;
         FETCH: state_q <= job_pio ? COPY : READ;
         READ: if (ended) state_q <= IDLE;
         COPY: state_q <= TAKE;
@@ -118,8 +117,8 @@ module pst_tx_issue #(
     end
   end
 
-  // A job is written in the cycle before its entry shows in tail_i.
-  assign quiet_o = !take_valid_i && (state_q == IDLE ? entry_q == tail_i :
+  // A job is written in the cycle before take_entry_i moves past it.
+  assign quiet_o = !take_valid_i && (state_q == IDLE ? entry_q == take_entry_i :
                                      state_q == READ && done_q != job_segs && !read_taken);
 
 endmodule

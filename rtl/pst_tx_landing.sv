@@ -1,7 +1,8 @@
 // Reads in flight: tags, where the bytes of each go, and per packet how many have been asked for and how many have ended.
 // Counts go round and are never reset: a packet's reads have landed when both are equal.
 module pst_tx_landing #(
-  parameter int unsigned TAG_COUNT = 64,  // a power of two, at most 128
+  parameter int unsigned TAG_COUNT = 64,     // a power of two, at most 128
+  parameter int unsigned CLEAR_COUNT = 128,  // cycles of clearing; a power of two, at least 128
   localparam int unsigned TAG_WIDTH = $clog2(TAG_COUNT),
   localparam int unsigned ENTRY_WIDTH = pst_tx_pkg::ENTRY_WIDTH,
   localparam int unsigned LINE_WIDTH = pst_tx_pkg::LINE_WIDTH
@@ -39,7 +40,7 @@ module pst_tx_landing #(
 
   localparam int unsigned ENTRY_COUNT = pst_tx_pkg::ENTRY_COUNT;
 
-  logic [6:0]             clear_q;
+  logic [$clog2(CLEAR_COUNT)-1:0] clear_q;
   logic                   failure, ends;
   logic [TAG_WIDTH-1:0]   tag;
   logic [ENTRY_WIDTH-1:0] entry;
@@ -49,10 +50,10 @@ module pst_tx_landing #(
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       clearing_o <= 1'b1;
-      clear_q <= 7'd0;
+      clear_q <= '0;
     end else if (clearing_o) begin
-      clear_q <= clear_q + 7'd1;
-      clearing_o <= clear_q != 7'(ENTRY_COUNT - 1);
+      clear_q <= clear_q + 1'b1;
+      clearing_o <= !(&clear_q);
     end
   end
 
@@ -94,9 +95,11 @@ module pst_tx_landing #(
   logic [ENTRY_COUNT-1:0] failed_q;
   always_ff @(posedge clk_i) begin
     if (clearing_o || issue_valid_i) begin
-      issued_mem[clearing_o ? clear_q : issue_entry_i] <= clearing_o ? 7'd0 : issued_mem[issue_entry_i] + 7'd1;
+      issued_mem[clearing_o ? clear_q[ENTRY_WIDTH-1:0] : issue_entry_i] <= clearing_o ? 7'd0 : issued_mem[issue_entry_i] + 7'd1;
     end
-    if (clearing_o || ends) landed_mem[clearing_o ? clear_q : entry] <= clearing_o ? 7'd0 : landed_mem[entry] + 7'd1;
+    if (clearing_o || ends) begin
+      landed_mem[clearing_o ? clear_q[ENTRY_WIDTH-1:0] : entry] <= clearing_o ? 7'd0 : landed_mem[entry] + 7'd1;
+    end
     if (ends && failure && !failed_q[entry]) code_mem[entry] <= pc_code_i;
   end
   always_ff @(posedge clk_i or negedge rst_ni) begin

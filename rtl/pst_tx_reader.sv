@@ -108,9 +108,9 @@ module pst_tx_reader #(
   assign xl_address_o = address_q;
   assign xl_bytes_o = left_q;
   assign loss_valid_o = state_q == LOSE;
-  assign loss_reason_o = miss_q && running ? pst_contract_pkg::PST_DROP_REASON_TX_DMA_FAULT :
+  assign loss_reason_o = miss_q ? pst_contract_pkg::PST_DROP_REASON_TX_DMA_FAULT :
                                              pst_contract_pkg::PST_DROP_REASON_TX_VI_HALTED;
-  assign halt_valid_o = state_q == HALT && running;
+  assign halt_valid_o = state_q == HALT;
   assign halt_index_o = packet_q.parts.first_idx;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -138,7 +138,7 @@ module pst_tx_reader #(
           else if (room) state_q <= IDLE;
         end
         LOSE: if (loss_ready_i) state_q <= miss_q ? HALT : IDLE;
-        HALT: if (halt_ready_i || !running) state_q <= IDLE;
+        HALT: if (halt_ready_i) state_q <= IDLE;
         default: state_q <= IDLE;
       endcase
       if (state_q == LOSE) seg_wr_q <= seg_taken_q;

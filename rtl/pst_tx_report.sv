@@ -15,7 +15,7 @@ module pst_tx_report #(
   input  logic [3:0]          verdict_reason_i,
   input  logic [VI_WIDTH-1:0] verdict_vi_i,
   input  logic                verdict_dead_i,
-  input  logic [21:0]         verdict_extra_bytes_i,
+  input  logic [23:0]         verdict_extra_bytes_i,
   input  logic                take_valid_i,
   input  logic [VI_WIDTH-1:0] take_vi_i,
   input  logic [3:0]          loss_valid_i,
@@ -29,7 +29,7 @@ module pst_tx_report #(
   output logic                extra_valid_o,
   input  logic                extra_taken_i,
   output logic [VI_WIDTH-1:0] extra_vi_o,
-  output logic [21:0]         extra_bytes_o,
+  output logic [23:0]         extra_bytes_o,
 
   output logic                drop_valid_o,
   output logic [3:0]          drop_reason_o,
@@ -105,10 +105,10 @@ module pst_tx_report #(
   end
 
   // ---- Bytes to be charged: at most one entry per packet on its way.
-  logic [VI_WIDTH+21:0] extra_mem [pst_tx_pkg::ENTRY_COUNT];
+  logic [VI_WIDTH+23:0] extra_mem [pst_tx_pkg::ENTRY_COUNT];
   logic [ENTRY_WIDTH:0] extra_wr_q, extra_rd_q;
   logic                 extra;
-  assign extra = count_sent_o && !verdict_dead_i && verdict_extra_bytes_i != 22'd0;
+  assign extra = verdict_valid_i && !verdict_dead_i && verdict_extra_bytes_i != 24'd0;
   assign extra_valid_o = extra_wr_q != extra_rd_q;
   assign {extra_vi_o, extra_bytes_o} = extra_mem[extra_rd_q[ENTRY_WIDTH-1:0]];
   always_ff @(posedge clk_i) begin
@@ -124,7 +124,7 @@ module pst_tx_report #(
     end
   end
 
-  assign quiet_o = !verdict_valid_i && !extra_valid_o && loss_valid_i == 4'd0 && (halt_valid_o ? !halt_ready_i && held_q == choice
-                                                                                          : held_q == 3'd0);
+  assign quiet_o = !verdict_valid_i && !extra_valid_o && loss_valid_i == 4'd0 &&
+                   (halt_valid_o ? !halt_ready_i && held_q == choice : held_q == 3'd0);
 
 endmodule

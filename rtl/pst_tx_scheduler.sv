@@ -128,8 +128,8 @@ module pst_tx_scheduler #(
   end
   always_ff @(posedge clk_i) if (wait_valid_i) wait_mem[wait_vi_i] <= wait_ns_i;
 
-  assign quiet_o = ready_q == '0 && !passing_q && !avail_valid_i && !again_valid_i && !wait_valid_i && !seen_valid_i &&
-                   !clear_valid_i;
+  assign quiet_o = (ready_q == '0 || (next_valid_o && !next_taken_i)) && !passing_q && !avail_valid_i && !again_valid_i &&
+                   !wait_valid_i && !seen_valid_i && !clear_valid_i;
   assign due_ns_o = due_q;
 
 endmodule

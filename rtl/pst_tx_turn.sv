@@ -36,7 +36,7 @@ module pst_tx_turn #(
   input  logic                extra_valid_i,
   output logic                extra_taken_o,
   input  logic [VI_WIDTH-1:0] extra_vi_i,
-  input  logic [21:0]         extra_bytes_i,
+  input  logic [23:0]         extra_bytes_i,
 
   // Descriptors, of busy_vi_o.
   output logic                pop_valid_o,
@@ -67,7 +67,8 @@ module pst_tx_turn #(
   localparam int unsigned GATHER_WIDTH = pst_tx_pkg::GATHER_WIDTH;
   localparam int unsigned RATE_WIDTH = pst_tx_pkg::RATE_WIDTH;
   localparam int unsigned BUCKET_WIDTH = pst_tx_pkg::BUCKET_WIDTH;
-  localparam int unsigned CONTEXT_WIDTH = GATHER_WIDTH + 32 + BUCKET_WIDTH + RATE_WIDTH + 1;
+  localparam logic [63:0] WAIT_LATE_NS = 64'd1000;  // more than a turn comes late when nothing holds it up
+  localparam int unsigned CONTEXT_WIDTH = GATHER_WIDTH + 32 + BUCKET_WIDTH + RATE_WIDTH + 2;
 
   typedef enum logic [3:0] {
     IDLE, LOAD, DIVIDE, DECIDE, POP, ANSWER, HAND, CHARGE, LOSE, HALT, STORE
@@ -75,7 +76,7 @@ module pst_tx_turn #(
   state_t                    state_q;
   logic [VI_WIDTH-1:0]       vi_q;
   logic                      extra_q;      // not a turn: bytes to be charged
-  logic [21:0]               charge_q;     // bytes
+  logic [23:0]               charge_q;     // bytes
   logic                      more_q;
   logic                      skip_q;       // a descriptor was bad: the rest of its packet goes
   logic [6:0]                skip_count_q;
@@ -84,6 +85,7 @@ module pst_tx_turn #(
   logic [BUCKET_WIDTH-1:0]   bucket_q;     // when the token bucket is full again
   logic [RATE_WIDTH-1:0]     ns_per_byte_q;
   logic                      rated_q;      // ns_per_byte_q is that of this life
+  logic                      waited_q;     // for its rate limit, since its last packet
   logic                      any_source_q;
   logic [31:0]               rate_mbps_q;
 
@@ -105,7 +107,7 @@ module pst_tx_turn #(
       context_rdata_q <= context_mem[look_vi];
     end
     if (start_valid_i) options_mem[start_vi_i] <= {start_any_source_i, start_weight_i, start_rate_mbps_i};
-    if (state_q == STORE) context_mem[vi_q] <= {gather_q, deficit_q, bucket_q, ns_per_byte_q, rated_q};
+    if (state_q == STORE) context_mem[vi_q] <= {gather_q, deficit_q, bucket_q, ns_per_byte_q, rated_q, waited_q};
   end
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -121,6 +123,7 @@ module pst_tx_turn #(
   logic                    takes, step_store, step_last, step_bad;
   assign takes = state_q == ANSWER && answer_valid_i && answer_found_i;
   pst_tx_gather u_gather (
+    .valid_i(takes),
     .gather_i(gather_q),
     .idx_i(answer_idx_i),
     .desc_i(answer_desc_i),
@@ -140,7 +143,7 @@ module pst_tx_turn #(
   assign pop_valid_o = state_q == POP;
   assign packet_valid_o = state_q == HAND && running_i[vi_q];
   assign loss_valid_o = state_q == LOSE;
-  assign halt_valid_o = state_q == HALT && running_i[vi_q];
+  assign halt_valid_o = state_q == HALT;
   assign halt_index_o = gather_q.first_idx;
   assign busy_o = state_q != IDLE;
   assign busy_vi_o = vi_q;
@@ -149,7 +152,7 @@ module pst_tx_turn #(
   // ---- Rates.
   logic                    divide_starts, divide_done;
   logic [RATE_WIDTH-1:0]   divided;
-  logic [BUCKET_WIDTH-1:0] now, full, product;
+  logic [BUCKET_WIDTH-1:0] now, late, full, product;
   logic [63:0]             ready_ns;
   logic                    limited;
   pst_tx_rate u_rate (
@@ -160,9 +163,16 @@ module pst_tx_turn #(
     .ns_per_byte_o(divided)
   );
   assign divide_starts = state_q == DECIDE && running_i[vi_q] && rate_mbps_q != 32'd0 && !rated_q;
-  assign now = {time_ns_i, 16'd0};
-  assign full = !extra_q && now > bucket_q ? now : bucket_q;
-  assign product = state_q == CHARGE ? BUCKET_WIDTH'((64'(charge_q) * 64'(ns_per_byte_q)) >> 8) : '0;
+  // A VI that has waited for its rate limit goes on from where that let it, not from when its turn came.
+  always_comb begin
+    {now, late, full, product} = '0;
+    if (state_q == CHARGE) begin
+      late = waited_q ? {WAIT_LATE_NS, 16'd0} : '0;
+      now = {time_ns_i, 16'd0};
+      full = !extra_q && now > bucket_q + late ? now - late : bucket_q;
+      product = BUCKET_WIDTH'((64'(charge_q) * 64'(ns_per_byte_q)) >> 8);
+    end
+  end
   assign ready_ns = bucket_q[BUCKET_WIDTH-1:16] + {63'd0, bucket_q[15:0] != 16'd0};
   assign limited = rate_mbps_q != 32'd0 && ready_ns > time_ns_i;
   assign wait_valid_o = state_q == DECIDE && !extra_q && running_i[vi_q] && !divide_starts && !skip_q && deficit_q > 0 &&
@@ -180,6 +190,7 @@ module pst_tx_turn #(
         DECIDE: begin
           if (!running_i[vi_q] && !skip_q) state_q <= STORE;
           else if (divide_starts) state_q <= DIVIDE;
+          else if (extra_q && fresh_q[vi_q]) state_q <= IDLE;  // the packet was one of an earlier life
           else if (extra_q) state_q <= rate_mbps_q != 32'd0 ? CHARGE : STORE;
           else if (!skip_q && (deficit_q <= 0 || limited)) state_q <= STORE;
           else if (!hold_i) state_q <= POP;
@@ -200,7 +211,7 @@ module pst_tx_turn #(
         end
         CHARGE: state_q <= extra_q ? STORE : DECIDE;
         LOSE: if (loss_ready_i) state_q <= skip_q ? HALT : STORE;
-        HALT: if (halt_ready_i || !running_i[vi_q]) state_q <= STORE;
+        HALT: if (halt_ready_i) state_q <= STORE;
         STORE: state_q <= IDLE;
         default: state_q <= IDLE;
       endcase
@@ -208,12 +219,9 @@ module pst_tx_turn #(
   end
 
   logic signed [31:0]        quantum, deficit_rdata, deficit_with;
-  pst_tx_pkg::gather_t       gather_rdata;
-  logic [BUCKET_WIDTH-1:0]   bucket_rdata;
-  logic [RATE_WIDTH-1:0]     rate_rdata;
-  logic                      rated_rdata;
-  assign {gather_rdata, deficit_rdata, bucket_rdata, rate_rdata, rated_rdata} =
-      fresh_q[vi_q] ? {CONTEXT_WIDTH{1'b0}} : context_rdata_q;
+  logic [CONTEXT_WIDTH-1:0]  context_now;
+  assign context_now = state_q == LOAD && !fresh_q[vi_q] ? context_rdata_q : {CONTEXT_WIDTH{1'b0}};
+  assign deficit_rdata = context_now[BUCKET_WIDTH+RATE_WIDTH+2 +: 32];
   assign quantum = 32'(QUANTUM_BYTES) * {24'd0, options_rdata_q[39:32]};
   assign deficit_with = extra_q ? deficit_rdata - 32'(charge_q) : deficit_rdata + quantum;
   always_ff @(posedge clk_i) begin
@@ -230,10 +238,14 @@ module pst_tx_turn #(
       end
       LOAD: begin
         {any_source_q, rate_mbps_q} <= {options_rdata_q[40], options_rdata_q[31:0]};
-        {gather_q, bucket_q, ns_per_byte_q, rated_q} <= {gather_rdata, bucket_rdata, rate_rdata, rated_rdata};
+        gather_q <= context_now[CONTEXT_WIDTH-1 -: GATHER_WIDTH];
+        {bucket_q, ns_per_byte_q, rated_q, waited_q} <= context_now[BUCKET_WIDTH+RATE_WIDTH+1:0];
         deficit_q <= !extra_q && deficit_with > 32'sd2 * quantum ? 32'sd2 * quantum : deficit_with;
       end
-      DECIDE: more_q <= deficit_q <= 0;
+      DECIDE: begin
+        more_q <= deficit_q <= 0;
+        if (wait_valid_o) waited_q <= 1'b1;
+      end
       DIVIDE: begin
         if (divide_done) begin
           ns_per_byte_q <= divided;
@@ -250,14 +262,17 @@ module pst_tx_turn #(
         if (answer_valid_i && !answer_found_i && !answer_posted_i && deficit_q > 0) deficit_q <= 32'sd0;
       end
       HAND: begin
-        charge_q <= gather_q.bytes;
+        charge_q <= {2'd0, gather_q.bytes};
         if (packet_ready_i || !running_i[vi_q]) begin
           gather_q <= GATHER_WIDTH'(0);
           gather_q.position <= gather_q.position + gather_q.count;
         end
         if (packet_ready_i) deficit_q <= deficit_q - $signed({10'd0, gather_q.bytes});
       end
-      CHARGE: bucket_q <= full + product;
+      CHARGE: begin
+        bucket_q <= full + product;
+        waited_q <= waited_q && extra_q;
+      end
       STORE: ;
       default: ;
     endcase

@@ -39,13 +39,13 @@ Json histogram_json(const LatencyHistogram& histogram) {
 }
 
 std::string histogram_row(const std::string& name, const LatencyHistogram& h) {
-  return fmt::format("{:<14}{:>10}{:>11.1f}{:>11.1f}{:>11.1f}{:>11.1f}{:>11.1f}\n", name, h.count(), to_ns(h.min_ps()),
+  return fmt::format("{:<20}{:>10}{:>11.1f}{:>11.1f}{:>11.1f}{:>11.1f}{:>11.1f}\n", name, h.count(), to_ns(h.min_ps()),
                      to_ns(h.percentile_ps(0.5)), to_ns(h.percentile_ps(0.9)), to_ns(h.percentile_ps(0.99)),
                      to_ns(h.max_ps()));
 }
 
 std::string histogram_head(const char* title) {
-  return fmt::format("{:<14}{:>10}{:>11}{:>11}{:>11}{:>11}{:>11}\n", title, "count", "min", "p50", "p90", "p99", "max");
+  return fmt::format("{:<20}{:>10}{:>11}{:>11}{:>11}{:>11}{:>11}\n", title, "count", "min", "p50", "p90", "p99", "max");
 }
 
 Json stages_json(const StageTrace& stages) {
@@ -57,6 +57,48 @@ Json stages_json(const StageTrace& stages) {
     list.push_back(std::move(row));
   }
   return list;
+}
+
+// The latencies of the devices alone.
+struct DeviceLatency {
+  const char* name;
+  const char* meaning;
+  const LatencyHistogram* histogram;
+};
+
+std::vector<DeviceLatency> device_latencies(const RunReport& report) {
+  std::vector<DeviceLatency> list;
+  for (size_t i = 0; report.stages != nullptr && i < kDeviceIntervals.size(); ++i) {
+    list.push_back({kDeviceIntervals[i].name, kDeviceIntervals[i].meaning, &report.stages->device_interval(i)});
+  }
+  if (report.wakeups != nullptr) {
+    list.push_back({"event_to_interrupt", "event in host memory to the interrupt that a prime before it asked for",
+                    &report.wakeups->event_to_interrupt()});
+    list.push_back({"prime_to_interrupt", "prime written to its interrupt, where the event was there before",
+                    &report.wakeups->prime_to_interrupt()});
+  }
+  return list;
+}
+
+Json device_latencies_json(const RunReport& report) {
+  Json list = Json::array();
+  for (const DeviceLatency& latency : device_latencies(report)) {
+    Json row = histogram_json(*latency.histogram);
+    row["latency"] = latency.name;
+    row["meaning"] = latency.meaning;
+    list.push_back(std::move(row));
+  }
+  return list;
+}
+
+std::string device_latencies_text(const RunReport& report) {
+  std::string text;
+  for (const DeviceLatency& latency : device_latencies(report)) {
+    if (latency.histogram->count() == 0) continue;
+    if (text.empty()) text = fmt::format("\n{}", histogram_head("device latency, ns"));
+    text += histogram_row(latency.name, *latency.histogram);
+  }
+  return text;
 }
 
 Json depth_json(const EventQueueReport& queue) {
@@ -302,6 +344,7 @@ std::string report_json(const RunReport& report) {
       {"simulated_ns", report.simulated_ns}, {"wire_fingerprint", fmt::format("{:016x}", report.wire_fingerprint)},
       {"drops", drops_by_reason(report)},    {"wires", counts_json(report.wires)}};
   root["stages"] = report.stages == nullptr ? Json::array() : stages_json(*report.stages);
+  root["device_latencies"] = device_latencies_json(report);
   root["event_queues"] = Json::array();
   for (const EventQueueReport& queue : report.event_queues) {
     root["event_queues"].push_back(event_queue_json(queue));
@@ -327,6 +370,7 @@ std::string report_text(const RunReport& report) {
   if (report.stages != nullptr && !report.stages->empty()) {
     text += fmt::format("\n{}", stage_table_text(*report.stages));
   }
+  text += device_latencies_text(report);
   text += fmt::format("\n{}", event_queues_text(report));
   text += "\n";
   for (const HostReport& host : report.hosts) {

@@ -11,6 +11,7 @@
 #include "sim/resource_limits.h"
 #include "sim/simulation.h"
 #include "sim/stage_trace.h"
+#include "sim/wakeup_latency.h"
 #include "sim/workload.h"
 #include "stack/stack.h"
 
@@ -48,7 +49,8 @@ struct RunReport {
   uint64_t seed = 0;
   uint64_t simulated_ns = 0;
   uint64_t wire_fingerprint = 0;
-  const StageTrace* stages = nullptr;  // may be null: not traced
+  const StageTrace* stages = nullptr;      // may be null: not traced
+  const WakeupLatency* wakeups = nullptr;  // likewise
   std::vector<EventQueueReport> event_queues;
   std::vector<HostReport> hosts;
   std::vector<NamedCount> wires;

@@ -16,6 +16,7 @@
 #include "sim/trace/chrome_trace.h"
 #include "sim/trace/vcd_trace.h"
 #include "sim/virtual_host.h"
+#include "sim/wakeup_latency.h"
 
 namespace postern::sim {
 namespace {
@@ -113,13 +114,15 @@ class ScenarioRun {
     simulation_->flush_captures();
   }
 
-  ScenarioOutcome collect(bool with_stages) {
+  // wakeups: null where latencies were not traced.
+  ScenarioOutcome collect(const WakeupLatency* wakeups) {
     RunReport report;
     report.scenario = scenario_.name;
     report.seed = scenario_.seed;
     report.simulated_ns = simulation_->now_ps() / 1000;
     report.wire_fingerprint = simulation_->wire_fingerprint();
-    report.stages = with_stages ? &simulation_->stages() : nullptr;
+    report.stages = wakeups != nullptr ? &simulation_->stages() : nullptr;
+    report.wakeups = wakeups;
     report.wires = simulation_->wire_counters();
     report.workloads = results_;
     for (size_t i = 0; i < hosts_.size(); ++i) {
@@ -263,6 +266,8 @@ Result<ScenarioOutcome> execute_scenario(const Scenario& scenario, const std::st
   options.costs = scenario.costs;
   options.trace_stages = trace_stages;
   options.observers = watchers.observers;
+  WakeupLatency wakeups;
+  if (trace_stages) options.observers.push_back(wakeups.factory());
   options.monitor = watchers.monitor;
   Result<std::unique_ptr<Simulation>> simulation = Simulation::create(options);
   if (!simulation) {
@@ -274,7 +279,7 @@ Result<ScenarioOutcome> execute_scenario(const Scenario& scenario, const std::st
     return status.error();
   }
   run.run_workloads(show_progress);
-  return run.collect(trace_stages);
+  return run.collect(trace_stages ? &wakeups : nullptr);
 }
 
 int run_scenario(const ScenarioOptions& options) {

@@ -50,15 +50,30 @@ const std::array<StageInterval, kStageIntervalCount> kStageIntervals = {{
     {"device", Stage::kDoorbellArrive, Stage::kEventWritten, "both NICs and the wire"},
 }};
 
-void StageTrace::complete(const StageStamps& stamps) {
-  for (size_t i = 0; i < kStageIntervals.size(); ++i) {
-    const uint64_t from_ps = stamps[idx(kStageIntervals[i].from)];
-    const uint64_t to_ps = stamps[idx(kStageIntervals[i].to)];
+const std::array<StageInterval, kDeviceIntervalCount> kDeviceIntervals = {{
+    {"doorbell_to_wire", Stage::kDoorbellArrive, Stage::kWireFirstBit, "doorbell arrival to first bit on the wire"},
+    {"wire_to_event", Stage::kWireLastBit, Stage::kEventWritten, "last bit arrived to event in host memory"},
+}};
+
+namespace {
+
+template <size_t kCount>
+void add_intervals(const std::array<StageInterval, kCount>& intervals, const StageStamps& stamps,
+                   std::array<LatencyHistogram, kCount>& histograms) {
+  for (size_t i = 0; i < kCount; ++i) {
+    const uint64_t from_ps = stamps[idx(intervals[i].from)];
+    const uint64_t to_ps = stamps[idx(intervals[i].to)];
     if (from_ps != 0 && to_ps >= from_ps) {
-      histograms_[i].add(to_ps - from_ps);
+      histograms[i].add(to_ps - from_ps);
     }
   }
 }
+
+}  // namespace
+
+void StageTrace::complete(const StageStamps& stamps) { add_intervals(kStageIntervals, stamps, histograms_); }
+
+void StageTrace::delivered(const StageStamps& stamps) { add_intervals(kDeviceIntervals, stamps, device_histograms_); }
 
 bool StageTrace::empty() const {
   return std::all_of(histograms_.begin(), histograms_.end(), [](const LatencyHistogram& h) { return h.count() == 0; });
@@ -95,6 +110,7 @@ void HostStageTrace::tx_frame_built(uint32_t vi_id, uint32_t tx_idx, EthernetFra
 }
 
 void HostStageTrace::rx_event_written(uint32_t vi_id, uint32_t event_idx, const EthernetFrame& frame) {
+  trace_.delivered(frame.stamps_ps);
   const uint16_t port = data_port(frame.bytes);
   if (port == 0) {
     return;

@@ -26,6 +26,10 @@ struct StageInterval {
 constexpr size_t kStageIntervalCount = 12;
 extern const std::array<StageInterval, kStageIntervalCount> kStageIntervals;
 
+// What the devices alone take, of every frame that reaches a host's memory, whether or not an application sees it.
+constexpr size_t kDeviceIntervalCount = 2;
+extern const std::array<StageInterval, kDeviceIntervalCount> kDeviceIntervals;
+
 // A packet that has gone all the way.
 struct PacketPath {
   StageStamps stamps_ps{};
@@ -51,11 +55,15 @@ class StageTrace {
   }
   void set_listener(PacketListener* listener) { listener_ = listener; }
   [[nodiscard]] const LatencyHistogram& interval(size_t idx) const { return histograms_.at(idx); }
+  // Adds a frame whose event is in host memory.
+  void delivered(const StageStamps& stamps);
+  [[nodiscard]] const LatencyHistogram& device_interval(size_t idx) const { return device_histograms_.at(idx); }
   // No interval has a sample.
   [[nodiscard]] bool empty() const;
 
  private:
   std::array<LatencyHistogram, kStageIntervalCount> histograms_;
+  std::array<LatencyHistogram, kDeviceIntervalCount> device_histograms_;
   PacketListener* listener_ = nullptr;
 };
 

@@ -32,7 +32,7 @@ struct WorkloadSpec {
   uint32_t idle_vis = 0;                  // vi_stream: VIs that exist beside them and do nothing, on each host
   uint32_t batch = 32;                    // vi_stream: most frames that are sent with one doorbell
   uint64_t total_bytes = 10'000'000;      // of a TCP stream or transfer, per sender
-  uint64_t interval_ns = 0;               // between two datagrams; 0: as fast as the processor and the ring allow
+  uint64_t interval_ns = 0;               // between two datagrams or batches; 0: as fast as processor and ring allow
   uint64_t start_ns = 0;                  // after the hosts are up
   uint64_t duration_ns = 0;               // ends streams early; 0: when all is sent
   uint64_t timeout_ns = 600'000'000'000;  // simulated time without the end in sight

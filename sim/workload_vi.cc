@@ -136,7 +136,7 @@ class ViEnd {
       if (worked) {
         host_.cpu().sync();
       } else {
-        host_.cpu().sleep_until_ps(host_.now_ps() + kIdleNs * 1000);
+        host_.cpu().sleep_until_ps(next_look_ps(sending));
       }
     }
     return {};
@@ -192,6 +192,9 @@ class ViEnd {
       out.done_ps = host_.now_ps();
       return 0;
     }
+    if (host_.now_ps() < next_batch_ps_) {
+      return 0;
+    }
     Vi& vi = own_.vi();
     const auto batch = static_cast<uint32_t>(std::min<uint64_t>(state_.spec.batch, state_.spec.count - out.sent_count));
     if (vi.tx_space() < batch) {
@@ -205,7 +208,16 @@ class ViEnd {
     }
     host_.spend_ns(batch * costs_.vi_descriptor_ns);
     vi.ring_tx_doorbell();
+    // By the clock, whatever the batches before it took: the load is open-loop.
+    next_batch_ps_ = (next_batch_ps_ == 0 ? host_.now_ps() : next_batch_ps_) + state_.spec.interval_ns * 1000;
     return batch;
+  }
+
+  // When a thread that has found nothing to do looks again.
+  uint64_t next_look_ps(const Direction& out) const {
+    const uint64_t look_ps = host_.now_ps() + kIdleNs * 1000;
+    const bool waits = !out.sender_done && next_batch_ps_ > host_.now_ps();
+    return waits ? std::min(look_ps, next_batch_ps_) : look_ps;
   }
 
   bool finished(const Direction& out, const Direction* peer_out, const Direction* in) const {
@@ -230,6 +242,7 @@ class ViEnd {
   const std::vector<uint8_t> frame_;
   const std::vector<uint8_t> expected_;
   const uint64_t stop_ns_;
+  uint64_t next_batch_ps_ = 0;  // not before; 0: none has been sent
   std::array<ViEvent, kEventsMax> events_;
 };
 

@@ -278,9 +278,9 @@ void FirmwarePort::raise(uint32_t vector) { give(kRaise, vector & 0xffff); }
 
 // --- clock -----------------------------------------------------------------------------------------------------------
 
-bool FirmwarePort::drive(uint64_t edge_ps) {
+void FirmwarePort::drive(uint64_t edge_ps) {
   const bool offer = !taken_ && !commands_.empty() && commands_.front().given_ps < edge_ps;
-  const bool changed = offer || top_.fw_valid_i != 0;
+  top_.drive_fw_i = offer || top_.fw_valid_i != 0 ? 1 : 0;
   top_.fw_valid_i = offer ? 1 : 0;
   if (offer && !offered_) {
     const Command& command = commands_.front();
@@ -289,7 +289,6 @@ bool FirmwarePort::drive(uint64_t edge_ps) {
     std::memcpy(top_.fw_data_i.data(), command.data.data(), sizeof command.data);
   }
   offered_ = offer;
-  return changed;
 }
 
 void FirmwarePort::sample(uint64_t) {

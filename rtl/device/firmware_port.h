@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "hw_model/device_control.h"
@@ -25,7 +26,7 @@ class FirmwarePort : public ClockedPart, public hw_model::DeviceControl {
                uint32_t domain_count, std::function<void()> wake);
 
   // ClockedPart
-  bool drive(uint64_t edge_ps) override;
+  void drive(uint64_t edge_ps) override;
   void sample(uint64_t edge_ps) override;
   [[nodiscard]] uint64_t next_edge_ps(uint64_t edge_ps) const override;
   void reset() override;
@@ -100,7 +101,7 @@ class FirmwarePort : public ClockedPart, public hw_model::DeviceControl {
   std::vector<hw_model::RxFilter::TableSlot> slots_;
   std::vector<hw_model::RxFilter::TableFilter> filters_;
   uint8_t filter_kinds_ = 0;
-  std::vector<hw_model::Rss::Configuration> contexts_;
+  std::vector<std::optional<hw_model::Rss::Configuration>> contexts_;  // none: what is there after a reset
   uint32_t mtu_bytes_ = 1500;
   bool pause_ = false, loopback_ = false, promiscuous_ = false;
 };

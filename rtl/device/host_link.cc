@@ -219,7 +219,7 @@ void HostLink::landed(uint64_t index, uint64_t, uint64_t, uint64_t) {
   free_writes_.push_back(static_cast<size_t>(index));
   const hw_model::DmaResult result =
       blocks_.pcie_link.memory_write(write.address, write.bytes.data(), bytes, write.vi_id);
-  if (result != hw_model::DmaResult::kOk) ++blocks_.statistics.events_lost;
+  if (result != hw_model::DmaResult::kOk) return write_failed(write);
   if (write.kind != kKindEvent) return;
   pst_rx_event event{};
   std::memcpy(&event, write.bytes.data(), sizeof event);
@@ -232,6 +232,16 @@ void HostLink::landed(uint64_t index, uint64_t, uint64_t, uint64_t) {
     stamps[static_cast<size_t>(sim::Stage::kRxPayloadWritten)] = announced.payload_landing_ps;
     stamps[static_cast<size_t>(sim::Stage::kEventWritten)] = now_ps();
     if (blocks_.nic.observer != nullptr) blocks_.nic.observer->rx_event_written(write.vi_id, write.id, announced.frame);
+  }
+}
+
+// The host does not answer at an address that was mapped.
+void HostLink::write_failed(const Write& write) {
+  if (write.kind == kKindEvent) ++blocks_.statistics.events_lost;
+  if (hw_model::Vi* vi = blocks_.vi_table.running(write.vi_id)) {
+    const bool event = write.kind == kKindEvent;
+    blocks_.nic.control->halt(*vi, event ? PST_ERROR_SOURCE_EVQ : PST_ERROR_SOURCE_RX, PST_ERROR_CODE_DMA_FAULT,
+                              event ? write.id : 0);
   }
 }
 
@@ -260,12 +270,12 @@ void HostLink::message_lost(uint64_t vector, uint64_t, uint64_t, uint64_t) {
 
 // --- clock -----------------------------------------------------------------------------------------------------------
 
-bool HostLink::drive(uint64_t edge_ps) {
-  bool changed = drive_access(edge_ps);
-  changed |= drive_completion(edge_ps);
-  changed |= set<CData>(top_.dw_ready_i, in_flight_bytes_ < kPostedBytesMax ? 1 : 0);
-  changed |= set<CData>(top_.dr_ready_i, reads_.size() < kReadsMax ? 1 : 0);
-  return changed;
+void HostLink::drive(uint64_t edge_ps) {
+  top_.drive_mm_i = drive_access(edge_ps) ? 1 : 0;
+  top_.drive_dc_i = drive_completion(edge_ps) ? 1 : 0;
+  const bool writes = set<CData>(top_.dw_ready_i, in_flight_bytes_ < kPostedBytesMax ? 1 : 0);
+  const bool reads = set<CData>(top_.dr_ready_i, reads_.size() < kReadsMax ? 1 : 0);
+  top_.drive_dma_ready_i = writes || reads ? 1 : 0;
 }
 
 void HostLink::sample(uint64_t edge_ps) {

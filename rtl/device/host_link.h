@@ -31,7 +31,7 @@ class HostLink : public ClockedPart, public hw_model::BarTarget {
            std::function<void()> wake);
 
   // ClockedPart
-  bool drive(uint64_t edge_ps) override;
+  void drive(uint64_t edge_ps) override;
   void sample(uint64_t edge_ps) override;
   [[nodiscard]] uint64_t next_edge_ps(uint64_t edge_ps) const override;
   void reset() override;
@@ -81,6 +81,7 @@ class HostLink : public ClockedPart, public hw_model::BarTarget {
   void take_write_beat(uint64_t edge_ps);
   void post(uint64_t edge_ps);
   void landed(uint64_t index, uint64_t, uint64_t, uint64_t);
+  void write_failed(const Write& write);
   void send_message(uint32_t vector);
   void message_arrived(uint64_t vector, uint64_t, uint64_t, uint64_t);
   void message_lost(uint64_t vector, uint64_t, uint64_t, uint64_t);

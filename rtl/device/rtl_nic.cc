@@ -23,6 +23,11 @@ constexpr double kResetNs = 100000;          // likewise, as software sees it
 
 uint64_t now_ps() { return hw_model::Agenda::now_ps(); }
 
+void drive_all(Vpst_nic_top& top, CData value) {
+  top.drive_time_i = top.drive_mm_i = top.drive_dc_i = top.drive_dma_ready_i = value;
+  top.drive_wr_i = top.drive_wl_i = top.drive_wt_ready_i = top.drive_fw_i = value;
+}
+
 }  // namespace
 
 struct RtlNic::Parts {
@@ -107,6 +112,7 @@ void RtlNic::cycle(uint64_t edge_ps) {
   Vpst_nic_top& top = parts.top;
   last_edge_ps_ = edge_ps;
   ++cycles_;
+  top.drive_time_i = top.time_ns_i != edge_ps / 1000 ? 1 : 0;
   top.time_ns_i = edge_ps / 1000;
   parts.host_link.drive(edge_ps);
   parts.wire_port.drive(edge_ps);
@@ -117,6 +123,8 @@ void RtlNic::cycle(uint64_t edge_ps) {
   parts.wire_port.sample(edge_ps);
   parts.firmware_port.sample(edge_ps);
   count();
+  drive_all(top, 0);
+  top.time_ns_i = (edge_ps + kCyclePs) / 1000;
   top.clk_i = 1;
   top.eval();
 }
@@ -210,6 +218,7 @@ void RtlNic::reset_hardware() {
   top.dw_ready_i = top.dr_ready_i = top.wt_ready_i = 1;
   top.time_ns_i = now_ps() / 1000;
   top.rst_ni = 0;
+  drive_all(top, 1);
   for (uint32_t i = 0; i < kClearCyclesMax; ++i) {
     top.clk_i = 0;
     top.eval();
@@ -218,6 +227,8 @@ void RtlNic::reset_hardware() {
     top.eval();
     if (i == 2) top.rst_ni = 1;
   }
+  drive_all(top, 0);
+  top.eval();
 }
 
 void RtlNic::function_reset() {

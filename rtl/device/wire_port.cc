@@ -150,10 +150,10 @@ bool WirePort::drive_receive(uint64_t edge_ps) {
 
 // --- clock -----------------------------------------------------------------------------------------------------------
 
-bool WirePort::drive(uint64_t edge_ps) {
-  bool changed = drive_receive(edge_ps);
+void WirePort::drive(uint64_t edge_ps) {
+  top_.drive_wr_i = drive_receive(edge_ps) ? 1 : 0;
   const bool report = !left_.empty() && left_.front().time_ps < edge_ps;
-  changed |= report || top_.wl_valid_i != 0;
+  top_.drive_wl_i = report || top_.wl_valid_i != 0 ? 1 : 0;
   top_.wl_valid_i = report ? 1 : 0;
   if (report) {
     top_.wl_lost_i = left_.front().lost ? 1 : 0;
@@ -162,9 +162,8 @@ bool WirePort::drive(uint64_t edge_ps) {
   }
   const CData ready =
       !building_.empty() || wire_free_ps_ <= edge_ps + blocks_.mac_port.processing_ps() + kAheadPs ? 1 : 0;
-  changed |= ready != top_.wt_ready_i;
+  top_.drive_wt_ready_i = ready != top_.wt_ready_i ? 1 : 0;
   top_.wt_ready_i = ready;
-  return changed;
 }
 
 void WirePort::sample(uint64_t edge_ps) {

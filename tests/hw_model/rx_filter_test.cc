@@ -1,6 +1,7 @@
 // Filters: the order of FILTER_MATCH, replication, multicast, promiscuity, the table's limits (R9).
 #include <gtest/gtest.h>
 
+#include "hw_model/filter_hash.h"
 #include "tests/hw_model/nic_bench.h"
 
 namespace postern::hw_model::test {
@@ -251,21 +252,14 @@ TEST(RxFilterTest, TableFillsToItsLimitsAndEmptiesAgain) {
 }
 
 // Filters whose keys all start their chain at one slot: the probe limit is what ends it, though the table is empty
-// otherwise. The keys were found by search: the hash is the device's own matter.
+// otherwise. The keys are found by search.
 TEST(RxFilterTest, FullProbeChainIsAnsweredWithTableFull) {
   Rig rig;
   rig.vi(0);
-  constexpr uint32_t kSlots = 2 * PST_LIMIT_FILTER_COUNT_MAX;
   constexpr unsigned kConnectionTcpIpv4 =
       PST_FILTER_MATCH_CONNECTION | PST_ADDRESS_FAMILY_IPV4 << 4 | 6u << 8;  // first word of the key
   const auto slot_of = [](uint64_t remote_address, uint64_t remote_port) {
-    const uint64_t key[6] = {kConnectionTcpIpv4, 80 | remote_port << 16, 0, 0, remote_address, 0};
-    uint64_t h = 0x9e3779b97f4a7c15ull;
-    for (const uint64_t word : key) {
-      h = (h ^ word) * 0xff51afd7ed558ccdull;
-      h ^= h >> 32;
-    }
-    return h % kSlots;
+    return hw_model::filter_hash({kConnectionTcpIpv4, 80 | remote_port << 16, 0, 0, remote_address, 0});
   };
   const auto insert = [&rig](uint64_t remote_address, uint64_t remote_port) {
     pst_command c = make_command(PST_COMMAND_FILTER_INSERT, 0);
@@ -277,7 +271,7 @@ TEST(RxFilterTest, FullProbeChainIsAnsweredWithTableFull) {
     pst_filter_insert_set_remote_address_lo(&c, remote_address);
     return rig.a.command(c);
   };
-  const uint64_t slot = slot_of(0, 0);
+  const uint32_t slot = slot_of(0, 0);
   std::vector<uint32_t> ids;
   uint64_t address = 0, port = 0;
   const auto next_colliding = [&] {

@@ -13,7 +13,9 @@
 #include <vector>
 
 #include "Vpst_desc_fetch.h"
+#include "Vpst_desc_fetch___024root.h"
 #include "contract/gen/pst_contract.h"
+#include "tests/rtl/quiet_check.h"
 
 namespace postern::rtl_test {
 
@@ -34,6 +36,7 @@ struct FetchHalt {
 struct Popped {
   uint32_t vi = 0, rx = 0, index = 0;
   bool found = false, more = false, pio = false;
+  bool posted = false;  // not found, but some have been posted
   Desc desc;
 };
 
@@ -97,6 +100,7 @@ class DescFetchBench {
   std::vector<Ring> stopped, available;
   uint32_t ignored_count = 0;
   uint64_t cycle_count = 0;
+  QuietCheck quiet;
 
   [[nodiscard]] RingReference& ring(uint32_t vi, uint32_t rx) { return rings_.at(vi * 2 + rx); }
   // What software wrote to a slot: it follows from ring, life of the ring's memory and index, so that a stale one
@@ -155,7 +159,11 @@ class DescFetchBench {
     observe_pulses();
     observe_outputs();
     take_accepted();
+    quiet.before(dut_.quiet_o, *dut_.rootp);
     tick();
+    dut_.clk_i = 0;
+    dut_.eval();
+    quiet.after(*dut_.rootp);
   }
 
  private:
@@ -236,6 +244,7 @@ class DescFetchBench {
     now.rx = dut_.answer_rx_o;
     now.found = dut_.answer_found_o;
     now.more = dut_.answer_more_o;
+    now.posted = dut_.answer_posted_o;
     if (now.found) {
       now.index = dut_.answer_idx_o;
       now.pio = dut_.answer_pio_o;
@@ -248,6 +257,7 @@ class DescFetchBench {
     EXPECT_EQ(now.rx, want.rx);
     EXPECT_EQ(now.found, want.found);
     EXPECT_EQ(now.more, want.more);
+    EXPECT_EQ(now.posted, want.posted);
     EXPECT_EQ(now.index, want.index);
     EXPECT_EQ(now.pio, want.pio);
     EXPECT_TRUE(now.desc == want.desc) << "VI " << now.vi << " index " << now.index;
@@ -393,6 +403,7 @@ class DescFetchBench {
     want.vi = request.vi;
     want.rx = request.rx;
     want.found = r.running && !r.cache.empty();
+    want.posted = r.running && r.cache.empty() && r.producer != r.popped;
     if (want.found) {
       want.more = r.cache.size() > 1;
       want.index = r.popped++;

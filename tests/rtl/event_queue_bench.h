@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -13,7 +14,9 @@
 #include <vector>
 
 #include "Vpst_event_queue.h"
+#include "Vpst_event_queue___024root.h"
 #include "tests/rtl/event_queue_reference.h"
+#include "tests/rtl/quiet_check.h"
 
 namespace postern::rtl_test {
 
@@ -91,6 +94,15 @@ class EventQueueBench {
     return some;
   }
 
+  // Lets the clock stand still, as long as the block says that it may and at most until limit_ns.
+  void skip(uint64_t limit_ns) {
+    if (!events.empty() || !doorbells.empty() || !commands.empty() || in_flight_ || !dut_.quiet_o) return;
+    now_ns_ = std::max<uint64_t>(now_ns_, std::min<uint64_t>(limit_ns, dut_.due_ns_o));
+  }
+  [[nodiscard]] bool rests() { return dut_.quiet_o != 0; }
+  [[nodiscard]] uint64_t due_ns() { return dut_.due_ns_o; }
+  QuietCheck quiet;
+
   void cycle() {
     drive();
     const Ready now_ready = ready();
@@ -104,7 +116,11 @@ class EventQueueBench {
     check_outputs(now_ready);
     take_accepted();
     check_due(now_ready);
+    quiet.before(dut_.quiet_o && dut_.due_ns_o > now_ns_, *dut_.rootp);
     tick();
+    dut_.clk_i = 0;
+    dut_.eval();
+    quiet.after(*dut_.rootp);
   }
 
  private:

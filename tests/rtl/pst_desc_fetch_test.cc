@@ -38,6 +38,31 @@ void expect_bad_doorbell(const DescFetchBench& bench, uint32_t vi, uint32_t inde
   EXPECT_EQ(bench.halts[0].index, index);
 }
 
+TEST(PstDescFetchTest, PopFromAnEmptyCacheSaysWhetherDescriptorsArePosted) {
+  DescFetchBench bench;
+  bench.start(5, kRx);
+  bench.pop(5, kRx);
+  bench.run_until_quiet();
+  bench.serve = [](const FetchRead&) {};  // the read stays in flight
+  bench.ring_bell(5, kRx, 3);
+  bench.run(10);
+  bench.pop(5, kRx);
+  bench.run(10);
+  ASSERT_EQ(bench.popped.size(), 2u);
+  EXPECT_FALSE(bench.popped[0].found);
+  EXPECT_FALSE(bench.popped[0].posted);
+  EXPECT_FALSE(bench.popped[1].found);
+  EXPECT_TRUE(bench.popped[1].posted);
+  bench.answer(bench.reads.at(0));
+  bench.run_until_quiet();
+  bench.pop(5, kRx, 4);
+  bench.run_until_quiet();
+  EXPECT_TRUE(bench.popped[4].found);
+  EXPECT_FALSE(bench.popped[5].posted) << "nothing beyond what was popped";
+  bench.run(10);
+  EXPECT_GE(bench.quiet.quiet_count(), 10u);
+}
+
 TEST(PstDescFetchTest, DoorbellFetchesAndPopsComeInOrder) {
   DescFetchBench bench;
   bench.start(5, kTx);

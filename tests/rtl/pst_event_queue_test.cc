@@ -311,6 +311,58 @@ TEST(PstEventQueueTest, HoldOffTimeKeepsWakeupsApart) {
   EXPECT_EQ(bench.wake_count, 2u);
 }
 
+TEST(PstEventQueueTest, ClockMayStandStillUntilThePlannedWakeup) {
+  EventQueueBench bench;
+  QueueConfig config = small_queue(4);
+  config.holdoff_ns = 1000000;
+  bench.start(3, config);
+  bench.start(40, config);
+  bench.prime(3, 0);
+  bench.post(3, 0);
+  bench.run(10);
+  const uint64_t woken_ns = bench.now_ns();
+  ASSERT_EQ(bench.wake_count, 1u);
+  bench.prime(3, 1);
+  bench.post(3, 1);
+  bench.run(20);
+  EXPECT_TRUE(bench.rests());
+  EXPECT_LE(bench.due_ns(), woken_ns + config.holdoff_ns);
+  EXPECT_GE(bench.due_ns() + 100, woken_ns + config.holdoff_ns);
+  bench.run(100);
+  EXPECT_GT(bench.quiet.quiet_count(), 100u) << "nothing is searched for before it is due";
+  bench.skip(~0ull);
+  EXPECT_EQ(bench.now_ns(), bench.due_ns());
+  bench.run(20);
+  EXPECT_EQ(bench.wake_count, 2u);
+  EXPECT_EQ(bench.due_ns(), ~0ull);
+}
+
+TEST(PstEventQueueTest, DueTimeOfAWakeupThatWasTakenBackBecomesRight) {
+  EventQueueBench bench;
+  QueueConfig config = small_queue(4);
+  config.holdoff_ns = 4000;
+  config.holdoff_events = 4;
+  bench.start(3, config);
+  config.holdoff_ns = 20000;
+  bench.start(35, config);
+  bench.prime(3, 0);
+  bench.post(3, 0);
+  bench.prime(35, 0);
+  bench.post(35, 0);
+  bench.run(20);
+  bench.prime(3, 1);
+  bench.run(20);
+  const uint64_t early_ns = bench.due_ns();
+  EXPECT_LT(early_ns, bench.now_ns() + 4000);
+  bench.skip(~0ull);
+  bench.run(20);
+  EXPECT_TRUE(bench.rests());
+  EXPECT_GT(bench.due_ns(), early_ns + 10000);
+  bench.skip(~0ull);
+  bench.run(20);
+  EXPECT_EQ(bench.wake_count, 1u);
+}
+
 TEST(PstEventQueueTest, HoldOffCountWakesWithTheLastEventOrAfterTheTime) {
   EventQueueBench bench;
   QueueConfig config = small_queue(4);
@@ -582,12 +634,14 @@ TEST_P(RandomTest, EveryOutputMatchesTheReference) {
     }
     random_requests(random, bench, rate);
     bench.cycle();
+    if (random() % 2) bench.skip(bench.now_ns() + random() % 2000);
   }
   if (testing::Test::HasFailure()) return;
   pattern = 100;
   bench.run_until_quiet();
   EXPECT_TRUE(bench.reference.outputs().empty()) << "an output is missing";
   EXPECT_GT(bench.seen.size(), 1000u);
+  EXPECT_GT(bench.quiet.quiet_count(), 100u);
 }
 INSTANTIATE_TEST_SUITE_P(Seed, RandomTest, testing::Range(1u, 9u));
 

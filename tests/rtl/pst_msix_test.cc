@@ -11,7 +11,9 @@
 #include <vector>
 
 #include "Vpst_msix.h"
+#include "Vpst_msix___024root.h"
 #include "contract/gen/pst_contract.h"
+#include "tests/rtl/quiet_check.h"
 
 namespace postern::rtl_test {
 namespace {
@@ -109,6 +111,7 @@ class MsixBench {
   std::vector<uint64_t> reads;
   uint32_t bad_access_count = 0;
   Reference reference;
+  QuietCheck quiet;
 
   void write(uint32_t offset, uint64_t data, uint32_t bytes = 4) { accesses.push_back({true, offset, bytes, data}); }
   uint64_t read(uint32_t offset, uint32_t bytes = 4) {
@@ -145,7 +148,11 @@ class MsixBench {
     dut_.eval();
     check_outputs();
     take_accepted();
+    quiet.before(dut_.quiet_o, *dut_.rootp);
     tick();
+    dut_.clk_i = 0;
+    dut_.eval();
+    quiet.after(*dut_.rootp);
   }
 
  private:
@@ -310,6 +317,9 @@ TEST_P(RandomMsixTest, MessagesReadsAndPendingBitsMatchTheReference) {
   EXPECT_TRUE(bench.reference.reads.empty()) << "an answer is missing";
   EXPECT_EQ(bench.bad_access_count, bench.reference.bad_access_count);
   EXPECT_GT(bench.messages.size(), 500u);
+  bench.settle();
+  for (int cycle = 0; cycle < 20; ++cycle) bench.cycle();
+  EXPECT_GE(bench.quiet.quiet_count(), 20u);
 }
 INSTANTIATE_TEST_SUITE_P(Seed, RandomMsixTest, testing::Range(1u, 5u));
 

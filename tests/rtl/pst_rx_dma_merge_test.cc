@@ -193,24 +193,55 @@ TEST_F(PstRxDmaMergeTest, FrameThatJoinsNeedsNoSpaceAndOneThatDoesNotWaits) {
   EXPECT_EQ(bench.reference.open_frames(kVi), 1u);
 }
 
-TEST_F(PstRxDmaMergeTest, CommandEndsOpenMergesOfAllVis) {
+TEST_F(PstRxDmaMergeTest, CommandEndsOpenMergesOfItsDomain) {
   start({.merge_count = 8});
-  bench.map(9, {0, 0x10000, 0x80000, true});
-  bench.start(9, {.merge_count = 8});
+  for (const uint32_t vi : {9u, 10u}) {
+    bench.map(vi, {0, 0x10000, 0x10000 * vi, true});
+    bench.start(vi, {.merge_count = 8}, vi == 9 ? 0 : 7);
+  }
   bench.run_until_quiet();
   post(20);
-  for (uint32_t i = 0; i < 4; ++i) bench.post(9, {i * 2048, 2048});
-  for (int i = 0; i < 2; ++i) bench.receive(copy_of(), received_frame(60), {kVi, 9});
+  for (const uint32_t vi : {9u, 10u})
+    for (uint32_t i = 0; i < 4; ++i) bench.post(vi, {i * 2048, 2048});
+  for (int i = 0; i < 2; ++i) bench.receive(copy_of(), received_frame(60), {kVi, 10, 9});
   bench.run_until_quiet();
   EXPECT_TRUE(events().empty());
-  bench.close_merges();
+  const uint64_t due_ns = bench.due_ns();
+  bench.close_merges(0);
   bench.run_until_quiet();
   EXPECT_EQ(bench.commands_done, 1u);
-  EXPECT_EQ(events().size(), 2u);
-  EXPECT_EQ(bench.due_ns(), RxDmaBench::kNothingDue);
-  bench.close_merges();
+  ASSERT_EQ(events().size(), 2u);
+  EXPECT_EQ(events()[0].vi, kVi);
+  EXPECT_EQ(events()[1].vi, 9u);
+  bench.close_merges(0);
   bench.run_until_quiet();
   EXPECT_EQ(bench.commands_done, 2u) << "also when none is open";
+  EXPECT_EQ(events().size(), 2u);
+  bench.advance_to(due_ns + 400);
+  bench.run_until_quiet();
+  ASSERT_EQ(events().size(), 3u) << "the other domain's ends at its time";
+  EXPECT_EQ(events()[2].vi, 10u);
+  EXPECT_GE(events()[2].time_ns, due_ns);
+}
+
+// The command may come in any cycle around the end of a merge of another domain.
+TEST_F(PstRxDmaMergeTest, CommandOfAnotherDomainLosesNoMerge) {
+  start({.merge_count = 8});
+  for (uint32_t cycle = 0; cycle < 24; ++cycle) {
+    post(2);
+    next_buffer = kBase;
+    receive();
+    bench.run_until_quiet();
+    ASSERT_EQ(bench.reference.open_frames(kVi), 1u);
+    bench.advance_to(bench.due_ns() - 48);
+    bench.run(cycle);
+    bench.close_merges(3);
+    bench.run_until_quiet();
+    bench.advance_to(bench.time_ns + 200);
+    bench.run_until_quiet();
+    EXPECT_EQ(events().size(), cycle + 1) << "cycle " << cycle;
+    EXPECT_EQ(bench.due_ns(), RxDmaBench::kNothingDue);
+  }
 }
 
 TEST_F(PstRxDmaMergeTest, HaltAnnouncesTheFramesOfAnOpenMerge) {

@@ -204,6 +204,21 @@ TEST_F(PstRxDmaTest, BufferInPiecesOfHostMemoryIsWrittenPieceByPiece) {
   EXPECT_EQ(bench.payload_requests, 3u);
 }
 
+// 31 buffers of two bytes across the ends of two ranges each, and what is left across three ends.
+TEST_F(PstRxDmaTest, MostPiecesThatAFrameCanHave) {
+  for (uint64_t page = 0; page < 64; ++page) bench.map(kVi, {kBase + page * 4096, 4096, (page * 29 % 64) * 4096, true});
+  bench.start(kVi, {.prefix = true});
+  bench.run_until_quiet();
+  for (int frame = 0; frame < 3; ++frame) {
+    for (uint64_t i = 1; i < 32; ++i) bench.post(kVi, {kBase + i * 4096 - 1, 2});
+    bench.post(kVi, {kBase + 40 * 4096 - 1, 16384});
+    receive(PST_LIMIT_FRAME_BYTES_MAX);
+  }
+  bench.run_until_quiet();
+  EXPECT_EQ(events().size(), 3u);
+  EXPECT_EQ(bench.payload_requests, 3u * 66u);
+}
+
 TEST_F(PstRxDmaTest, NothingPostedDropsTheFrame) {
   start();
   receive(60);

@@ -227,7 +227,7 @@ TEST_F(TxPacketTest, ThirdTagDoesNotLeave) {
 }
 
 TEST_F(TxPacketTest, TrustedViSendsWhatItLikes) {
-  for (PacketShape shape :
+  for (const PacketShape& shape :
        {PacketShape{.source_mac = kOtherMac}, PacketShape{.version = 6}, PacketShape{.source_ip = 7},
         PacketShape{.tags = {kEthertypeVlan, kEthertypeVlan, kEthertypeVlan}}}) {
     TxPacket trusted = packet(shape);

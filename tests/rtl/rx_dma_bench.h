@@ -52,28 +52,53 @@ class RxDmaBench {
     uint32_t vi = 0, source = 0, code = 0, index = 0;
   };
 
-  RxDmaBench() : host(1 << 22), dut_(std::make_unique<Vpst_rx_dma>()), cells_(kCellCount) {
+  RxDmaBench() : host(1 << 22), dut_(std::make_unique<Vpst_rx_dma>()), cells_(kCellCount) { reset(); }
+
+  // Everything begins anew, as after a function reset; what tests have set up (ready, ranges, host) stays.
+  void reset() {
+    free_cells_.clear();
     for (uint32_t i = 0; i < kCellCount; ++i) free_cells_.push_back((i * 1021 + 7) % kCellCount);
+    references_.clear();
+    copies.clear();
+    rings.fill(Ring());
+    queues.fill(Queue());
+    pop_answer_.fill(PopAnswer());
+    offered_.fill({});
+    commands_.clear();
+    lives_.clear();
+    halting_.clear();
+    arrivals_.clear();
+    spaces_.clear();
+    translation_ = Translation();
+    event_answer_ = EventAnswer();
+    starting_ = Command();
+    cell_read_ = copy_taken_ = life_pending_ = command_pending_ = false;
+    beat_left_ = 0;
+    accepted_copies = delivered_count = 0;
+    reference = RxDmaReference();
     reference.descs = [this](uint32_t vi) -> const std::vector<RxDesc>& { return rings[vi].descs; };
     reference.memory = [this](uint32_t vi, uint64_t address) -> const uint8_t* {
       const Range* range = range_of(vi, address);
       return range == nullptr || !range->writable ? nullptr : &host.at(range->host + (address - range->base));
     };
     dut_->rst_ni = 0;
+    drive();
+    dut_->st_valid_i = 0;
     tick();
     dut_->rst_ni = 1;
     for (uint32_t i = 0; i < kViCount + 2; ++i) cycle();
   }
 
   // ---- What the test does.
-  void start(uint32_t vi, RxOptions options) {
+  void start(uint32_t vi, RxOptions options, uint32_t domain = 0) {
     WideCommand data{};
     put_bits(data, 152 + 128 + 8, 8, options.merge_count);  // behind evq, both ring addresses and sizes
     put_bits(data, 152 + 128 + 16, 1, options.prefix);
     put_bits(data, 152 + 128 + 17, 1, options.strip);
+    commands_.push_back({kCfgXlatVi, vi, {domain}, {}});
     commands_.push_back({kCfgViStart, vi, data, options});
   }
-  void close_merges() { commands_.push_back({kCfgCloseMerges, 0, {}, {}}); }
+  void close_merges(uint32_t domain = 0) { commands_.push_back({kCfgCloseMerges, domain, {}, {}}); }
   void end_life(uint32_t vi, bool stop) { lives_.push_back({vi, stop}); }
   void post(uint32_t vi, RxDesc desc, bool arrives = true) {
     rings[vi].descs.push_back(desc);
@@ -133,6 +158,7 @@ class RxDmaBench {
   [[nodiscard]] bool quiet() const { return dut_->quiet_o; }
   [[nodiscard]] size_t free_cell_count() const { return free_cells_.size(); }
   [[nodiscard]] bool lives_at_rest() const { return lives_.empty() && !life_pending_; }
+  [[nodiscard]] bool commands_at_rest() const { return commands_.empty() && !command_pending_; }
   [[nodiscard]] Vpst_rx_dma& device() { return *dut_; }
   [[nodiscard]] uint64_t due_ns() const { return dut_->due_ns_o; }
 
@@ -169,7 +195,7 @@ class RxDmaBench {
 
  private:
   using WideCommand = std::array<uint32_t, 16>;
-  static constexpr uint32_t kCfgViStart = 2, kCfgCloseMerges = 6;
+  static constexpr uint32_t kCfgViStart = 2, kCfgCloseMerges = 6, kCfgXlatVi = 0x10;
   struct Command {
     uint32_t op = 0, index = 0;
     WideCommand data{};
@@ -255,7 +281,6 @@ class RxDmaBench {
       dut_->life_vi_i = life_.vi;
       dut_->life_op_i = life_.stop;
       life_pending_ = true;
-      reference.end_life(life_.vi, life_.stop);
     }
   }
 
@@ -352,10 +377,7 @@ class RxDmaBench {
       read_cell_ = dut_->cell_rd_cell_o;
     }
     if (dut_->pw_valid_o && dut_->pw_ready_i) observe_payload();
-    if (dut_->drop_valid_o) {
-      EXPECT_TRUE(dut_->drop_vi_valid_o);
-      reference.drop(dut_->drop_vi_o, dut_->release_frame_o, dut_->drop_reason_o);  // the frame stays with the drop
-    }
+    if (dut_->drop_valid_o) observe_drop();
     if (dut_->release_valid_o && dut_->release_ready_i) observe_release();
     if (dut_->pop_valid_o && dut_->pop_ready_i) observe_pop(dut_->pop_vi_o);
     if (dut_->done_valid_o && dut_->done_ready_i) observe_done(dut_->done_vi_o, dut_->done_idx_o);
@@ -415,6 +437,15 @@ class RxDmaBench {
     payload_bytes += dut_->pw_count_o;
     EXPECT_EQ(dut_->pw_last_o, beat_left_ == 0);
     reference.wrote(dut_->pw_vi_o, dut_->pw_count_o, dut_->pw_id_o);
+  }
+
+  // A copy is counted in the cycle in which its cells are first offered back; frames of a merge have none any more.
+  void observe_drop() {
+    EXPECT_TRUE(dut_->drop_vi_valid_o);
+    if (dut_->release_valid_o)
+      reference.drop(dut_->drop_vi_o, dut_->release_frame_o, dut_->drop_reason_o);
+    else
+      reference.drop_merged(dut_->drop_vi_o, dut_->drop_reason_o);
   }
 
   void observe_release() {
@@ -495,8 +526,9 @@ class RxDmaBench {
     }
   }
 
-  // A start takes effect with the clock edge.
+  // The start and the end of a life take effect with the clock edge.
   void clock_edge() {
+    if (dut_->life_valid_i) reference.end_life(life_.vi, life_.stop);
     if (starting_.op == kCfgViStart) begin_life(starting_.index, starting_.options);
     starting_ = Command();
     tick();

@@ -1,10 +1,11 @@
 // Drives pst_tx_dma cycle by cycle and plays what is around it: descriptor cache, translation, host memory, PIO pages,
-// pst_tx_packet with the port, and the event queue. Keeps a log of all that happens outside, and checks the bytes of each
-// packet that is handed over against host memory.
+// pst_tx_packet with the port, and the event queue. Keeps a log of all that happens outside, and checks the bytes of
+// each packet that is handed over against host memory.
 #pragma once
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -86,8 +87,12 @@ class TxDmaBench {
   void settle(uint32_t limit = 20000);
   void cycle();
 
-  [[nodiscard]] static uint8_t memory(uint64_t address) { return static_cast<uint8_t>((address * 0x9e3779b97f4a7c15u) >> 37); }
-  [[nodiscard]] static uint8_t pio_byte(uint32_t vi, uint32_t offset) { return static_cast<uint8_t>(vi * 57 + offset * 31 + 5); }
+  [[nodiscard]] static uint8_t memory(uint64_t address) {
+    return static_cast<uint8_t>((address * 0x9e3779b97f4a7c15u) >> 37);
+  }
+  [[nodiscard]] static uint8_t pio_byte(uint32_t vi, uint32_t offset) {
+    return static_cast<uint8_t>(vi * 57 + offset * 31 + 5);
+  }
 
   // --- what tests may replace
   std::function<bool()> pop_ready = [] { return true; };
@@ -128,6 +133,9 @@ class TxDmaBench {
   uint64_t skipped_count = 0;
   [[nodiscard]] uint64_t now_ns() const { return cycle_count_ * 4; }
   [[nodiscard]] size_t reads_in_flight() const { return in_flight_.size(); }
+  [[nodiscard]] bool reads_in_flight_of(uint32_t vi) const {
+    return std::any_of(in_flight_.begin(), in_flight_.end(), [vi](const TxRead& read) { return read.vi == vi; });
+  }
   [[nodiscard]] bool quiet() const { return dut_.quiet_o != 0; }
   [[nodiscard]] uint64_t due_ns() const { return dut_.due_ns_o; }
 
@@ -177,8 +185,8 @@ class TxDmaBench {
   bool pio_asked_ = false;
   uint32_t pio_vi_ = 0, pio_line_ = 0;
   std::deque<Job> jobs_;
-  bool line_asked_ = false;
-  std::deque<uint64_t> frames_;  // when each leaves
+  bool line_asked_ = false, port_asked_ = false;  // by the stand-in, and through which port
+  std::deque<uint64_t> frames_;                   // when each leaves
   uint64_t wire_free_ = 0;
   std::optional<uint32_t> event_answer_;
   std::deque<uint32_t> spaces_;
