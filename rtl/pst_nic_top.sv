@@ -409,7 +409,7 @@ module pst_nic_top #(
     .count_tx_loop_o(count_tx_loop), .count_tx_pause_o(count_tx_pause)
   );
 
-  pst_rx_parser u_rx_parser (
+  pst_rx_parser #(.META_DEPTH(4096)) u_rx_parser (  // a frame for each cell of the buffer: bytes alone bound what may wait
     .clk_i(clk_i), .rst_ni(rst_ni), .quiet_o(quiet[16]), .cfg_valid_i(cfg_valid), .cfg_op_i(cfg_op), .cfg_data_i(cfg_data),
     .rx_valid_i(rx_valid), .rx_data_i(rx_data), .rx_bytes_i(rx_bytes), .rx_last_i(rx_last), .rx_drop_i(rx_drop),
     .rx_time_ns_i(rx_time_ns), .rx_id_i(rx_id), .space_i(cell_space), .cell_i(cell_free), .wr_valid_o(cellw_valid),
@@ -426,7 +426,7 @@ module pst_nic_top #(
     .level_bytes_o(level_bytes)
   );
 
-  pst_rx_filter #(.FIFO_DEPTH(4096)) u_rx_filter (  // a frame for each cell: bytes alone bound what may wait
+  pst_rx_filter u_rx_filter (
     .clk_i(clk_i), .rst_ni(rst_ni), .quiet_o(quiet[18]), .cfg_valid_i(cfg_valid), .cfg_op_i(cfg_op), .cfg_index_i(cfg_index),
     .cfg_data_i(cfg_data), .cfg_done_o(cfg_done[1]), .pf_valid_i(pf_valid), .pf_ready_o(pf_ready), .pf_meta_i(pf_meta),
     .hold_valid_o(hold_valid), .hold_ready_i(hold_ready), .hold_frame_o(hold_frame), .hold_cells_o(hold_cells),
