@@ -224,6 +224,8 @@ void RtlNic::reset_hardware() {
   top.dw_ready_i = top.dr_ready_i = top.wt_ready_i = 1;
   top.time_ns_i = now_ps() / 1000;
   top.rst_ni = 0;
+  drive_all(top, 0);
+  top.eval();  // so that what follows is an edge for the first evaluation of all, too
   drive_all(top, 1);
   for (uint32_t i = 0; i < kClearCyclesMax; ++i) {
     set_clocks(top, 0);
