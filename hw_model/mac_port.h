@@ -24,8 +24,8 @@ class MacPort : public sim::EthernetIf {
   void reset();
 
   // Sends the op's frames, back to back, after those before it and then calls tx_dma.sent(op); an op with a drop reason
-  // only keeps its turn.
-  void transmit(TxOp* op);
+  // only keeps its turn. The frame is at the MAC in after_ps.
+  void transmit(TxOp* op, uint64_t after_ps);
 
   // sim::EthernetIf: a frame's last bit has arrived.
   void deliver(const sim::FramePtr& frame) override;
