@@ -30,6 +30,8 @@ class EventQueue {
   // write has been posted.
   uint32_t take_slot(Vi& vi, pst_event& event);
   void issued(Vi& vi);
+  // From payload's write request to that of the event behind it.
+  [[nodiscard]] uint64_t processing_ps() const { return processing_ps_; }
   // After admit() == kOk: keeps one slot's worth of space for an event that is written later (R5), until it is given
   // back. The event takes its place in the ring only then.
   static void reserve(Vi& vi);

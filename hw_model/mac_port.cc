@@ -65,9 +65,9 @@ void MacPort::reset() {
   pause_until_ps_ = 0;
 }
 
-void MacPort::transmit(TxOp* op) {
+void MacPort::transmit(TxOp* op, uint64_t after_ps) {
   op->first_bit_ps = 0;
-  op->port_ready_ps = Agenda::now_ps() + (op->drop_reason < 0 ? processing_ps_ : 0);
+  op->port_ready_ps = Agenda::now_ps() + after_ps + (op->drop_reason < 0 ? processing_ps_ : 0);
   if (op->drop_reason < 0) op->loopback = loopback_ && load_address(op->frame->bytes.data(), 6) == address_;
   queue_.push_back(op);
   if (!sending_) next();

@@ -19,6 +19,7 @@ namespace postern::hw_model {
 namespace {
 constexpr uint32_t kScatterMax = PST_LIMIT_TX_FRAGMENTS_MAX;  // descriptors that one frame may take, as on send
 constexpr uint32_t kCutThroughTailBytes = 64;                 // of a frame: what cannot go before its last bit is here
+constexpr uint32_t kBeatBytes = 64;                           // of the RTL's data path
 constexpr uint32_t kStallShare = 8;  // part of the port's buffer that one VI's waiting frames may hold
 }  // namespace
 
@@ -29,7 +30,11 @@ RxDma::RxDma(NicBlocks& nic)
            "assumed: 256 KiB on chip", 262144, 16384, 1 << 24})),
       processing_ns_(nic.properties->add(
           {"rx_dma.processing_ns", "ns", "From a frame's last bit to its write request: filter lookup and translation.",
-           "assumed: 16 cycles at 250 MHz", 64, 0, 1e6})),
+           "measured: RTL, make accuracy", 94, 0, 1e6})),
+      beat_ns_(nic.properties->add({"rx_dma.beat_ns", "ns",
+                                    "What comes on top of processing_ns for each 64 bytes of a frame: into the "
+                                    "receive buffer and out of it.",
+                                    "measured: RTL, make accuracy", 8, 0, 1e6})),
       merge_wait_ns_(nic.properties->add(
           {"event_queue.merge_wait_ns", "ns",
            "How long an RX event that may complete several frames waits for more, from its first frame.",
@@ -38,6 +43,7 @@ RxDma::RxDma(NicBlocks& nic)
 void RxDma::configure() {
   buffer_bytes_ = static_cast<uint32_t>(buffer_bytes_property_);
   processing_ps_ = to_ps(processing_ns_);
+  beat_ps_ = to_ps(beat_ns_);
   merge_wait_ps_ = to_ps(merge_wait_ns_);
 }
 
@@ -248,15 +254,16 @@ void RxDma::fill_prefix(RxOp& op) const {
 }
 
 // A complete frame is looked up and translated first; one in cut-through was looked up while it arrived.
-uint64_t RxDma::earliest_ps(uint64_t header_ps) const {
+uint64_t RxDma::earliest_ps(uint64_t header_ps, uint32_t bytes) const {
   const uint64_t now = Agenda::now_ps();
-  return header_ps == 0 ? now + processing_ps_ : std::max(now, header_ps + processing_ps_);
+  if (header_ps != 0) return std::max(now, header_ps + processing_ps_);
+  return now + processing_ps_ + (bytes + kBeatBytes - 1) / kBeatBytes * beat_ps_;
 }
 
 // Posts the writes of bytes into the next desc_count buffers; returns when the last lands. In cut-through all but the
 // last TLP may have gone before now, where the link was free: see README.md.
 uint64_t RxDma::post_payload(Vi& vi, uint64_t header_ps, uint32_t desc_count, uint32_t bytes) {
-  const uint64_t earliest = earliest_ps(header_ps);
+  const uint64_t earliest = earliest_ps(header_ps, bytes);
   uint64_t landing = 0;
   uint32_t left = bytes;
   for (uint32_t i = 0; i < desc_count; ++i) {
@@ -308,8 +315,9 @@ void RxDma::issue_event(Vi& vi, RxOp* op) {
   pst_event common{{event.word[0], event.word[1]}};
   op->event_idx = nic_.event_queue->take_slot(vi, common);
   std::memcpy(&event, &common, sizeof event);
-  const uint64_t landing = nic_.pcie_link->post_write(earliest_ps(op->in.header_ps),
-                                                      EventQueue::slot_alignment(vi, op->event_idx), PST_EVENT_BYTES);
+  const uint64_t earliest = earliest_ps(op->in.header_ps, op->written_bytes) + nic_.event_queue->processing_ps();
+  const uint64_t landing =
+      nic_.pcie_link->post_write(earliest, EventQueue::slot_alignment(vi, op->event_idx), PST_EVENT_BYTES);
   nic_.agenda->at<&RxDma::landed>(landing, this, reinterpret_cast<uint64_t>(op));
   nic_.event_queue->issued(vi);
 }

@@ -81,7 +81,7 @@ class RxDma {
   Plan plan(Vi& vi, uint32_t needed_bytes) const;
   bool translate_buffers(Vi& vi, RxOp& op, uint32_t desc_count, uint32_t& fault_idx);
   uint64_t post_payload(Vi& vi, uint64_t header_ps, uint32_t desc_count, uint32_t bytes);
-  [[nodiscard]] uint64_t earliest_ps(uint64_t header_ps) const;
+  [[nodiscard]] uint64_t earliest_ps(uint64_t header_ps, uint32_t bytes) const;
   void issue(Vi& vi, RxOp* op, uint32_t desc_count, bool truncated);
   void issue_event(Vi& vi, RxOp* op);
   void add_to_merge(Vi& vi, RxOp* op, uint64_t alike);
@@ -98,9 +98,11 @@ class RxDma {
   NicBlocks& nic_;
   const double& buffer_bytes_property_;
   const double& processing_ns_;
+  const double& beat_ns_;
   const double& merge_wait_ns_;
   uint32_t buffer_bytes_ = 0;
   uint64_t processing_ps_ = 0;
+  uint64_t beat_ps_ = 0;
   uint64_t merge_wait_ps_ = 0;
   uint32_t buffered_bytes_ = 0;
   std::vector<std::unique_ptr<RxOp>> ops_;

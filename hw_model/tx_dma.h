@@ -90,6 +90,7 @@ class TxDma {
   void payload_arrived(uint64_t op, uint64_t, uint64_t, uint64_t);
   void head_arrived(uint64_t op, uint64_t, uint64_t, uint64_t);
   void rest_arrived(uint64_t op, uint64_t, uint64_t, uint64_t);
+  [[nodiscard]] uint64_t forward_ps(const TxOp& op) const;
   void hand_over(Vi& vi, TxOp* op);
   void read_failed(Vi& vi, TxOp* op, DmaResult result);
   void drop_on_halt(TxOp* op);
@@ -116,6 +117,9 @@ class TxDma {
   const double& buffer_bytes_property_;
   const double& completion_batch_property_;
   const double& processing_ns_;
+  const double& forward_ns_;
+  const double& checksum_ns_;
+  const double& checksum_beat_ns_;
   const double& segmentation_property_;
   const double& cut_through_property_;
   const double& cut_through_bytes_property_;
@@ -123,6 +127,9 @@ class TxDma {
   uint32_t buffer_bytes_ = 0;
   uint32_t completion_batch_ = 0;
   uint64_t processing_ps_ = 0;
+  uint64_t forward_ps_ = 0;
+  uint64_t checksum_ps_ = 0;
+  uint64_t checksum_beat_ps_ = 0;
   bool segmentation_ = true;
   bool cut_through_ = false;
   uint32_t cut_through_bytes_ = 0;

@@ -422,7 +422,7 @@ module pst_nic_top #(
     .count_tx_loop_o(count_tx_loop), .count_tx_pause_o(count_tx_pause)
   );
 
-  pst_rx_parser u_rx_parser (
+  pst_rx_parser #(.META_DEPTH(4096)) u_rx_parser (  // a frame for each cell of the buffer: bytes alone bound what may wait
     .clk_i(clk_receive_i), .rst_ni(rst_ni), .quiet_o(quiet[16]), .cfg_valid_i(cfg_valid), .cfg_op_i(cfg_op),
     .cfg_data_i(cfg_data),
     .rx_valid_i(rx_valid), .rx_data_i(rx_data), .rx_bytes_i(rx_bytes), .rx_last_i(rx_last), .rx_drop_i(rx_drop),

@@ -83,7 +83,6 @@ void FirmwarePort::put_evq_config(Packer& packer, const hw_model::Vi& vi) const 
 
 void FirmwarePort::start(hw_model::Vi& vi) {
   frames_.restart(vi.id);
-  link_.forget_window(vi.id);
   grants_changed(vi);
   give(kXlatVi, vi.id, Packer().add(vi.pd, 16).data());
   Packer packer;
@@ -193,6 +192,7 @@ void FirmwarePort::mapped(uint32_t pd) { give_ranges(pd); }
 void FirmwarePort::unmapped(uint32_t pd, Quiet quiet) {
   give(kCloseMerges, pd);
   give_ranges(pd);
+  give(kCloseMerges, pd);  // what was translated before is out then, and the fence sees it
   give(kFence, 0, {}, [this, quiet = std::move(quiet)]() mutable { after_landing(std::move(quiet)); });
 }
 

@@ -19,7 +19,6 @@ namespace {
 constexpr uint32_t kViCount = 64;
 constexpr uint32_t kDomainCount = 128;
 constexpr uint32_t kClearCyclesMax = 20000;  // for the RAMs after a reset
-constexpr double kResetNs = 100000;          // likewise, as software sees it
 
 uint64_t now_ps() { return hw_model::Agenda::now_ps(); }
 
@@ -63,7 +62,6 @@ RtlNic::RtlNic(const sc_core::sc_module_name& name, const std::array<uint8_t, 6>
                                        "1: the clock stands still while nothing can change; 0: it always runs.",
                                        "results do not depend on it", 1, 0, 1});
   blocks.properties.on_change([this] { configure(); });
-  (void)blocks.properties.set("admin.reset_ns", kResetNs);
   blocks.function_registers.on_reset_key([this] { function_reset(); });
   blocks.faults.on_function_reset([this] { function_reset(); });
   blocks.translation.set_domain_count_max(kDomainCount);
@@ -102,6 +100,7 @@ void RtlNic::wake() {
 void RtlNic::tick() {
   const uint64_t edge_ps = now_ps();
   tick_ps_ = kNever;
+  if (parts_->blocks.faults.removed()) return;  // the card is gone
   cycle(edge_ps);
   const uint64_t next_ps = next_edge_ps(edge_ps);
   if (next_ps == kNever || next_ps >= tick_ps_) return;
@@ -225,6 +224,8 @@ void RtlNic::reset_hardware() {
   top.dw_ready_i = top.dr_ready_i = top.wt_ready_i = 1;
   top.time_ns_i = now_ps() / 1000;
   top.rst_ni = 0;
+  drive_all(top, 0);
+  top.eval();  // so that what follows is an edge for the first evaluation of all, too
   drive_all(top, 1);
   for (uint32_t i = 0; i < kClearCyclesMax; ++i) {
     set_clocks(top, 0);

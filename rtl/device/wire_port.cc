@@ -77,7 +77,7 @@ void WirePort::send() {
 void WirePort::last_bit(uint64_t, uint64_t, uint64_t, uint64_t) {
   const Outgoing out = std::move(outgoing_.front());
   outgoing_.pop_front();
-  const bool lost = !out.loop && (!blocks_.mac_port.link_up() || out.first_bit_ps < link_up_ps_);
+  const bool lost = !out.loop && (!blocks_.mac_port.link_up() || out.first_bit_ps < blocks_.mac_port.link_up_ps());
   left_.push_back({now_ps(), lost, blocks_.ptp_clock.time_ns(out.first_bit_ps)});
   wake_();
   if (lost) return;
@@ -99,7 +99,7 @@ void WirePort::last_bit(uint64_t, uint64_t, uint64_t, uint64_t) {
 
 void WirePort::deliver(const sim::FramePtr& frame) {
   // Nothing arrives over a link that is down, nor a frame whose first bits were lost.
-  if (!blocks_.mac_port.link_up() || now_ps() < link_up_ps_ + on_wire_ps(frame->bytes.size())) return;
+  if (!blocks_.mac_port.link_up() || now_ps() < blocks_.mac_port.link_up_ps() + on_wire_ps(frame->bytes.size())) return;
   receive(frame, false);
 }
 
@@ -111,11 +111,7 @@ void WirePort::receive(const sim::FramePtr& frame, bool looped) {
   wake_();
 }
 
-void WirePort::set_link(bool up) {
-  const bool was_up = blocks_.mac_port.link_up();
-  blocks_.mac_port.set_link(up);
-  if (!was_up && blocks_.mac_port.link_up()) link_up_ps_ = now_ps();
-}
+void WirePort::set_link(bool up) { blocks_.mac_port.set_link(up); }
 
 bool WirePort::drive_receive(uint64_t edge_ps) {
   const bool ready = receiving_ || (!incoming_.empty() && incoming_.front().arrived_ps < edge_ps);

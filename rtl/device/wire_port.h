@@ -73,7 +73,6 @@ class WirePort : public ClockedPart, public sim::EthernetIf {
   std::deque<Left> left_;          // to be told to the RTL
   bool left_offered_ = false;
   uint64_t wire_free_ps_ = 0;  // gap included
-  uint64_t link_up_ps_ = 0;    // bits from before are lost
 
   std::deque<Incoming> incoming_;
   uint32_t sent_bytes_ = 0;  // of the first of incoming_
