@@ -37,6 +37,7 @@ count = {stream_frames}
 size_bytes = {size}
 batch = 1
 interval_ns = {interval_ns}
+poisson = true
 """
 PINGPONG = """[[workload]]
 kind = "udp_pingpong"
