@@ -1,5 +1,6 @@
 # Turns RTL modules of rtl/files.txt into C++ and links tests with them.
-#   postern_verilate(NAME MODULE module [PARAMETERS name=value …])   static library NAME with the class V<module>
+#   postern_verilate(NAME MODULE module [PARAMETERS name=value …] [HARNESS module])   static library NAME with the class
+#     V<module>; a harness is a module around it, in a file of the calling folder with its name, that has its ports
 #   postern_add_rtl_test(NAME MODULE module SOURCES … [PARAMETERS name=value …] [LABELS …])
 find_program(VERILATOR_PROGRAM verilator REQUIRED)
 execute_process(COMMAND ${VERILATOR_PROGRAM} --getenv VERILATOR_ROOT OUTPUT_VARIABLE POSTERN_VERILATOR_ROOT
@@ -28,16 +29,21 @@ endfunction()
 
 # Verilator decides itself how many files it writes; one file that includes them all stands for them in the build.
 function(postern_verilate name)
-  cmake_parse_arguments(A "" "MODULE" "PARAMETERS" ${ARGN})
+  cmake_parse_arguments(A "" "MODULE;HARNESS" "PARAMETERS" ${ARGN})
   _postern_rtl_files(${A_MODULE} files)
+  set(top ${A_MODULE})
+  if(A_HARNESS)
+    set(top ${A_HARNESS})
+    list(APPEND files ${CMAKE_CURRENT_SOURCE_DIR}/${A_HARNESS}.sv)
+  endif()
   set(folder ${CMAKE_CURRENT_BINARY_DIR}/${name}_verilated)
   list(TRANSFORM A_PARAMETERS PREPEND -G)
   add_custom_command(
     OUTPUT ${folder}/all.cc
     BYPRODUCTS ${folder}/V${A_MODULE}.h  # so that a test is compiled anew with the class that has changed
     COMMAND ${CMAKE_COMMAND} -E rm -rf ${folder}
-    COMMAND ${VERILATOR_PROGRAM} --cc -O3 -Wall --x-assign fast --x-initial fast --noassert --top-module ${A_MODULE} ${A_PARAMETERS}
-            --Mdir ${folder} ${CMAKE_SOURCE_DIR}/rtl/lint.vlt ${files}
+    COMMAND ${VERILATOR_PROGRAM} --cc -O3 -Wall --x-assign fast --x-initial fast --noassert --top-module ${top}
+            --prefix V${A_MODULE} ${A_PARAMETERS} --Mdir ${folder} ${CMAKE_SOURCE_DIR}/rtl/lint.vlt ${files}
     COMMAND ${CMAKE_COMMAND} -D FOLDER=${folder} -P ${CMAKE_SOURCE_DIR}/cmake/IncludeVerilated.cmake
     DEPENDS ${files} ${CMAKE_SOURCE_DIR}/rtl/lint.vlt ${CMAKE_SOURCE_DIR}/cmake/IncludeVerilated.cmake
     COMMENT "Verilating ${A_MODULE} for ${name}" VERBATIM)

@@ -34,6 +34,8 @@ class MacPort : public sim::EthernetIf {
   void set_port_up(bool up);
 
   [[nodiscard]] bool link_up() const { return link_up_ && port_up_; }
+  // When the link last came up: bits from before are lost.
+  [[nodiscard]] uint64_t link_up_ps() const { return link_up_ps_; }
   // Port address, byte 0 in bits 7..0.
   [[nodiscard]] uint64_t address() const { return address_; }
   [[nodiscard]] uint32_t rate_mbps() const { return static_cast<uint32_t>(rate_mbps_); }

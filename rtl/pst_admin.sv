@@ -34,7 +34,8 @@ module pst_admin #(
       pst_admin_pkg::CFG_FENCE, pst_admin_pkg::CFG_VI_START, pst_admin_pkg::CFG_VI_STOP, pst_admin_pkg::CFG_EVQ_BIND,
       pst_admin_pkg::CFG_EVQ_MODERATE, pst_admin_pkg::CFG_CLOSE_MERGES, pst_admin_pkg::CFG_PORT, pst_admin_pkg::CFG_XLAT_VI,
       pst_admin_pkg::CFG_XLAT_RANGE, pst_admin_pkg::CFG_XLAT_COUNT, pst_admin_pkg::CFG_FILTER_SLOT, pst_admin_pkg::CFG_FILTER,
-      pst_admin_pkg::CFG_FILTER_KINDS, pst_admin_pkg::CFG_RSS_KEY, pst_admin_pkg::CFG_RSS_TABLE, pst_admin_pkg::CFG_GRANT:
+      pst_admin_pkg::CFG_FILTER_KINDS, pst_admin_pkg::CFG_RSS_KEY, pst_admin_pkg::CFG_RSS_TABLE, pst_admin_pkg::CFG_GRANT,
+      pst_admin_pkg::CFG_RAISE, pst_admin_pkg::CFG_VI_HALT:
         known = 1'b1;
       default: known = 1'b0;
     endcase

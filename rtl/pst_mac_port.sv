@@ -246,9 +246,12 @@ module pst_mac_port #(
   assign count_rx_bytes_o = rx_bytes;
   assign count_rx_pause_o = rx_is_pause;
 
-  // ---- A frame that the peer has paused waits for its time; one for which there is no place waits for the wire side.
+  // ---- A frame that the peer has paused waits for its time; one for which there is no place, or that is offered, waits for
+  // the wire side.
+  logic offer_rests;
+  assign offer_rests = own_q ? !wt_ready_i : !fr_offered || (!wt_ready_i && !between_frames);
   assign due_ns_o = pause_due_ns;
-  assign quiet_o = pause_quiet && !cfg_valid_i && !cfg_waits_q && !own_q && !fr_offered && !ask_taken &&
+  assign quiet_o = pause_quiet && !cfg_valid_i && !cfg_waits_q && offer_rests && !ask_taken &&
                    !wl_valid_i && !wr_valid_i && !obey_q;
 
 endmodule

@@ -6,6 +6,13 @@ module pst_nic_top #(
 ) (
   input  logic         clk_i,
   input  logic         rst_ni,
+  // The same clock for groups of blocks. It may leave out an edge at which the group's quiet_ is set and nothing is due.
+  input  logic         clk_control_i,
+  input  logic         clk_event_i,
+  input  logic         clk_receive_i,
+  output logic         quiet_control_o,
+  output logic         quiet_event_o,
+  output logic         quiet_receive_o,
   input  logic [63:0]  time_ns_i,  // device clock
   output logic         quiet_o,    // while inputs other than the time stay, nothing changes before due_ns_o
   output logic [63:0]  due_ns_o,
@@ -173,6 +180,9 @@ module pst_nic_top #(
   end
 
   assign quiet_o = &quiet && !fence_valid;
+  assign quiet_control_o = &{quiet[9], quiet[5:3]};
+  assign quiet_event_o = quiet[7];
+  assign quiet_receive_o = &quiet[18:16];
   always_comb begin
     due_ns_o = due_evq;
     if (due_mac < due_ns_o) due_ns_o = due_mac;
@@ -239,7 +249,8 @@ module pst_nic_top #(
   );
 
   pst_vi_table #(.VI_COUNT(VI_COUNT), .HALT_COUNT(8), .LIFE_COUNT(4)) u_vi_table (
-    .clk_i(clk_i), .rst_ni(rst_ni), .quiet_o(quiet[3]), .cfg_valid_i(cfg_valid), .cfg_op_i(cfg_op), .cfg_index_i(cfg_index),
+    .clk_i(clk_control_i), .rst_ni(rst_ni), .quiet_o(quiet[3]), .cfg_valid_i(cfg_valid), .cfg_op_i(cfg_op),
+    .cfg_index_i(cfg_index),
     .cfg_data_i(cfg_data), .cfg_done_o(cfg_done[4]), .halt_valid_i(halt_valid), .halt_ready_o(halt_ready),
     .halt_vi_i(halt_vi), .halt_source_i(halt_source), .halt_code_i(halt_code), .halt_index_i(halt_index),
     .life_valid_o(life_valid), .life_op_o(life_op), .life_vi_o(life_vi), .life_done_i(life_done),
@@ -254,7 +265,8 @@ module pst_nic_top #(
   );
 
   pst_doorbell #(.VI_COUNT(VI_COUNT)) u_doorbell (
-    .clk_i(clk_i), .rst_ni(rst_ni), .quiet_o(quiet[4]), .cfg_valid_i(cfg_valid), .cfg_op_i(cfg_op), .cfg_index_i(cfg_index),
+    .clk_i(clk_control_i), .rst_ni(rst_ni), .quiet_o(quiet[4]), .cfg_valid_i(cfg_valid), .cfg_op_i(cfg_op),
+    .cfg_index_i(cfg_index),
     .cfg_data_i(cfg_data), .life_valid_i(life_valid), .life_op_i(life_op), .life_vi_i(life_vi), .life_done_o(life_done[3]),
     .dbm_valid_i(dbm_valid), .dbm_ready_o(dbm_ready), .dbm_write_i(dbm_write), .dbm_offset_i(dbm_offset),
     .dbm_bytes_i(dbm_bytes), .dbm_data_i(dbm_data), .dbm_rd_valid_o(dbm_rd_valid), .dbm_rd_data_o(dbm_rd_data),
@@ -269,7 +281,8 @@ module pst_nic_top #(
   );
 
   pst_timer #(.VI_COUNT(VI_COUNT)) u_timer (
-    .clk_i(clk_i), .rst_ni(rst_ni), .time_ns_i(time_ns_i), .quiet_o(quiet[5]), .due_ns_o(due_timer), .cfg_valid_i(cfg_valid),
+    .clk_i(clk_control_i), .rst_ni(rst_ni), .time_ns_i(time_ns_i), .quiet_o(quiet[5]), .due_ns_o(due_timer),
+    .cfg_valid_i(cfg_valid),
     .cfg_op_i(cfg_op), .cfg_index_i(cfg_index), .life_valid_i(life_valid), .life_vi_i(life_vi), .life_done_o(life_done[2]),
     .arm_valid_i(arm_valid), .arm_ready_o(arm_ready), .arm_vi_i(arm_vi), .arm_delay_ns_i(arm_delay_ns),
     .arm_sequence_i(arm_sequence), .ev_valid_o(req_valid[3]), .ev_ready_i(req_ready[3]),
@@ -287,7 +300,7 @@ module pst_nic_top #(
   );
 
   pst_event_queue #(.VI_COUNT(VI_COUNT)) u_event_queue (
-    .clk_i(clk_i), .rst_ni(rst_ni), .time_ns_i(time_ns_i), .idle_o(idle_evq), .quiet_o(quiet[7]), .due_ns_o(due_evq),
+    .clk_i(clk_event_i), .rst_ni(rst_ni), .time_ns_i(time_ns_i), .idle_o(idle_evq), .quiet_o(quiet[7]), .due_ns_o(due_evq),
     .cmd_valid_i(evq_cmd_valid), .cmd_ready_o(evq_cmd_ready), .cmd_op_i(evq_cmd_op), .cmd_vi_i(evq_cmd_vi),
     .cmd_config_i(evq_cmd_config), .cmd_done_o(evq_cmd_done), .ev_valid_i(evq_ev_valid), .ev_ready_o(evq_ev_ready),
     .ev_op_i(evq_ev_op), .ev_vi_i(evq_ev_vi), .ev_data_i(evq_ev_data), .answer_valid_o(evq_answer_valid),
@@ -322,8 +335,8 @@ module pst_nic_top #(
   );
 
   pst_msix u_msix (
-    .clk_i(clk_i), .rst_ni(rst_ni), .idle_o(idle_msix), .quiet_o(quiet[9]), .bar_valid_i(bar_valid), .bar_ready_o(bar_ready),
-    .bar_write_i(bar_write), .bar_offset_i(bar_offset), .bar_bytes_i(bar_bytes), .bar_data_i(bar_data),
+    .clk_i(clk_control_i), .rst_ni(rst_ni), .idle_o(idle_msix), .quiet_o(quiet[9]), .bar_valid_i(bar_valid),
+    .bar_ready_o(bar_ready), .bar_write_i(bar_write), .bar_offset_i(bar_offset), .bar_bytes_i(bar_bytes), .bar_data_i(bar_data),
     .rd_valid_o(bar_rd_valid), .rd_data_o(bar_rd_data), .count_bad_access_o(msix_bad_access), .raise_valid_i(raise_valid),
     .raise_ready_o(raise_ready), .raise_vector_i(raise_vector), .raise_done_o(raise_done), .msg_valid_o(msg_valid),
     .msg_ready_i(msg_ready), .msg_vector_o(msg_vector), .msg_address_o(msg_address), .msg_data_o(msg_data)
@@ -409,8 +422,9 @@ module pst_nic_top #(
     .count_tx_loop_o(count_tx_loop), .count_tx_pause_o(count_tx_pause)
   );
 
-  pst_rx_parser u_rx_parser (
-    .clk_i(clk_i), .rst_ni(rst_ni), .quiet_o(quiet[16]), .cfg_valid_i(cfg_valid), .cfg_op_i(cfg_op), .cfg_data_i(cfg_data),
+  pst_rx_parser #(.META_DEPTH(4096)) u_rx_parser (  // a frame for each cell of the buffer: bytes alone bound what may wait
+    .clk_i(clk_receive_i), .rst_ni(rst_ni), .quiet_o(quiet[16]), .cfg_valid_i(cfg_valid), .cfg_op_i(cfg_op),
+    .cfg_data_i(cfg_data),
     .rx_valid_i(rx_valid), .rx_data_i(rx_data), .rx_bytes_i(rx_bytes), .rx_last_i(rx_last), .rx_drop_i(rx_drop),
     .rx_time_ns_i(rx_time_ns), .rx_id_i(rx_id), .space_i(cell_space), .cell_i(cell_free), .wr_valid_o(cellw_valid),
     .wr_first_o(cellw_first), .wr_last_o(cellw_last), .wr_data_o(cellw_data), .wr_abort_o(cellw_abort), .pf_valid_o(pf_valid),
@@ -418,8 +432,8 @@ module pst_nic_top #(
   );
 
   pst_rx_buffer u_rx_buffer (
-    .clk_i(clk_i), .rst_ni(rst_ni), .quiet_o(quiet[17]), .space_o(cell_space), .cell_o(cell_free), .wr_valid_i(cellw_valid),
-    .wr_first_i(cellw_first), .wr_last_i(cellw_last), .wr_data_i(cellw_data), .wr_abort_i(cellw_abort),
+    .clk_i(clk_receive_i), .rst_ni(rst_ni), .quiet_o(quiet[17]), .space_o(cell_space), .cell_o(cell_free),
+    .wr_valid_i(cellw_valid), .wr_first_i(cellw_first), .wr_last_i(cellw_last), .wr_data_i(cellw_data), .wr_abort_i(cellw_abort),
     .hold_valid_i(hold_valid), .hold_ready_o(hold_ready), .hold_frame_i(hold_frame), .hold_cells_i(hold_cells),
     .hold_copies_i(hold_copies), .cell_rd_valid_i(cell_rd_valid), .cell_rd_cell_i(cell_rd_cell), .cell_data_o(cell_data),
     .cell_next_o(cell_next), .release_valid_i(rel_valid), .release_ready_o(rel_ready), .release_frame_i(rel_frame),
@@ -427,7 +441,8 @@ module pst_nic_top #(
   );
 
   pst_rx_filter u_rx_filter (
-    .clk_i(clk_i), .rst_ni(rst_ni), .quiet_o(quiet[18]), .cfg_valid_i(cfg_valid), .cfg_op_i(cfg_op), .cfg_index_i(cfg_index),
+    .clk_i(clk_receive_i), .rst_ni(rst_ni), .quiet_o(quiet[18]), .cfg_valid_i(cfg_valid), .cfg_op_i(cfg_op),
+    .cfg_index_i(cfg_index),
     .cfg_data_i(cfg_data), .cfg_done_o(cfg_done[1]), .pf_valid_i(pf_valid), .pf_ready_o(pf_ready), .pf_meta_i(pf_meta),
     .hold_valid_o(hold_valid), .hold_ready_i(hold_ready), .hold_frame_o(hold_frame), .hold_cells_o(hold_cells),
     .hold_copies_o(hold_copies), .st_valid_o(st_valid), .st_ready_i(st_ready), .st_vi_o(st_vi), .st_filter_id_o(st_filter_id),

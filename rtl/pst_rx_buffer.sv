@@ -95,7 +95,8 @@ module pst_rx_buffer #(
     end
   end
 
-  // ---- Copies. A frame whose last one is done is walked, a cell a cycle.
+  // ---- Copies. A frame whose last one is done is walked, a cell a cycle; the filter's next frames are heard meanwhile, or a
+  // frame would take the time of its lookup and its walk.
   localparam logic [1:0] IDLE = 2'd0;
   localparam logic [1:0] COUNT = 2'd1;  // of the frame in walk_q a copy is done
   localparam logic [1:0] WALK = 2'd2;
@@ -104,11 +105,12 @@ module pst_rx_buffer #(
   logic [20:0]           copies_q;
   logic [CELL_WIDTH-1:0] walk_q, walk_next_q, follow;
   logic [7:0]            left_q, left;
-  logic                  take_release, take_hold, last_copy, keep;
+  logic                  take_release, take_hold, frees, last_copy, keep;
   assign release_ready_o = state_q == IDLE;
-  assign hold_ready_o = state_q == IDLE && !release_valid_i;
+  assign hold_ready_o = hold_copies_i == '0 ? state_q == IDLE && !release_valid_i : state_q != COUNT;
   assign take_release = release_ready_o && release_valid_i;
   assign take_hold = hold_ready_o && hold_valid_i;
+  assign frees = take_hold && hold_copies_i == '0;
   assign last_copy = state_q == COUNT && copies_q[12:0] <= 13'd1;
   assign left = state_q == COUNT ? copies_q[20:13] : left_q;
   assign push = last_copy || state_q == WALK;
@@ -118,15 +120,15 @@ module pst_rx_buffer #(
   always_comb begin
     follow = walk_next_q;
     if (take_release) follow = release_frame_i;
-    else if (take_hold) follow = hold_frame_i;
+    else if (frees) follow = hold_frame_i;
   end
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       state_q <= IDLE;
     end else if (take_release) begin
       state_q <= COUNT;
-    end else if (take_hold) begin
-      if (hold_copies_i == '0) state_q <= WALK;
+    end else if (frees) begin
+      state_q <= WALK;
     end else if (keep || (push && left <= 8'd1)) begin
       state_q <= IDLE;
     end else if (push) begin
@@ -134,11 +136,11 @@ module pst_rx_buffer #(
     end
   end
   always_ff @(posedge clk_i) begin
-    if (take_release || take_hold || push) begin
+    if (take_release || frees || push) begin
       walk_q <= follow;
       walk_next_q <= next_walk_mem[follow];
     end
-    if (take_hold) left_q <= hold_cells_i;
+    if (frees) left_q <= hold_cells_i;
     else if (push) left_q <= left - 1'b1;
     if (take_release) copies_q <= copies_mem[release_frame_i];
     if (take_hold) copies_mem[hold_frame_i] <= {hold_cells_i, hold_copies_i};

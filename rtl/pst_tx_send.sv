@@ -162,21 +162,22 @@ module pst_tx_send (
       if (start_q) {beat_job_q, beat_l4_q} <= {job_q, l4_checksum_q};
     end
   end
-  // The line at its place, of which the bytes that are over belong to the next word, and the word.
-  function automatic logic [1023:0] joined(input logic [511:0] held, input logic [511:0] line, input logic [5:0] fill,
-                                           input logic [5:0] turn);
-    logic [511:0] turned;
-    logic [511:0] mask;
-    turned = line << {turn, 3'b000} | line >> (10'd512 - {1'b0, turn, 3'b000});
-    mask = {512{1'b1}} << {fill, 3'b000};
-    joined = {turned, (held & ~mask) | (turned & mask)};
-  endfunction
+  // The line at its place, of which the bytes that are over belong to the next word.
+  logic [511:0] turned, fill_mask;
+  always_comb begin
+    turned = kept_q ? kept_line_q : rd_data_i;
+    if (beat_valid_q && beat_q.turn != 6'd0) begin
+      turned = turned << {beat_q.turn, 3'b000} | turned >> (10'd512 - {1'b0, beat_q.turn, 3'b000});
+    end
+  end
+  assign fill_mask = {512{1'b1}} << {beat_q.fill, 3'b000};
   always_ff @(posedge clk_i) begin
     if (fresh_q && !step) kept_line_q <= rd_data_i;
     if (beat_valid_q && step) begin
       if (beat_q.read) begin
-        {over_data_q, word_data_q} <= joined(over_q ? over_data_q : word_data_q, kept_q ? kept_line_q : rd_data_i, beat_q.fill,
-                                             beat_q.turn);
+        over_data_q <= turned;
+        if (beat_q.fill == 6'd0) word_data_q <= turned;
+        else word_data_q <= ((over_q ? over_data_q : word_data_q) & ~fill_mask) | (turned & fill_mask);
       end
       if (!beat_q.read) word_data_q <= over_data_q;
       over_q <= beat_q.over;

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "sim/scenario.h"
+#include "sim/topology.h"
 
 namespace postern::sim {
 namespace {
@@ -37,6 +38,7 @@ struct ChildReport {
   double simulated_s = 0;
   double units = 0;       // packets, bytes, round trips
   double memory_mib = 0;  // most resident memory of the process
+  double rtl_cycles = 0;  // clocked, of all NICs
   std::array<char, 256> error{};
 };
 
@@ -47,6 +49,7 @@ struct Benchmark {
   const char* count_name;  // which count of the first workload is measured
   bool trace_stages;
   bool monitor = false;
+  const char* device = "";  // NICs that are another device than the model: "rtl", "HOST=rtl"
 };
 
 constexpr Benchmark kBenchmarks[] = {
@@ -77,7 +80,26 @@ constexpr char kMonitoredViStream[] =
     "[[workload]]\nkind = \"vi_stream\"\nfrom = \"a\"\nto = \"b\"\nsize_bytes = 64\ncount = 400_000\n";
 constexpr char kMonitoredTcpStream[] =
     "[[workload]]\nkind = \"tcp_stream\"\nfrom = \"a\"\nto = \"b\"\ntotal_bytes = 60_000_000\nsize_bytes = 65536\n";
+// NICs in RTL. Construction and the clearing of RAMs are part of the run, and of no weight.
+constexpr Benchmark kRtlBenchmarks[] = {
+    {"rtl_line_rate_64", "64-byte frames at 10 Gb/s both ways between a NIC in RTL and a model",
+     "[[workload]]\nkind = \"vi_stream\"\nfrom = \"a\"\nto = \"b\"\ncount = 60_000\nsize_bytes = 64\nbidirectional = "
+     "true\n"
+     "[vi]\nrx_entries = 2048\ntx_entries = 1024\nevq_entries = 4096\n",
+     "received_frames", false, false, "a=rtl"},
+    {"rtl_tcp_stream", "a TCP stream of 10 MB between NICs in RTL",
+     "[[workload]]\nkind = \"tcp_stream\"\nfrom = \"a\"\nto = \"b\"\ntotal_bytes = 10_000_000\nsize_bytes = 65536\n",
+     "received_bytes", false, false, "rtl"},
+};
 constexpr unsigned kIdleVis = 1022;  // with the busy one and the stack's: all 1,024
+
+// That have a name of their own.
+std::vector<const Benchmark*> all_benchmarks() {
+  std::vector<const Benchmark*> all;
+  for (const Benchmark& benchmark : kBenchmarks) all.push_back(&benchmark);
+  for (const Benchmark& benchmark : kRtlBenchmarks) all.push_back(&benchmark);
+  return all;
+}
 
 Benchmark vi_stream_benchmark(const char* name, const std::string& text) {
   return {name, "", text.c_str(), "received_frames", false};
@@ -89,9 +111,14 @@ ChildReport run_here(const Benchmark& benchmark) {
     std::strncpy(report.error.data(), message.c_str(), report.error.size() - 1);
     return report;
   };
-  const Result<Scenario> scenario = parse_scenario(benchmark.scenario, benchmark.name);
+  Result<Scenario> scenario = parse_scenario(benchmark.scenario, benchmark.name);
   if (!scenario) {
     return refuse(scenario.error().message);
+  }
+  if (benchmark.device[0] != '\0') {
+    if (Status status = apply_device(scenario->topology, benchmark.device); !status) {
+      return refuse(status.error().message);
+    }
   }
   RunWatchers watchers;
   watchers.monitor = benchmark.monitor;
@@ -112,6 +139,10 @@ ChildReport run_here(const Benchmark& benchmark) {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   report.memory_mib = static_cast<double>(usage.ru_maxrss) / 1024;
+  const nlohmann::json run = nlohmann::json::parse(outcome.value().json);
+  for (const auto& host : run.at("hosts")) {
+    report.rtl_cycles += host.at("nic").value("rtl.cycles", 0.0);
+  }
   report.ok = true;
   report.units = static_cast<double>(result.counts.at(benchmark.count_name));
   report.simulated_s = static_cast<double>(result.counts.at("elapsed_ns")) * 1e-9;
@@ -244,6 +275,26 @@ bool measure_monitor(std::vector<Measurement>& list, unsigned runs) {
   return true;
 }
 
+// The RTL, Verilated: how many cycles of one NIC a second of wall time has under traffic, all of the run counted (the
+// model at the other end, software, the wire), and how much slower than the simulated time a TCP stream between two of
+// them is.
+bool measure_rtl(std::vector<Measurement>& list, unsigned runs) {
+  for (const Benchmark& benchmark : kRtlBenchmarks) {
+    const ChildReport report = best_of(benchmark, runs);
+    if (!report.ok) {
+      fmt::print(stderr, "postern-bench: {}: {}\n", benchmark.name, report.error.data());
+      return false;
+    }
+    if (benchmark.count_name == std::string("received_frames")) {
+      list.push_back({"rtl_cycles_per_wall_s", report.rtl_cycles / report.wall_s, "cycles/s of one NIC under traffic"});
+    } else {
+      list.push_back(
+          {"rtl_tcp_slowdown", report.wall_s / report.simulated_s, "wall s per simulated s, two NICs in RTL"});
+    }
+  }
+  return true;
+}
+
 // An hour in which nothing happens but the stacks' own timers.
 bool measure_idle_hour(std::vector<Measurement>& list) {
   const ChildReport report =
@@ -302,18 +353,21 @@ int usage(int status) {
              "  --json FILE   where the list of results goes (default: build/bench.json)\n"
              "  --runs N      runs of each benchmark, of which the best counts (default: 3)\n"
              "  --only NAME   one benchmark, in this process (for profilers); no JSON\n");
-  for (const Benchmark& benchmark : kBenchmarks) {
-    fmt::print(status == 0 ? stdout : stderr, "  {:<22}{}\n", benchmark.name, benchmark.doc);
+  for (const Benchmark* benchmark : all_benchmarks()) {
+    fmt::print(status == 0 ? stdout : stderr, "  {:<22}{}\n", benchmark->name, benchmark->doc);
   }
   return status;
 }
 
 int run_one(const std::string& name) {
-  for (const Benchmark& benchmark : kBenchmarks) {
-    if (name == benchmark.name) {
-      const ChildReport report = run_here(benchmark);
+  for (const Benchmark* benchmark : all_benchmarks()) {
+    if (name == benchmark->name) {
+      const ChildReport report = run_here(*benchmark);
       fmt::print("{}: {:.0f} in {:.3f} s of wall time and {:.6f} s simulated: {:.0f}/s {}\n", name, report.units,
                  report.wall_s, report.simulated_s, report.units / report.wall_s, report.error.data());
+      if (report.rtl_cycles > 0) {
+        fmt::print("{}: {:.0f} cycles, {:.0f}/s\n", name, report.rtl_cycles, report.rtl_cycles / report.wall_s);
+      }
       return report.ok ? 0 : 1;
     }
   }
@@ -330,7 +384,8 @@ int run_all(const std::string& path, unsigned runs) {
     }
     append(list, benchmark, report);
   }
-  if (!measure_idle_vis(list, runs) || !measure_monitor(list, runs) || !measure_idle_hour(list)) {
+  if (!measure_rtl(list, runs) || !measure_idle_vis(list, runs) || !measure_monitor(list, runs) ||
+      !measure_idle_hour(list)) {
     return 1;
   }
   fmt::print("{:<44}{:>18}  {}\n", "benchmark", "value", "unit");

@@ -12,11 +12,15 @@ constexpr uint64_t kNever = ~0ull;
 // been running meanwhile.
 constexpr uint64_t edge_after(uint64_t time_ps) { return (time_ps / kCyclePs + 1) * kCyclePs; }
 
+// The first clock edge that is not before a time.
+constexpr uint64_t edge_at(uint64_t time_ps) { return (time_ps + kCyclePs - 1) / kCyclePs * kCyclePs; }
+
 class ClockedPart {
  public:
   virtual ~ClockedPart() = default;
-  // Sets the inputs for the edge at edge_ps. True: any of them differs from the edge before.
-  virtual bool drive(uint64_t edge_ps) = 0;
+  // Sets the inputs for the edge at edge_ps, and the drive_ of each group of them in which anything differs from the
+  // edge before (pst_nic_driven.sv).
+  virtual void drive(uint64_t edge_ps) = 0;
   // The outputs that go with them, before the edge changes anything.
   virtual void sample(uint64_t edge_ps) = 0;
   // The first edge behind edge_ps at which drive() has something to say; kNever: none is known.

@@ -19,6 +19,9 @@ constexpr uint8_t kFence = 0x01, kViStart = 0x02, kViStop = 0x03, kEvqBind = 0x0
                   kRssTable = 0x29, kGrant = 0x30;
 constexpr uint32_t kRssBlocks = 4;
 
+// Equal to none that software can give.
+const hw_model::SourceGrant kNoGrant{0xff, 0, 0};
+
 uint64_t now_ps() { return hw_model::Agenda::now_ps(); }
 
 unsigned log2_of(uint32_t power_of_two) { return static_cast<unsigned>(__builtin_ctz(power_of_two)); }
@@ -83,7 +86,8 @@ void FirmwarePort::put_evq_config(Packer& packer, const hw_model::Vi& vi) const 
 
 void FirmwarePort::start(hw_model::Vi& vi) {
   frames_.restart(vi.id);
-  link_.forget_window(vi.id);
+  // After a reset the RAM holds what it held: each place is written, whatever is believed to be there.
+  grants_[vi.id].assign(PST_LIMIT_SOURCE_GRANT_MAX, kNoGrant);
   grants_changed(vi);
   give(kXlatVi, vi.id, Packer().add(vi.pd, 16).data());
   Packer packer;
@@ -193,6 +197,7 @@ void FirmwarePort::mapped(uint32_t pd) { give_ranges(pd); }
 void FirmwarePort::unmapped(uint32_t pd, Quiet quiet) {
   give(kCloseMerges, pd);
   give_ranges(pd);
+  give(kCloseMerges, pd);  // what was translated before is out then, and the fence sees it
   give(kFence, 0, {}, [this, quiet = std::move(quiet)]() mutable { after_landing(std::move(quiet)); });
 }
 
@@ -278,9 +283,9 @@ void FirmwarePort::raise(uint32_t vector) { give(kRaise, vector & 0xffff); }
 
 // --- clock -----------------------------------------------------------------------------------------------------------
 
-bool FirmwarePort::drive(uint64_t edge_ps) {
+void FirmwarePort::drive(uint64_t edge_ps) {
   const bool offer = !taken_ && !commands_.empty() && commands_.front().given_ps < edge_ps;
-  const bool changed = offer || top_.fw_valid_i != 0;
+  if (offer || top_.fw_valid_i != 0) top_.drive_control_i = 1;
   top_.fw_valid_i = offer ? 1 : 0;
   if (offer && !offered_) {
     const Command& command = commands_.front();
@@ -289,7 +294,6 @@ bool FirmwarePort::drive(uint64_t edge_ps) {
     std::memcpy(top_.fw_data_i.data(), command.data.data(), sizeof command.data);
   }
   offered_ = offer;
-  return changed;
 }
 
 void FirmwarePort::sample(uint64_t) {

@@ -26,7 +26,7 @@ class FirmwarePort : public ClockedPart, public hw_model::DeviceControl {
                uint32_t domain_count, std::function<void()> wake);
 
   // ClockedPart
-  bool drive(uint64_t edge_ps) override;
+  void drive(uint64_t edge_ps) override;
   void sample(uint64_t edge_ps) override;
   [[nodiscard]] uint64_t next_edge_ps(uint64_t edge_ps) const override;
   void reset() override;

@@ -15,6 +15,7 @@ namespace {
 constexpr uint64_t kPostedBytesMax = 32768;  // writes on the link; beyond, the hard block takes no more
 constexpr uint32_t kReadsMax = 256;          // likewise reads
 constexpr uint32_t kMessageBytes = 4;
+constexpr uint32_t kChunkBytes = 512;  // of a read: moved at once, as its completion would
 constexpr uint8_t kKindPayload = 0, kKindEvent = 1, kKindMessage = 2;
 
 uint64_t now_ps() { return hw_model::Agenda::now_ps(); }
@@ -30,7 +31,8 @@ bool set(Signal& signal, Signal value) {
 
 HostLink::HostLink(Vpst_nic_top& top, hw_model::NicStorage& blocks, sc_core::sc_port<sim::MsixIf>& msix_port,
                    RxFrames& frames, std::function<void()> wake)
-    : top_(top), blocks_(blocks), msix_port_(msix_port), frames_(frames), wake_(std::move(wake)) {}
+    : top_(top), blocks_(blocks), msix_port_(msix_port), frames_(frames), wake_(std::move(wake)),
+      not_before_ps_(PST_LIMIT_MSIX_VECTOR_COUNT) {}
 
 void HostLink::reset() {
   accesses_.clear();
@@ -39,13 +41,13 @@ void HostLink::reset() {
   ++generation_;
   reads_answered_ = reads_asked_;
   answered_.notify(sc_core::SC_ZERO_TIME);
-  last_written_.clear();
   reads_.clear();
   completion_offered_ = access_offered_ = false;
   write_ = {};
   in_flight_.clear();
   free_writes_.clear();
   in_flight_bytes_ = 0;
+  std::fill(not_before_ps_.begin(), not_before_ps_.end(), 0);
 }
 
 // --- accesses of the host --------------------------------------------------------------------------------------------
@@ -59,23 +61,21 @@ void HostLink::write(uint64_t address, uint64_t value, unsigned width_bytes) {
   if (address >> sim::kBarShift == PST_BAR_FUNCTION) {
     return blocks_.function_registers.write(hw_model::bar_offset(address), width_bytes, value);
   }
-  note_doorbell(address, value, width_bytes);
+  note_doorbell(address, value);
   Access access{now_ps(), address, true, width_bytes, {}};
   std::memcpy(access.data.data(), &value, sizeof value);
   push(access);
 }
 
-// What the stage stamps and debug reads need to know.
-void HostLink::note_doorbell(uint64_t address, uint64_t value, unsigned width_bytes) {
-  const uint64_t mask = width_bytes == 8 ? ~0ull : (1ull << (8 * width_bytes)) - 1;
-  last_written_[address] = value & mask;
-  if (address >> sim::kBarShift != PST_BAR_VI) return;
+// What the stage stamps and the injected faults need to know.
+void HostLink::note_doorbell(uint64_t address, uint64_t value) {
+  if (address >> sim::kBarShift != PST_BAR_VI || hw_model::in_pio_page(address)) return;
+  hw_model::Vi* vi = blocks_.vi_table.find(hw_model::bar_offset(address) / PST_VI_WINDOW_STRIDE);
+  if (vi == nullptr) return;
+  blocks_.faults.doorbell_rung(*vi);
   const uint64_t offset = hw_model::bar_offset(address) % PST_VI_WINDOW_STRIDE;
-  if (offset != PST_VI_TX_DOORBELL_OFFSET && offset != PST_VI_TX_PUSH_DOORBELL_OFFSET &&
-      offset != PST_VI_PIO_DOORBELL_OFFSET) {
-    return;
-  }
-  if (hw_model::Vi* vi = blocks_.vi_table.find(hw_model::bar_offset(address) / PST_VI_WINDOW_STRIDE)) {
+  if (offset == PST_VI_TX_DOORBELL_OFFSET || offset == PST_VI_TX_PUSH_DOORBELL_OFFSET ||
+      offset == PST_VI_PIO_DOORBELL_OFFSET) {
     vi->tx_doorbells.add(static_cast<uint32_t>(value), now_ps());
   }
 }
@@ -109,17 +109,10 @@ uint64_t HostLink::read(uint64_t address, unsigned width_bytes) {
   return value;
 }
 
+// Hardware cannot be asked without time passing: of its registers only those of the function, which firmware keeps, are told.
 uint64_t HostLink::peek(uint64_t address, unsigned width_bytes) {
-  if (address >> sim::kBarShift == PST_BAR_FUNCTION) {
-    return blocks_.function_registers.read(hw_model::bar_offset(address), width_bytes);
-  }
-  const auto known = last_written_.find(address);
-  return known == last_written_.end() ? 0 : known->second;
-}
-
-void HostLink::forget_window(uint32_t vi_id) {
-  const uint64_t first = sim::bar_address(PST_BAR_VI, static_cast<uint64_t>(vi_id) * PST_VI_WINDOW_STRIDE);
-  for (uint64_t offset = 0; offset < 0x60; offset += 4) last_written_.erase(first + offset);
+  if (address >> sim::kBarShift != PST_BAR_FUNCTION) return 0;
+  return blocks_.function_registers.read(hw_model::bar_offset(address), width_bytes);
 }
 
 bool HostLink::drive_access(uint64_t edge_ps) {
@@ -153,20 +146,27 @@ void HostLink::take_read(uint64_t edge_ps) {
   const uint64_t beats = (read.lane + read.bytes + kBeatBytes - 1) / kBeatBytes;
   const uint64_t lead_ps = plan.fate == hw_model::DmaResult::kOk ? (beats - 1) * kCyclePs : 0;
   read.first_beat_ps = std::max(edge_ps, plan.landing_ps > lead_ps ? plan.landing_ps - lead_ps : 0);
-  reads_.emplace(read.first_beat_ps, read);
+  reads_.emplace(read.first_beat_ps, std::move(read));
 }
 
 bool HostLink::drive_completion(uint64_t edge_ps) {
   if (completion_offered_) return false;
   const auto next = reads_.begin();
   if (next == reads_.end() || next->first >= edge_ps) return set<CData>(top_.dc_valid_i, 0);
-  Read read = next->second;
+  Read read = std::move(next->second);
   reads_.erase(next);
   const uint32_t lane = read.done_bytes == 0 ? read.lane : 0;
   const uint32_t count = std::min(kBeatBytes - lane, read.bytes - read.done_bytes);
-  const hw_model::DmaResult result = blocks_.pcie_link.memory_read(
-      read.address + read.done_bytes, reinterpret_cast<uint8_t*>(top_.dc_data_i.data()) + lane, count, read.fate,
-      read.vi_id);
+  hw_model::DmaResult result = hw_model::DmaResult::kOk;
+  if (read.chunk_done_bytes == read.chunk.size()) {
+    // Up to the end of a beat, so that beats do not straddle chunks.
+    read.chunk.resize(std::min(kChunkBytes - lane, read.bytes - read.done_bytes));
+    read.chunk_done_bytes = 0;
+    result = blocks_.pcie_link.memory_read(read.address + read.done_bytes, read.chunk.data(),
+                                           static_cast<uint32_t>(read.chunk.size()), read.fate, read.vi_id);
+  }
+  std::memcpy(reinterpret_cast<uint8_t*>(top_.dc_data_i.data()) + lane, read.chunk.data() + read.chunk_done_bytes, count);
+  read.chunk_done_bytes += count;
   read.done_bytes += count;
   const bool last = result != hw_model::DmaResult::kOk || read.done_bytes == read.bytes;
   top_.dc_valid_i = 1;
@@ -175,7 +175,7 @@ bool HostLink::drive_completion(uint64_t edge_ps) {
   top_.dc_count_i = static_cast<CData>(count);
   top_.dc_last_i = last ? 1 : 0;
   top_.dc_code_i = static_cast<SData>(hw_model::dma_error_code(result));
-  if (!last) reads_.emplace(edge_ps, read);
+  if (!last) reads_.emplace(edge_ps, std::move(read));
   completion_offered_ = true;
   return true;
 }
@@ -252,12 +252,21 @@ void HostLink::send_message(uint32_t vector) {
     case hw_model::Faults::Message::kLost:
       return blocks_.agenda.at<&HostLink::message_lost>(arrival_ps, this, vector);
     case hw_model::Faults::Message::kDelayed:
-      blocks_.faults.message_held_up(vector, blocks_.faults.message_delay_ps());
-      return blocks_.agenda.at<&HostLink::message_arrived>(arrival_ps + blocks_.faults.message_delay_ps(), this,
-                                                           vector);
+      not_before_ps_[vector] = std::max(not_before_ps_[vector], arrival_ps + blocks_.faults.message_delay_ps());
+      break;
     default:
-      return blocks_.agenda.at<&HostLink::message_arrived>(arrival_ps, this, vector);
+      break;
   }
+  // A message stays behind those of its vector that are held up.
+  uint64_t& not_before_ps = not_before_ps_[vector];
+  if (not_before_ps > arrival_ps) {
+    blocks_.agenda.at<&HostLink::message_held_up>(arrival_ps, this, vector, not_before_ps - arrival_ps);
+  }
+  blocks_.agenda.at<&HostLink::message_arrived>(std::max(arrival_ps, not_before_ps), this, vector);
+}
+
+void HostLink::message_held_up(uint64_t vector, uint64_t duration_ps, uint64_t, uint64_t) {
+  blocks_.faults.message_held_up(static_cast<uint32_t>(vector), duration_ps);
 }
 
 void HostLink::message_arrived(uint64_t vector, uint64_t, uint64_t, uint64_t) {
@@ -270,12 +279,12 @@ void HostLink::message_lost(uint64_t vector, uint64_t, uint64_t, uint64_t) {
 
 // --- clock -----------------------------------------------------------------------------------------------------------
 
-bool HostLink::drive(uint64_t edge_ps) {
-  bool changed = drive_access(edge_ps);
-  changed |= drive_completion(edge_ps);
-  changed |= set<CData>(top_.dw_ready_i, in_flight_bytes_ < kPostedBytesMax ? 1 : 0);
-  changed |= set<CData>(top_.dr_ready_i, reads_.size() < kReadsMax ? 1 : 0);
-  return changed;
+void HostLink::drive(uint64_t edge_ps) {
+  if (drive_access(edge_ps)) top_.drive_control_i = 1;
+  const bool completion = drive_completion(edge_ps);
+  const bool writes = set<CData>(top_.dw_ready_i, in_flight_bytes_ < kPostedBytesMax ? 1 : 0);
+  const bool reads = set<CData>(top_.dr_ready_i, reads_.size() < kReadsMax ? 1 : 0);
+  if (completion || writes || reads) top_.drive_memory_i = 1;
 }
 
 void HostLink::sample(uint64_t edge_ps) {

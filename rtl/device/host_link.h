@@ -10,7 +10,6 @@
 #include <functional>
 #include <map>
 #include <systemc>
-#include <unordered_map>
 #include <vector>
 
 #include "hw_model/bar_target.h"
@@ -31,7 +30,7 @@ class HostLink : public ClockedPart, public hw_model::BarTarget {
            std::function<void()> wake);
 
   // ClockedPart
-  bool drive(uint64_t edge_ps) override;
+  void drive(uint64_t edge_ps) override;
   void sample(uint64_t edge_ps) override;
   [[nodiscard]] uint64_t next_edge_ps(uint64_t edge_ps) const override;
   void reset() override;
@@ -42,8 +41,6 @@ class HostLink : public ClockedPart, public hw_model::BarTarget {
   [[nodiscard]] uint64_t read(uint64_t address, unsigned width_bytes) override;
   [[nodiscard]] uint64_t peek(uint64_t address, unsigned width_bytes) override;
 
-  // The VI's window is blank.
-  void forget_window(uint32_t vi_id);
   // When all that has been posted so far has landed.
   [[nodiscard]] uint64_t quiesce_ps() const { return blocks_.pcie_link.quiesce_ps(); }
 
@@ -65,6 +62,8 @@ class HostLink : public ClockedPart, public hw_model::BarTarget {
     uint32_t done_bytes;
     uint64_t first_beat_ps;
     hw_model::DmaResult fate;
+    std::vector<uint8_t> chunk;  // what has been read of host memory, for the beats to come
+    uint32_t chunk_done_bytes;
   };
   struct Write {
     uint8_t kind;
@@ -75,7 +74,7 @@ class HostLink : public ClockedPart, public hw_model::BarTarget {
   };
 
   void push(const Access& access);
-  void note_doorbell(uint64_t address, uint64_t value, unsigned width_bytes);
+  void note_doorbell(uint64_t address, uint64_t value);
   bool drive_access(uint64_t edge_ps);
   bool drive_completion(uint64_t edge_ps);
   void take_write_beat(uint64_t edge_ps);
@@ -84,6 +83,7 @@ class HostLink : public ClockedPart, public hw_model::BarTarget {
   void write_failed(const Write& write);
   void send_message(uint32_t vector);
   void message_arrived(uint64_t vector, uint64_t, uint64_t, uint64_t);
+  void message_held_up(uint64_t vector, uint64_t duration_ps, uint64_t, uint64_t);
   void message_lost(uint64_t vector, uint64_t, uint64_t, uint64_t);
   void take_read(uint64_t edge_ps);
 
@@ -98,7 +98,6 @@ class HostLink : public ClockedPart, public hw_model::BarTarget {
   std::deque<uint64_t> answers_;
   sc_core::sc_event answered_;
   uint64_t reads_asked_ = 0, reads_answered_ = 0, generation_ = 0;
-  std::unordered_map<uint64_t, uint64_t> last_written_;  // by address, for debug reads
 
   std::multimap<uint64_t, Read> reads_;  // by the time of the next beat
   bool completion_offered_ = false;
@@ -108,6 +107,7 @@ class HostLink : public ClockedPart, public hw_model::BarTarget {
   std::vector<Write> in_flight_;  // posted, not landed
   std::vector<size_t> free_writes_;
   uint64_t in_flight_bytes_ = 0;
+  std::vector<uint64_t> not_before_ps_;  // by vector: messages that are held up
 };
 
 }  // namespace postern::rtl_device

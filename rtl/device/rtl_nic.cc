@@ -17,11 +17,18 @@ namespace {
 
 // Parameters of the Verilated pst_nic_top: rtl/device/CMakeLists.txt.
 constexpr uint32_t kViCount = 64;
-constexpr uint32_t kDomainCount = 128;
+constexpr uint32_t kDomainCount = 1024;
 constexpr uint32_t kClearCyclesMax = 20000;  // for the RAMs after a reset
-constexpr double kResetNs = 100000;          // likewise, as software sees it
 
 uint64_t now_ps() { return hw_model::Agenda::now_ps(); }
+
+void set_clocks(Vpst_nic_top& top, CData value) {
+  top.clk_i = top.clk_control_i = top.clk_event_i = top.clk_receive_i = value;
+}
+
+void drive_all(Vpst_nic_top& top, CData value) {
+  top.drive_time_i = top.drive_control_i = top.drive_memory_i = top.drive_sent_i = top.drive_receive_i = value;
+}
 
 }  // namespace
 
@@ -55,10 +62,8 @@ RtlNic::RtlNic(const sc_core::sc_module_name& name, const std::array<uint8_t, 6>
                                        "1: the clock stands still while nothing can change; 0: it always runs.",
                                        "results do not depend on it", 1, 0, 1});
   blocks.properties.on_change([this] { configure(); });
-  (void)blocks.properties.set("admin.reset_ns", kResetNs);
   blocks.function_registers.on_reset_key([this] { function_reset(); });
   blocks.faults.on_function_reset([this] { function_reset(); });
-  blocks.translation.set_domain_count_max(kDomainCount);
   blocks.power_up();
   reset_hardware();
   parts_->firmware_port.configure_port();
@@ -94,6 +99,7 @@ void RtlNic::wake() {
 void RtlNic::tick() {
   const uint64_t edge_ps = now_ps();
   tick_ps_ = kNever;
+  if (parts_->blocks.faults.removed()) return;  // the card is gone
   cycle(edge_ps);
   const uint64_t next_ps = next_edge_ps(edge_ps);
   if (next_ps == kNever || next_ps >= tick_ps_) return;
@@ -107,29 +113,36 @@ void RtlNic::cycle(uint64_t edge_ps) {
   Vpst_nic_top& top = parts.top;
   last_edge_ps_ = edge_ps;
   ++cycles_;
+  top.drive_time_i = top.time_ns_i != edge_ps / 1000 ? 1 : 0;
   top.time_ns_i = edge_ps / 1000;
   parts.host_link.drive(edge_ps);
   parts.wire_port.drive(edge_ps);
   parts.firmware_port.drive(edge_ps);
-  top.clk_i = 0;
+  set_clocks(top, 0);
   top.eval();
   parts.host_link.sample(edge_ps);
   parts.wire_port.sample(edge_ps);
   parts.firmware_port.sample(edge_ps);
   count();
+  const bool all = *skip_idle_ == 0 || top.due_ns_o <= top.time_ns_i;
+  drive_all(top, 0);
+  top.time_ns_i = (edge_ps + kCyclePs) / 1000;
   top.clk_i = 1;
+  top.clk_control_i = all || !top.quiet_control_o ? 1 : 0;
+  top.clk_event_i = all || !top.quiet_event_o ? 1 : 0;
+  top.clk_receive_i = all || !top.quiet_receive_o ? 1 : 0;
   top.eval();
 }
 
 uint64_t RtlNic::next_edge_ps(uint64_t edge_ps) const {
   const Parts& parts = *parts_;
   const Vpst_nic_top& top = parts.top;
-  const bool offers = top.dw_valid_o || top.dr_valid_o || top.wt_valid_o;
+  const bool offers = top.dw_valid_o || top.dr_valid_o;
   if (!top.quiet_o || offers || *skip_idle_ == 0) return edge_ps + kCyclePs;
   uint64_t next_ps = std::min({parts.host_link.next_edge_ps(edge_ps), parts.wire_port.next_edge_ps(edge_ps),
                                parts.firmware_port.next_edge_ps(edge_ps)});
   if (top.due_ns_o < kNever / 1000) {
-    const uint64_t due_ps = (top.due_ns_o * 1000 + kCyclePs - 1) / kCyclePs * kCyclePs;
+    const uint64_t due_ps = edge_at(top.due_ns_o * 1000);
     next_ps = std::min(next_ps, std::max(due_ps, edge_ps + kCyclePs));
   }
   return next_ps;
@@ -210,14 +223,19 @@ void RtlNic::reset_hardware() {
   top.dw_ready_i = top.dr_ready_i = top.wt_ready_i = 1;
   top.time_ns_i = now_ps() / 1000;
   top.rst_ni = 0;
+  drive_all(top, 0);
+  top.eval();  // so that what follows is an edge for the first evaluation of all, too
+  drive_all(top, 1);
   for (uint32_t i = 0; i < kClearCyclesMax; ++i) {
-    top.clk_i = 0;
+    set_clocks(top, 0);
     top.eval();
     if (i > 4 && top.quiet_o) break;
-    top.clk_i = 1;
+    set_clocks(top, 1);
     top.eval();
     if (i == 2) top.rst_ni = 1;
   }
+  drive_all(top, 0);
+  top.eval();
 }
 
 void RtlNic::function_reset() {

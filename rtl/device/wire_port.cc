@@ -53,9 +53,11 @@ void WirePort::take_beat(uint64_t edge_ps) {
   if (top_.wt_last_o) send();
 }
 
-// The frame's first bit leaves as early as no beat comes later than its turn on the wire; its last bit is still to come.
+// The frame's first bit leaves as early as no beat comes later than its turn on the wire; its last bit is still to
+// come.
 void WirePort::send() {
-  Outgoing out{blocks_.frame_pool.take(building_.size()), 0, top_.wt_loop_o != 0, top_.wt_pause_o != 0};
+  Outgoing out{blocks_.frame_pool.take(building_.size()), 0, top_.wt_loop_o != 0, top_.wt_pause_o != 0,
+               top_.wt_vi_o, top_.wt_end_idx_o};
   std::memcpy(out.frame->bytes.data(), building_.data(), building_.size());
   out.first_bit_ps = std::max(startable_ps_, wire_free_ps_);
   const uint64_t last_bit_ps = out.first_bit_ps + on_wire_ps(building_.size());
@@ -76,10 +78,18 @@ void WirePort::send() {
 void WirePort::last_bit(uint64_t, uint64_t, uint64_t, uint64_t) {
   const Outgoing out = std::move(outgoing_.front());
   outgoing_.pop_front();
-  const bool lost = !out.loop && (!blocks_.mac_port.link_up() || out.first_bit_ps < link_up_ps_);
+  const bool lost = !out.loop && (!blocks_.mac_port.link_up() || out.first_bit_ps < blocks_.mac_port.link_up_ps());
   left_.push_back({now_ps(), lost, blocks_.ptp_clock.time_ns(out.first_bit_ps)});
   wake_();
-  if (lost) return;
+  if (lost && out.pause) return;
+  if (lost) {
+    // The packet is one drop, however many of its frames were lost: they do not count as further outcomes of it.
+    const bool again = last_lost_.frame != nullptr && last_lost_.vi_id == out.vi_id && last_lost_.end_idx == out.end_idx;
+    if (again && blocks_.statistics.tx_extra_frames > 0) --blocks_.statistics.tx_extra_frames;
+    last_lost_ = out;
+    return;
+  }
+  last_lost_.frame = nullptr;
   if (out.loop) {
     ++blocks_.statistics.tx_loopback;
     receive(out.frame, true);
@@ -98,7 +108,7 @@ void WirePort::last_bit(uint64_t, uint64_t, uint64_t, uint64_t) {
 
 void WirePort::deliver(const sim::FramePtr& frame) {
   // Nothing arrives over a link that is down, nor a frame whose first bits were lost.
-  if (!blocks_.mac_port.link_up() || now_ps() < link_up_ps_ + on_wire_ps(frame->bytes.size())) return;
+  if (!blocks_.mac_port.link_up() || now_ps() < blocks_.mac_port.link_up_ps() + on_wire_ps(frame->bytes.size())) return;
   receive(frame, false);
 }
 
@@ -110,11 +120,7 @@ void WirePort::receive(const sim::FramePtr& frame, bool looped) {
   wake_();
 }
 
-void WirePort::set_link(bool up) {
-  const bool was_up = blocks_.mac_port.link_up();
-  blocks_.mac_port.set_link(up);
-  if (!was_up && blocks_.mac_port.link_up()) link_up_ps_ = now_ps();
-}
+void WirePort::set_link(bool up) { blocks_.mac_port.set_link(up); }
 
 bool WirePort::drive_receive(uint64_t edge_ps) {
   const bool ready = receiving_ || (!incoming_.empty() && incoming_.front().arrived_ps < edge_ps);
@@ -150,21 +156,25 @@ bool WirePort::drive_receive(uint64_t edge_ps) {
 
 // --- clock -----------------------------------------------------------------------------------------------------------
 
-bool WirePort::drive(uint64_t edge_ps) {
-  bool changed = drive_receive(edge_ps);
+void WirePort::drive(uint64_t edge_ps) {
+  if (drive_receive(edge_ps)) top_.drive_receive_i = 1;
   const bool report = !left_.empty() && left_.front().time_ps < edge_ps;
-  changed |= report || top_.wl_valid_i != 0;
+  const bool reports = report || top_.wl_valid_i != 0;
   top_.wl_valid_i = report ? 1 : 0;
   if (report) {
     top_.wl_lost_i = left_.front().lost ? 1 : 0;
     top_.wl_time_ns_i = left_.front().first_bit_ns;
     left_.pop_front();
   }
-  const CData ready =
-      !building_.empty() || wire_free_ps_ <= edge_ps + blocks_.mac_port.processing_ps() + kAheadPs ? 1 : 0;
-  changed |= ready != top_.wt_ready_i;
+  const CData ready = ready_ps() <= edge_ps ? 1 : 0;
+  if (reports || ready != top_.wt_ready_i) top_.drive_sent_i = 1;
   top_.wt_ready_i = ready;
-  return changed;
+}
+
+// When the next beat is taken.
+uint64_t WirePort::ready_ps() const {
+  const uint64_t ahead_ps = blocks_.mac_port.processing_ps() + kAheadPs;
+  return !building_.empty() || wire_free_ps_ <= ahead_ps ? 0 : wire_free_ps_ - ahead_ps;
 }
 
 void WirePort::sample(uint64_t edge_ps) {
@@ -175,7 +185,8 @@ uint64_t WirePort::next_edge_ps(uint64_t edge_ps) const {
   const uint64_t soon = edge_ps + kCyclePs;
   if (receiving_ || top_.wr_valid_i || top_.wl_valid_i) return soon;
   uint64_t next = kNever;
-  if (!incoming_.empty()) next = std::max(soon, edge_after(incoming_.front().arrived_ps));
+  if (top_.wt_valid_o) next = std::max(soon, edge_at(ready_ps()));
+  if (!incoming_.empty()) next = std::min(next, std::max(soon, edge_after(incoming_.front().arrived_ps)));
   if (!left_.empty()) next = std::min(next, std::max(soon, edge_after(left_.front().time_ps)));
   return next;
 }

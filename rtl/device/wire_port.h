@@ -23,7 +23,7 @@ class WirePort : public ClockedPart, public sim::EthernetIf {
            std::function<void()> wake);
 
   // ClockedPart
-  bool drive(uint64_t edge_ps) override;
+  void drive(uint64_t edge_ps) override;
   void sample(uint64_t edge_ps) override;
   [[nodiscard]] uint64_t next_edge_ps(uint64_t edge_ps) const override;
   void reset() override;
@@ -45,6 +45,8 @@ class WirePort : public ClockedPart, public sim::EthernetIf {
     uint64_t first_bit_ps;
     bool loop;
     bool pause;
+    uint32_t vi_id;
+    uint32_t end_idx;
   };
   struct Left {
     uint64_t time_ps;
@@ -58,6 +60,7 @@ class WirePort : public ClockedPart, public sim::EthernetIf {
   void last_bit(uint64_t, uint64_t, uint64_t, uint64_t);
   void receive(const sim::FramePtr& frame, bool looped);
   bool drive_receive(uint64_t edge_ps);
+  [[nodiscard]] uint64_t ready_ps() const;
 
   Vpst_nic_top& top_;
   hw_model::NicStorage& blocks_;
@@ -69,10 +72,10 @@ class WirePort : public ClockedPart, public sim::EthernetIf {
   uint64_t first_beat_ps_ = 0;     // when it came
   uint64_t startable_ps_ = 0;      // if the first bit leaves then, no beat so far is too late
   std::deque<Outgoing> outgoing_;  // for the wire or on it
+  Outgoing last_lost_{};          // the last frame that found no link
   std::deque<Left> left_;          // to be told to the RTL
   bool left_offered_ = false;
   uint64_t wire_free_ps_ = 0;  // gap included
-  uint64_t link_up_ps_ = 0;    // bits from before are lost
 
   std::deque<Incoming> incoming_;
   uint32_t sent_bytes_ = 0;  // of the first of incoming_

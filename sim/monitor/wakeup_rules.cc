@@ -37,8 +37,8 @@ class WakeupRules : public RuleGroup {
   struct ViState {
     uint32_t generation = 0;
     // Primes that may still lead to a wakeup, oldest first: a wakeup for an earlier one may be under way when the host
-    // primes again.
-    std::array<Prime, 16> primes{};
+    // primes again. Many threads of a host that share a queue prime it many times within a round trip.
+    std::array<Prime, 128> primes{};
     bool unreachable = false;  // a write into its queue came to nothing: the device counts an event that nobody sees
     uint32_t credits = 0;      // how many of them
     uint64_t prime_issue_ps = 0;

@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
+#include "sim/nic_factory.h"
+
 namespace postern::hw_model::test {
 
 FreshKernel::FreshKernel() {
@@ -18,9 +22,15 @@ void run_ns(uint64_t duration_ns) {
 }
 uint64_t now_ps() { return sc_core::sc_time_stamp().value(); }
 
+const char* test_device() {
+  const char* device = std::getenv("POSTERN_TEST_DEVICE");
+  return device == nullptr ? "model" : device;
+}
+
 Node::Node(const sc_core::sc_module_name& module_name, const std::array<uint8_t, 6>& mac, const NodeOptions& options)
     : sc_module(module_name),
-      nic("nic", mac),
+      owned_nic(sim::make_nic(test_device(), "nic", mac)),
+      nic(*owned_nic),
       memory_socket("memory"),
       cpu_socket("cpu"),
       memory(options.memory_bytes) {

@@ -15,7 +15,6 @@
 #include <vector>
 
 #include "contract/gen/pst_contract.h"
-#include "hw_model/nic_model.h"
 #include "sim/monitor/monitored_nic.h"
 
 namespace postern::hw_model::test {
@@ -54,6 +53,9 @@ struct NodeOptions {
   // Puts a device of the test's own between the NIC and the tap, e.g. one that breaks a rule.
   std::function<std::unique_ptr<sim::NicDevice>(sim::NicDevice& inner)> decorate;
 };
+
+// What the tests drive: "model", or what the environment variable POSTERN_TEST_DEVICE says ("rtl").
+[[nodiscard]] const char* test_device();
 
 // One NIC with its host, and a monitor around it. Each violation of the contract fails the test when the node goes, but
 // for those of rules that the test expects to be broken.
@@ -118,7 +120,8 @@ class Node : public sc_core::sc_module,
   }
   void invalidate_direct_mem_ptr(sc_dt::uint64, sc_dt::uint64) override {}
 
-  NicModel nic;
+  const std::unique_ptr<sim::NicDevice> owned_nic;
+  sim::NicDevice& nic;
   std::unique_ptr<sim::NicDevice> decorator;
   std::unique_ptr<sim::MonitoredNic> monitored;  // null without monitor
   tlm::tlm_target_socket<64> memory_socket;

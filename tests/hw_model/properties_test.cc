@@ -5,6 +5,7 @@
 
 #include <set>
 
+#include "hw_model/nic_model.h"
 #include "tests/hw_model/nic_bench.h"
 
 namespace postern::hw_model::test {

@@ -54,7 +54,56 @@ TEST(PstPcieLinkTest, NeitherPayloadNorEventsStarve) {
   for (uint32_t i = 0; i < 40; ++i) bench.send_message(i, 0x1000, i);
   bench.settle();
   const std::vector<Kind> order = kinds(bench);
-  for (size_t i = 3; i < 40; ++i) EXPECT_NE(order[i], order[i + 1]) << "they take turns";
+  ASSERT_EQ(order.size(), 80u);
+  uint32_t messages_in_row = 0, payloads = 0;
+  for (size_t i = 0; i < order.size() && payloads < 8; ++i) {  // both wait all this time
+    const bool payload = order[i] == Kind::kPayload;
+    EXPECT_FALSE(payload && i > 3 && order[i - 1] == Kind::kPayload) << "a message goes before the next payload";
+    payloads += payload ? 1 : 0;
+    messages_in_row = payload ? 0 : messages_in_row + 1;
+    EXPECT_LE(messages_in_row, 4u) << "a payload goes before the fifth message";
+  }
+  EXPECT_EQ(payloads, 8u);
+}
+
+TEST(PstPcieLinkTest, TwoEventsForEachLongPayloadDoNotSlowItDown) {
+  PcieLinkBench bench;
+  constexpr uint32_t kFrames = 40, kBeats = 24;
+  for (uint32_t i = 0; i < kFrames; ++i) {
+    bench.write_payload(1, 0x1000 * i, kBeats * 64, 0, i);
+    bench.post_event(1, 0x80000 + 32 * i, 2 * i);
+    bench.post_event(2, 0x90000 + 32 * i, 2 * i + 1);
+  }
+  bench.settle();
+  EXPECT_EQ(bench.written.size(), 3u * kFrames);
+  EXPECT_LE(bench.cycle_count, kFrames * (kBeats + 2) + 20) << "a beat or an event every cycle";
+}
+
+TEST(PstPcieLinkTest, FenceWaitsForAllEventsThatALongPayloadHoldsUp) {
+  PcieLinkBench bench;
+  bench.write_payload(1, 0x1000, 64 * 64);
+  bench.run(4);
+  for (uint32_t i = 0; i < 4; ++i) bench.post_event(1, 0x80000 + 16 * i, i);
+  bench.run(30);
+  EXPECT_TRUE(bench.events.empty()) << "they wait inside";
+  bench.fence_asked = true;
+  bench.settle();
+  ASSERT_EQ(bench.fence_done_cycles.size(), 1u);
+  ASSERT_EQ(bench.written.size(), 5u);
+}
+
+TEST(PstPcieLinkTest, FenceWaitsForAnEventOutOfReachUntilItsHaltIsAccepted) {
+  PcieLinkBench bench;
+  bool open = false;
+  bench.halt_ready = [&] { return open; };
+  bench.post_event(9, PcieLinkBench::kUnmapped, 1);
+  bench.run(2);
+  bench.fence_asked = true;
+  bench.run(30);
+  EXPECT_TRUE(bench.fence_waits());
+  open = true;
+  bench.settle();
+  EXPECT_FALSE(bench.fence_waits());
 }
 
 TEST(PstPcieLinkTest, EventOutOfReachIsLostAndHaltsItsVi) {

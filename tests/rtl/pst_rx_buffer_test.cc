@@ -223,6 +223,22 @@ TEST(PstRxBufferTest, ALongFrameIsFreedACellACycle) {
   EXPECT_LE(cycles, 50);
 }
 
+TEST(PstRxBufferTest, TheFilterDoesNotWaitWhileALongFrameIsFreed) {
+  BufferBench bench;
+  const StoredFrame freed = bench.store(24), next = bench.store(24);
+  bench.hold(freed, 1);
+  bench.settle();
+  bench.copies.push_back(freed);
+  for (int i = 0; i < 3; ++i) bench.cycle();
+  EXPECT_FALSE(bench.dut().quiet_o);
+  bench.hold(next, 2);
+  bench.cycle();
+  EXPECT_TRUE(bench.holds.empty());
+  for (int copy = 0; copy < 2; ++copy) bench.copies.push_back(next);
+  bench.settle();
+  EXPECT_EQ(bench.in_use(), 0u);
+}
+
 TEST(PstRxBufferTest, NothingChangesWhileItIsQuiet) {
   BufferBench bench;
   const StoredFrame frame = bench.store(4);

@@ -98,7 +98,8 @@ class RandomTraffic {
     for (int i = 0; i < 20000 && !bench.lives_at_rest(); ++i) bench.cycle();
     ASSERT_TRUE(bench.lives_at_rest()) << "a life does not end";
     start(vi);
-    bench.run(3);
+    for (int i = 0; i < 20000 && !bench.commands_at_rest(); ++i) bench.cycle();
+    ASSERT_TRUE(bench.commands_at_rest()) << "a command is not done";
   }
 
   void receive() {

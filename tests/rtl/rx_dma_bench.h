@@ -158,6 +158,7 @@ class RxDmaBench {
   [[nodiscard]] bool quiet() const { return dut_->quiet_o; }
   [[nodiscard]] size_t free_cell_count() const { return free_cells_.size(); }
   [[nodiscard]] bool lives_at_rest() const { return lives_.empty() && !life_pending_; }
+  [[nodiscard]] bool commands_at_rest() const { return commands_.empty() && !command_pending_; }
   [[nodiscard]] Vpst_rx_dma& device() { return *dut_; }
   [[nodiscard]] uint64_t due_ns() const { return dut_->due_ns_o; }
 

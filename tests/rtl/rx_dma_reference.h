@@ -170,7 +170,8 @@ class RxDmaReference {
     const Taken taken = *found;
     const bool is_cause = reason == PST_DROP_REASON_RX_VI_HALTED && taken.running && v.cause.code == 0 &&
                           (v.running || v.asked.code == PST_ERROR_CODE_BAD_DESCRIPTOR);
-    if (reason == PST_DROP_REASON_RX_BUFFER_FULL || (reason == PST_DROP_REASON_RX_VI_HALTED && !v.running)) {
+    const bool halting = !v.running || v.cause.code != 0;
+    if (reason == PST_DROP_REASON_RX_BUFFER_FULL || (reason == PST_DROP_REASON_RX_VI_HALTED && halting)) {
       EXPECT_TRUE(reason != PST_DROP_REASON_RX_BUFFER_FULL || found != v.copies.begin())
           << "dropped although none waits";
     } else {
@@ -182,13 +183,18 @@ class RxDmaReference {
       EXPECT_GT(v.refusals, 0u) << "the queue has refused nothing";
       if (v.refusals > 0) --v.refusals;
     } else if (reason == PST_DROP_REASON_RX_DMA_FAULT || is_cause) {
-      v.cause = planned(vi, taken.copy);
+      v.cause = planned_when_dropped(vi, taken.copy);
       EXPECT_EQ(v.cause.code,
                 static_cast<uint32_t>(reason == PST_DROP_REASON_RX_DMA_FAULT ? PST_ERROR_CODE_DMA_FAULT
                                                                              : PST_ERROR_CODE_BAD_DESCRIPTOR));
       judge_halt(vi);
     } else {
       EXPECT_TRUE(reason == PST_DROP_REASON_RX_VI_HALTED || reason == PST_DROP_REASON_RX_BUFFER_FULL) << reason;
+      // While the VI's life ends the halt for it may still be on its way.
+      if (reason == PST_DROP_REASON_RX_VI_HALTED && taken.running && v.late_cause.code == 0) {
+        const Plan plan = planned(vi, taken.copy);
+        if (plan.code == PST_ERROR_CODE_BAD_DESCRIPTOR) v.late_cause = plan;
+      }
     }
     v.copies.erase(found);
   }
@@ -196,6 +202,8 @@ class RxDmaReference {
   void life_done(uint32_t vi) {
     Vi& v = vis_[vi];
     EXPECT_FALSE(v.owes_event) << "an event is missing";
+    if (v.asked.code != 0 && v.cause.code == 0) v.cause = v.late_cause;
+    judge_halt(vi);
     EXPECT_EQ(v.asked.code, v.cause.code) << "a halt without its cause, or the other way round";
     EXPECT_EQ(v.open_frames, 0u) << "frames of a merge came to nothing uncounted";
     EXPECT_TRUE(v.written.empty()) << "payload of a copy that has not ended";
@@ -223,8 +231,8 @@ class RxDmaReference {
   struct Vi {
     RxOptions options;
     bool running = false, stops = false, owes_event = false, halted = false;
-    std::deque<Taken> copies;  // taken and not ended
-    Plan asked, cause;         // a halt as asked for, and what the dropped copy found
+    std::deque<Taken> copies;       // taken and not ended
+    Plan asked, cause, late_cause;  // a halt as asked for, and what the dropped copy found
     std::set<uint32_t> empty_at;
     uint32_t consumer = 0, refusals = 0;
     std::map<uint32_t, uint32_t> written;  // bytes of payload, by the frame's id
@@ -233,6 +241,16 @@ class RxDmaReference {
     pst_rx_event first{}, due_event{};
     std::deque<uint32_t> announced;
   };
+
+  // The plan with all that is posted now, or with what was when the block found nothing more.
+  [[nodiscard]] Plan planned_when_dropped(uint32_t vi, const RxCopy& copy) const {
+    const Vi& v = vis_[vi];
+    for (const uint32_t end : v.empty_at) {
+      const Plan plan = planned(vi, copy, end);
+      if (end > v.consumer && plan.code == PST_ERROR_CODE_DMA_FAULT) return plan;
+    }
+    return planned(vi, copy);
+  }
 
   void judge_halt(uint32_t vi) const {
     const Vi& v = vis_[vi];

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Whole scenarios over the Verilated NIC.   scenarios.sh POSTERN CHECK ARGUMENT...
 #   monitored SCENARIO...   every NIC, under the boundary monitor: ok, and no violation
+#   line_rate GBPS SCENARIO...   monitored, and each way at GBPS on the wire within 0.2 % without a loss
 #   replayed SCENARIO...    recorded on the model, replayed into the RTL with timing ignored: equal
 #   skipped SCENARIO...     the report is the same whether the clock stands still or runs
 set -euo pipefail
@@ -13,6 +14,28 @@ case $CHECK in
   monitored)
     "$POSTERN" sim "$@" --monitor | tee "$WORK/report"
     grep -q ': ok$' "$WORK/report"
+    ;;
+  line_rate)
+    GBPS=$1
+    shift
+    "$POSTERN" sim "$@" --device rtl --monitor --quiet --json "$WORK/report.json"
+    python3 - "$WORK/report.json" "$GBPS" <<'PY'
+import json, sys
+gbps = float(sys.argv[2])
+report = json.load(open(sys.argv[1]))
+(stream,) = report["workloads"]
+assert stream["ok"], stream
+for way in ("", "backward_"):
+    rate = stream["rates"][way + "wire_gbps"]
+    counts = {name: stream["counts"][way + name + "_frames"] for name in ("received", "lost", "damaged", "reordered")}
+    print("%s%.3f Gb/s, %s" % (way, rate, counts))
+    assert abs(rate / gbps - 1) < 0.002, "expected %g Gb/s" % gbps
+    assert counts.pop("received") > 1000 and not any(counts.values()), "expected neither loss nor damage"
+for host in report["hosts"].values():
+    drops = {name: count for name, count in host["nic"].items() if name.startswith("drops.") and count}
+    assert "drops.RX_BUFFER_FULL" in host["nic"] and not drops, drops
+    assert host["nic"]["rtl.cycles"] > 0, "expected the RTL"
+PY
     ;;
   replayed)
     # What the RTL has: 64 VIs. Software reads the number, so the recording must have it too.

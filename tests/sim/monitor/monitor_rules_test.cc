@@ -199,6 +199,19 @@ TEST_F(MonitorRulesTest, LostInterruptIsExcusedOnceWhenTheFaultSaysSo) {
   expect(Rule::kR6, 1);
 }
 
+TEST_F(MonitorRulesTest, EachOfManyPrimesUnderWayAtOnceMayHaveItsInterrupt) {
+  constexpr int kPrimes = 100;  // as when many threads wait on one queue
+  traffic.step_ps = 10'000;
+  HandVi vi = traffic.vi(0, kBase, [](pst_command& alloc) { pst_vi_alloc_set_vector(&alloc, 2); });
+  traffic.unmask(2);
+  traffic.event(vi, HandTraffic::timer_event());
+  for (int i = 0; i < kPrimes; ++i) traffic.prime(vi, 0);
+  for (int i = 0; i < kPrimes; ++i) traffic.interrupt(2);
+  EXPECT_EQ(monitor.violation_count(), 0u) << monitor.text();
+  traffic.interrupt(2);
+  expect(Rule::kR7, 1);
+}
+
 TEST_F(MonitorRulesTest, DmaAtAnInjectedUnmappedAddressIsExcusedAndNoOther) {
   traffic.vi(0, kBase);
   InjectedFault fault;
