@@ -150,7 +150,7 @@ void PcieTimeline::reset() {
   upstream_.reset();
   downstream_.reset();
   for (CreditPool* pool : {&posted_, &non_posted_, &completion_, &host_posted_, &host_non_posted_}) pool->reset();
-  posted_sent_ps_ = read_sent_ps_ = last_commit_ps_ = host_posted_sent_ps_ = host_read_sent_ps_ = 0;
+  posted_sent_ps_ = read_sent_ps_ = read_earliest_ps_ = last_commit_ps_ = host_posted_sent_ps_ = host_read_sent_ps_ = 0;
   host_debt_ps_ = last_landing_ps_ = lost_until_ps_ = 0;
   planned_head_ = planned_count_ = 0;
   pushed_ = PlannedWrite();
@@ -230,7 +230,9 @@ size_t PcieTimeline::free_tag(uint64_t ready_ps) {
 
 // Sends a request; returns its tag. read_sent_ps_ is when it has left.
 size_t PcieTimeline::read_request(uint64_t earliest_ps) {
-  const uint64_t ready = std::max(earliest_ps, pushed_.sent_ps);
+  uint64_t ready = std::max(earliest_ps, pushed_.sent_ps);
+  if (earliest_ps >= read_earliest_ps_) ready = std::max(ready, read_sent_ps_);  // else that one was planned for later
+  read_earliest_ps_ = earliest_ps;
   const size_t tag = free_tag(ready);
   const uint64_t tagged = std::max(ready, tag_free_ps_[tag]);
   if (tagged > ready) {

@@ -203,6 +203,7 @@ class PcieTimeline {
   PlannedWrite pushed_;               // the last one that reads push
   uint64_t posted_sent_ps_ = 0;       // the last write has left the device
   uint64_t read_sent_ps_ = 0;         // likewise the read request that was planned last
+  uint64_t read_earliest_ps_ = 0;     // ... which was not to go before
   uint64_t last_commit_ps_ = 0;       // all writes so far are visible
   uint64_t host_posted_sent_ps_ = 0;  // the last host write has left the root complex
   uint64_t host_read_sent_ps_ = 0;

@@ -36,7 +36,7 @@ TxDma::TxDma(NicBlocks& nic)
       forward_ns_(nic.properties->add({"tx_dma.forward_ns", "ns",
                                        "From a packet's last byte in the device to its frame at the MAC: source check, "
                                        "and out of the buffer.",
-                                       "measured: RTL, make accuracy", 56, 0, 1e6})),
+                                       "measured: RTL, make accuracy", 60, 0, 1e6})),
       checksum_ns_(nic.properties->add({"tx_dma.checksum_ns", "ns",
                                         "What checksums take before a frame may leave, besides checksum_beat_ns.",
                                         "measured: RTL, make accuracy", 20, 0, 1e6})),

@@ -149,8 +149,16 @@ def print_residuals(rows):
               + " ".join(f"{y:.1f}" for _, y in points))
 
 
+def stamp():
+    """What the data was made of: the commit, as far as git knows it, and the command."""
+    found = subprocess.run(["git", "-C", str(HERE), "describe", "--always", "--dirty"], capture_output=True, text=True,
+                           check=False)
+    return f"# commit {found.stdout.strip() or 'unknown'}, make accuracy"
+
+
 def write_csv(path, rows):
     with path.open("w", newline="", encoding="utf-8") as file:
+        file.write(stamp() + "\n")
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         for row in rows:

@@ -43,7 +43,7 @@ def main():
         print(__doc__, file=sys.stderr)
         return 2
     with open(sys.argv[1], newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(line for line in file if not line.startswith("#")))  # the first says of which commit
     if not rows:
         print(f"plot: {sys.argv[1]} has no rows: run measure.py first", file=sys.stderr)
         return 2
