@@ -6,7 +6,7 @@ DEVICE ?= model
 BUILD  := build/$(PRESET)
 
 .DEFAULT_GOAL := help
-.PHONY: help install-deps configure build demo test test-all bench formal synth lint format contract clean
+.PHONY: help install-deps configure build demo test test-all bench accuracy formal synth lint format contract clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -43,6 +43,11 @@ bench: build  ## measure; prints a table and writes build/bench.json
 
 synth: install-deps  ## synthesize each RTL block with Yosys; the table is in docs/synthesis.md
 	@tools/synth.py --out $(BUILD)/synth --write docs/synthesis.md
+
+accuracy: build  ## latencies of model and RTL side by side: table, build/accuracy/figure.png, worst errors into build/bench.json
+	@status=0; /usr/bin/python3 -B experiments/accuracy/measure.py --postern $(BUILD)/bin/postern --out build/accuracy \
+	  --bench build/bench.json --jobs $(JOBS) || status=$$?; [ $$status -eq 2 ] || \
+	  /usr/bin/python3 -B experiments/accuracy/plot.py build/accuracy/data.csv build/accuracy/figure.png; exit $$status
 
 formal: install-deps  ## prove the properties of the RTL blocks and refute a mutant for each (formal/README.md)
 	@formal/run.py --out $(BUILD)/formal

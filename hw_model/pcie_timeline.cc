@@ -152,6 +152,8 @@ void PcieTimeline::reset() {
   for (CreditPool* pool : {&posted_, &non_posted_, &completion_, &host_posted_, &host_non_posted_}) pool->reset();
   posted_sent_ps_ = read_sent_ps_ = last_commit_ps_ = host_posted_sent_ps_ = host_read_sent_ps_ = 0;
   host_debt_ps_ = last_landing_ps_ = lost_until_ps_ = 0;
+  planned_head_ = planned_count_ = 0;
+  pushed_ = PlannedWrite();
   counts_ = PcieCounts();
 }
 
@@ -199,7 +201,20 @@ uint64_t PcieTimeline::write(uint64_t earliest_ps, uint64_t address, uint32_t by
     address += chunk;
     bytes -= chunk;
   }
+  if (planned_count_ == planned_.size()) forget_planned();
+  planned_[(planned_head_ + planned_count_++) % planned_.size()] = {earliest_ps, posted_sent_ps_, last_commit_ps_};
   return landed(visible);
+}
+
+// A read at earliest_ps pushes the writes up to then, not those that have been planned for later.
+void PcieTimeline::push_writes(uint64_t earliest_ps) {
+  while (planned_count_ != 0 && planned_[planned_head_].earliest_ps <= earliest_ps) forget_planned();
+}
+
+void PcieTimeline::forget_planned() {
+  pushed_ = planned_[planned_head_];
+  planned_head_ = (planned_head_ + 1) % static_cast<uint32_t>(planned_.size());
+  --planned_count_;
 }
 
 // A tag that is free at ready_ps, else the one that is free first. Completions come back in any order, so under a
@@ -215,7 +230,7 @@ size_t PcieTimeline::free_tag(uint64_t ready_ps) {
 
 // Sends a request; returns its tag. read_sent_ps_ is when it has left.
 size_t PcieTimeline::read_request(uint64_t earliest_ps) {
-  const uint64_t ready = std::max({earliest_ps, posted_sent_ps_, read_sent_ps_});
+  const uint64_t ready = std::max(earliest_ps, pushed_.sent_ps);
   const size_t tag = free_tag(ready);
   const uint64_t tagged = std::max(ready, tag_free_ps_[tag]);
   if (tagged > ready) {
@@ -255,6 +270,7 @@ uint64_t PcieTimeline::completions(uint64_t ready_ps, uint64_t address, uint32_t
 template <class Answer>
 uint64_t PcieTimeline::read_requests(uint64_t earliest_ps, uint64_t address, uint32_t bytes, Answer answer) {
   requested(earliest_ps);
+  push_writes(earliest_ps);
   uint64_t done = earliest_ps;
   while (bytes > 0) {
     const uint64_t to_page_end = kPage - address % kPage;
@@ -272,7 +288,7 @@ uint64_t PcieTimeline::read(uint64_t earliest_ps, uint64_t address, uint32_t byt
   return read_requests(earliest_ps, address, bytes, [this](uint64_t chunk_address, uint32_t chunk_bytes) {
     // Reads push writes: what is returned is no older than the writes before it.
     const uint64_t arrival = read_sent_ps_ + parameters_.propagation_ps;
-    const uint64_t ready = std::max(arrival + parameters_.read_latency_ps + latency_.sample(), last_commit_ps_);
+    const uint64_t ready = std::max(arrival + parameters_.read_latency_ps + latency_.sample(), pushed_.commit_ps);
     return completions(ready, chunk_address, chunk_bytes) + parameters_.propagation_ps;
   });
 }

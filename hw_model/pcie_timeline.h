@@ -5,6 +5,7 @@
 // link bytes, splitting by MPS, MRRS and RCB, and link rate less acknowledgement, flow control and SKP overhead.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -135,10 +136,11 @@ struct PcieCounts {
 // Occupancy of both directions of a link. All times are picoseconds.
 //
 // Upstream (device to host): writes, MSI-X, read requests and completions of host reads, in this order of precedence: a
-// read request or completion never passes an earlier write, and a write never waits for a read request that lacks a tag
-// or credits (PCIe Base Specification, table 2-40). Downstream, read completions and host requests have a timeline
-// each; a host write's share of the link delays the next completion. So a completion that is planned ahead does not
-// hold up a doorbell that comes before it, and none passes a doorbell that was sent before it was planned.
+// read request or completion never passes an earlier write (but a read request one that was planned before it for
+// later), and a write never waits for a read request that lacks a tag or credits (PCIe Base Specification, table 2-40).
+// Downstream, read completions and host requests have a timeline each; a host write's share of the link delays the next
+// completion. So a completion that is planned ahead does not hold up a doorbell that comes before it, and none passes a
+// doorbell that was sent before it was planned.
 class PcieTimeline {
  public:
   void configure(const PcieParameters& parameters);
@@ -187,8 +189,20 @@ class PcieTimeline {
   LinkCalendar downstream_;  // read completions only
   CreditPool posted_, non_posted_, completion_, host_posted_, host_non_posted_;
   LatencySampler latency_;
+  // Writes in order, oldest first: those that may be planned for later than a read which is asked for after them.
+  struct PlannedWrite {
+    uint64_t earliest_ps = 0;
+    uint64_t sent_ps = 0;    // it and all before it have left the device
+    uint64_t commit_ps = 0;  // ... and are visible
+  };
+  void push_writes(uint64_t earliest_ps);
+  void forget_planned();
+  std::array<PlannedWrite, 64> planned_{};
+  uint32_t planned_head_ = 0;
+  uint32_t planned_count_ = 0;
+  PlannedWrite pushed_;               // the last one that reads push
   uint64_t posted_sent_ps_ = 0;       // the last write has left the device
-  uint64_t read_sent_ps_ = 0;         // likewise the last read request
+  uint64_t read_sent_ps_ = 0;         // likewise the read request that was planned last
   uint64_t last_commit_ps_ = 0;       // all writes so far are visible
   uint64_t host_posted_sent_ps_ = 0;  // the last host write has left the root complex
   uint64_t host_read_sent_ps_ = 0;

@@ -14,7 +14,7 @@ bool page_aligned(uint64_t value) { return value % PST_LIMIT_PAGE_BYTES == 0; }
 
 uint32_t Translation::allocate(uint32_t& pd) {
   const auto free_domain = std::find_if(domains_.begin(), domains_.end(), [](const Domain& d) { return !d.used; });
-  if (free_domain == domains_.end() && domains_.size() == domain_count_max_) return PST_ERROR_CODE_NO_RESOURCE;
+  if (free_domain == domains_.end() && domains_.size() == PST_LIMIT_PD_COUNT_MAX) return PST_ERROR_CODE_NO_RESOURCE;
   pd = static_cast<uint32_t>(free_domain - domains_.begin());
   if (free_domain == domains_.end()) domains_.emplace_back();
   domains_[pd].used = true;

@@ -19,8 +19,6 @@ class Translation {
  public:
   explicit Translation(NicBlocks& nic) : nic_(nic) {}
   void reset() { domains_.clear(); }
-  // A device with room for fewer than the contract allows; PD_ALLOC then ends with NO_RESOURCE.
-  void set_domain_count_max(uint32_t count) { domain_count_max_ = count; }
 
   // Admin commands; each returns an ERROR_CODE.
   uint32_t allocate(uint32_t& pd);
@@ -51,7 +49,6 @@ class Translation {
 
   NicBlocks& nic_;
   std::vector<Domain> domains_;
-  uint32_t domain_count_max_ = PST_LIMIT_PD_COUNT_MAX;
 };
 
 }  // namespace postern::hw_model

@@ -73,6 +73,8 @@ constexpr Benchmark kBenchmarks[] = {
      "received_frames", false},
 };
 
+constexpr const char* kOthersPrefix = "accuracy_";  // results in the same file that other tools have measured
+
 // Runs that are only compared with each other: {without, with}.
 constexpr const char* kViStream = "[[workload]]\nkind = \"vi_stream\"\nfrom = \"a\"\nto = \"b\"\nsize_bytes = 64\n";
 constexpr char kMonitoredViStream[] =
@@ -315,10 +317,31 @@ bool measure_idle_hour(std::vector<Measurement>& list) {
   return true;
 }
 
+// What the file holds of other tools (experiments/accuracy); nothing if it is not there or not such a list.
+nlohmann::ordered_json entries_of_others(const std::string& path, const std::vector<Measurement>& mine) {
+  std::ifstream file(path);
+  nlohmann::ordered_json json = nlohmann::ordered_json::array();
+  const nlohmann::ordered_json old = nlohmann::ordered_json::parse(file, nullptr, false);
+  if (!old.is_array()) {
+    return json;
+  }
+  for (const auto& entry : old) {
+    const std::string name = entry.is_object() ? entry.value("name", "") : "";
+    const bool measured = std::any_of(mine.begin(), mine.end(), [&](const Measurement& m) { return m.name == name; });
+    if (name.rfind(kOthersPrefix, 0) == 0 && !measured) {
+      json.push_back(entry);
+    }
+  }
+  return json;
+}
+
 int write_json(const std::string& path, const std::vector<Measurement>& list) {
   nlohmann::ordered_json json = nlohmann::ordered_json::array();
   for (const Measurement& measurement : list) {
     json.push_back({{"name", measurement.name}, {"value", measurement.value}, {"unit", measurement.unit}});
+  }
+  for (auto& entry : entries_of_others(path, list)) {
+    json.push_back(entry);
   }
   std::error_code ignored;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);

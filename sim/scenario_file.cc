@@ -79,6 +79,7 @@ void read_vi_stream(TomlReader& reader, WorkloadSpec& spec) {
   spec.idle_vis = static_cast<uint32_t>(reader.integer("idle_vis", 0, 0, PST_LIMIT_VI_COUNT_MAX - 1 - spec.vis));
   spec.batch = static_cast<uint32_t>(reader.integer("batch", spec.batch, 1, 64));
   spec.interval_ns = reader.integer("interval_ns", 0, 0, kHourNs);
+  spec.poisson = reader.boolean("poisson", false);
   spec.start_ns = reader.integer("start_us", 0, 0, kHourNs / 1000) * 1000;
   spec.duration_ns = reader.integer("duration_ms", 0, 0, kHourNs / 1'000'000) * 1'000'000;
   spec.timeout_ns = reader.integer("timeout_ms", spec.timeout_ns / 1'000'000, 1, 24 * kHourNs / 1'000'000) * 1'000'000;

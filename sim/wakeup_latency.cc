@@ -16,13 +16,16 @@ class WakeupLatency::Observer : public ContractShadow, private ShadowListener {
   void interrupt(uint64_t now_ps, uint32_t vector) override {
     const auto found = std::find_if(waits_.begin(), waits_.end(), [&](const Wait& wait) {
       const ShadowVi* one = vi(wait.vi_id);
-      return wait.event_ps != 0 && one->exists() && !one->wake_to_vi && one->vector == vector;
+      return wait.event_ps != 0 && one->exists() && one->generation == wait.generation && !one->wake_to_vi &&
+             one->vector == vector;
     });
     if (found == waits_.end()) return;  // of the admin queue
     if (found->event_ps > found->prime_ps) {
       latency_.event_to_interrupt_.add(now_ps - found->event_ps);
-    } else {  // a write is told before the device has it: the interrupt may answer the prime before this one
-      if (now_ps > found->prime_ps) latency_.prime_to_interrupt_.add(now_ps - found->prime_ps);
+    } else if (now_ps > found->prime_ps) {  // else it answers the prime before this one, which is still on its way
+      latency_.prime_to_interrupt_.add(now_ps - found->prime_ps);
+    } else {
+      return;
     }
     waits_.erase(found);
   }

@@ -33,6 +33,7 @@ struct WorkloadSpec {
   uint32_t batch = 32;                    // vi_stream: most frames that are sent with one doorbell
   uint64_t total_bytes = 10'000'000;      // of a TCP stream or transfer, per sender
   uint64_t interval_ns = 0;               // between two datagrams or batches; 0: as fast as processor and ring allow
+  bool poisson = false;                   // vi_stream: interval_ns is a mean, batches come as a Poisson process
   uint64_t start_ns = 0;                  // after the hosts are up
   uint64_t duration_ns = 0;               // ends streams early; 0: when all is sent
   uint64_t timeout_ns = 600'000'000'000;  // simulated time without the end in sight

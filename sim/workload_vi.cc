@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <random>
 #include <vector>
@@ -22,9 +23,10 @@ constexpr uint32_t kSequenceOffset = 42;
 constexpr uint32_t kPayloadOffset = 50;
 constexpr uint32_t kBufferBytes = 2048;
 constexpr size_t kEventsMax = 64;
-constexpr uint64_t kIdleNs = 100;         // between two looks that find nothing
-constexpr uint64_t kReadyPollNs = 1000;   // while the other threads set up
-constexpr uint64_t kQuietNs = 1'000'000;  // a receiver's patience after the sender's end
+constexpr uint64_t kIdleNs = 100;             // between two looks that find nothing
+constexpr uint64_t kReadyPollNs = 1000;       // while the other threads set up
+constexpr uint64_t kQuietNs = 1'000'000;      // a receiver's patience after the sender's end
+constexpr uint64_t kGapSeedStep = 1'000'003;  // so that seeds and ports do not meet
 constexpr ViGeometry kIdleGeometry{128, 128, 128};
 
 // What went one way through one pair of VIs.
@@ -99,7 +101,8 @@ class ViEnd {
         costs_(host.cpu().costs()),
         frame_(make_frame(host.spec(), peer, port, state.spec.size_bytes, state.context.seed)),
         expected_(make_frame(peer, host.spec(), port, state.spec.size_bytes, state.context.seed)),
-        stop_ns_(state.spec.duration_ns == 0 ? UINT64_MAX : state.begin_ns + state.spec.duration_ns) {
+        stop_ns_(state.spec.duration_ns == 0 ? UINT64_MAX : state.begin_ns + state.spec.duration_ns),
+        gaps_(state.context.seed * kGapSeedStep + port) {
     for (uint32_t idx = 0; idx < own.vi().state().layout.geometry.tx_entries; ++idx) {
       std::memcpy(own.memory(own.tx_offset(idx)), frame_.data(), frame_.size());
     }
@@ -209,8 +212,18 @@ class ViEnd {
     host_.spend_ns(batch * costs_.vi_descriptor_ns);
     vi.ring_tx_doorbell();
     // By the clock, whatever the batches before it took: the load is open-loop.
-    next_batch_ps_ = (next_batch_ps_ == 0 ? host_.now_ps() : next_batch_ps_) + state_.spec.interval_ns * 1000;
+    next_batch_ps_ = (next_batch_ps_ == 0 ? host_.now_ps() : next_batch_ps_) + gap_ps();
     return batch;
+  }
+
+  // To the next batch: constant, or exponentially distributed (by inversion).
+  uint64_t gap_ps() {
+    const uint64_t mean_ps = state_.spec.interval_ns * 1000;
+    if (!state_.spec.poisson) {
+      return mean_ps;
+    }
+    const double share = static_cast<double>(gaps_() >> 11U) * 0x1p-53;  // in [0, 1)
+    return static_cast<uint64_t>(-std::log1p(-share) * static_cast<double>(mean_ps));
   }
 
   // When a thread that has found nothing to do looks again.
@@ -243,6 +256,7 @@ class ViEnd {
   const std::vector<uint8_t> expected_;
   const uint64_t stop_ns_;
   uint64_t next_batch_ps_ = 0;  // not before; 0: none has been sent
+  std::mt19937_64 gaps_;
   std::array<ViEvent, kEventsMax> events_;
 };
 

@@ -12,6 +12,8 @@ packages=(
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libfmt-dev
   # contract generator
   python3 python3-yaml python3-jinja2
+  # figures of experiments
+  python3-matplotlib
   # tests, model checking
   libgtest-dev libgmock-dev spin
   # what the demo and the live tests run

@@ -23,7 +23,9 @@ AROUND_BYTES = 20  # preamble and gap
 WIRE_NS_PER_BYTE = 0.8  # 10 Gb/s
 BEAT_BYTES = 64  # of the RTL's data path
 DEVICES = ("model", "rtl")
-RUN_TIMEOUT_S = 300
+ROUND_TRIP_NS = 8000  # under load, with both ends spinning / asleep: a little more than what it takes
+ROUND_TRIP_ASLEEP_NS = 13000
+RUN_TIMEOUT_S = 600
 STATISTICS = ("p50_ns", "p99_ns", "mean_ns")
 COLUMNS = ["latency", "frame_bytes", "load"] + [f"{device}_{name}" for device in DEVICES for name in STATISTICS] + \
     ["median_error", "p99_error"]
@@ -37,6 +39,7 @@ count = {stream_frames}
 size_bytes = {size}
 batch = 1
 interval_ns = {interval_ns}
+poisson = true
 """
 PINGPONG = """[[workload]]
 kind = "udp_pingpong"
@@ -58,12 +61,13 @@ def scenarios(size, load, sweep):
                 "event_to_interrupt": SLEEP + pingpong}
     fill["interval_ns"] = round((size + AROUND_BYTES) * WIRE_NS_PER_BYTE / load)
     stream = STREAM.format(**fill)
-    # Beside the load for as long as that lasts: small messages, as the round trip is to be measured.
-    fill["round_trips"] = max(10, int(fill["stream_frames"] * fill["interval_ns"] / 16000))
-    fill["payload"] = 64 - FCS_BYTES - HEADER_BYTES
-    pingpong = PINGPONG.format(**fill)
-    return {"doorbell_to_wire": stream, "wire_to_event": stream, "round_trip": stream + pingpong,
-            "event_to_interrupt": SLEEP + stream + pingpong}
+    beside = PINGPONG.format(**{**fill, "payload": 64 - FCS_BYTES - HEADER_BYTES})
+
+    def loaded(round_trip_ns):  # small messages beside a load that lasts as long as they do
+        frames = max(1, round(sweep["round_trips"] * round_trip_ns / fill["interval_ns"]))
+        return STREAM.format(**{**fill, "stream_frames": frames}) + beside
+    return {"doorbell_to_wire": stream, "wire_to_event": stream, "round_trip": loaded(ROUND_TRIP_NS),
+            "event_to_interrupt": SLEEP + loaded(ROUND_TRIP_ASLEEP_NS)}
 
 
 def run(postern, device, text, folder, number):

@@ -19,6 +19,9 @@ constexpr uint8_t kFence = 0x01, kViStart = 0x02, kViStop = 0x03, kEvqBind = 0x0
                   kRssTable = 0x29, kGrant = 0x30;
 constexpr uint32_t kRssBlocks = 4;
 
+// Equal to none that software can give.
+const hw_model::SourceGrant kNoGrant{0xff, 0, 0};
+
 uint64_t now_ps() { return hw_model::Agenda::now_ps(); }
 
 unsigned log2_of(uint32_t power_of_two) { return static_cast<unsigned>(__builtin_ctz(power_of_two)); }
@@ -83,6 +86,8 @@ void FirmwarePort::put_evq_config(Packer& packer, const hw_model::Vi& vi) const 
 
 void FirmwarePort::start(hw_model::Vi& vi) {
   frames_.restart(vi.id);
+  // After a reset the RAM holds what it held: each place is written, whatever is believed to be there.
+  grants_[vi.id].assign(PST_LIMIT_SOURCE_GRANT_MAX, kNoGrant);
   grants_changed(vi);
   give(kXlatVi, vi.id, Packer().add(vi.pd, 16).data());
   Packer packer;

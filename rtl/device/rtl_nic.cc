@@ -17,7 +17,7 @@ namespace {
 
 // Parameters of the Verilated pst_nic_top: rtl/device/CMakeLists.txt.
 constexpr uint32_t kViCount = 64;
-constexpr uint32_t kDomainCount = 128;
+constexpr uint32_t kDomainCount = 1024;
 constexpr uint32_t kClearCyclesMax = 20000;  // for the RAMs after a reset
 
 uint64_t now_ps() { return hw_model::Agenda::now_ps(); }
@@ -64,7 +64,6 @@ RtlNic::RtlNic(const sc_core::sc_module_name& name, const std::array<uint8_t, 6>
   blocks.properties.on_change([this] { configure(); });
   blocks.function_registers.on_reset_key([this] { function_reset(); });
   blocks.faults.on_function_reset([this] { function_reset(); });
-  blocks.translation.set_domain_count_max(kDomainCount);
   blocks.power_up();
   reset_hardware();
   parts_->firmware_port.configure_port();

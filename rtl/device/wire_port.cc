@@ -56,7 +56,8 @@ void WirePort::take_beat(uint64_t edge_ps) {
 // The frame's first bit leaves as early as no beat comes later than its turn on the wire; its last bit is still to
 // come.
 void WirePort::send() {
-  Outgoing out{blocks_.frame_pool.take(building_.size()), 0, top_.wt_loop_o != 0, top_.wt_pause_o != 0};
+  Outgoing out{blocks_.frame_pool.take(building_.size()), 0, top_.wt_loop_o != 0, top_.wt_pause_o != 0,
+               top_.wt_vi_o, top_.wt_end_idx_o};
   std::memcpy(out.frame->bytes.data(), building_.data(), building_.size());
   out.first_bit_ps = std::max(startable_ps_, wire_free_ps_);
   const uint64_t last_bit_ps = out.first_bit_ps + on_wire_ps(building_.size());
@@ -80,7 +81,15 @@ void WirePort::last_bit(uint64_t, uint64_t, uint64_t, uint64_t) {
   const bool lost = !out.loop && (!blocks_.mac_port.link_up() || out.first_bit_ps < blocks_.mac_port.link_up_ps());
   left_.push_back({now_ps(), lost, blocks_.ptp_clock.time_ns(out.first_bit_ps)});
   wake_();
-  if (lost) return;
+  if (lost && out.pause) return;
+  if (lost) {
+    // The packet is one drop, however many of its frames were lost: they do not count as further outcomes of it.
+    const bool again = last_lost_.frame != nullptr && last_lost_.vi_id == out.vi_id && last_lost_.end_idx == out.end_idx;
+    if (again && blocks_.statistics.tx_extra_frames > 0) --blocks_.statistics.tx_extra_frames;
+    last_lost_ = out;
+    return;
+  }
+  last_lost_.frame = nullptr;
   if (out.loop) {
     ++blocks_.statistics.tx_loopback;
     receive(out.frame, true);

@@ -258,6 +258,22 @@ TEST(PcieTimelineTest, ReadsPushWrites) {
   }
 }
 
+TEST(PcieTimelineTest, AReadDoesNotWaitForWhatIsPlannedForLater) {
+  constexpr uint64_t kLaterPs = 5'000'000;
+  PcieTimeline link, alone;
+  link.configure(gen3_x8());
+  alone.configure(gen3_x8());
+  const uint64_t written = link.write(0, 0, 64);
+  EXPECT_EQ(alone.write(0, 0, 64), written);
+  for (int i = 0; i < 200; ++i) link.write(kLaterPs, 0, 64);  // more than the link remembers one by one
+  EXPECT_GT(link.read(2 * kLaterPs, 0, 64), 2 * kLaterPs);    // likewise for later: pushes all of them
+  link.reset();
+  EXPECT_EQ(link.write(0, 0, 64), written);
+  const uint64_t later = link.write(kLaterPs, 0, 64);
+  EXPECT_EQ(link.read(0, 0, 64), alone.read(0, 0, 64));
+  EXPECT_GE(link.read(kLaterPs, 0, 64), later);
+}
+
 TEST(PcieTimelineTest, WritesPassAReadThatLacksATag) {
   PcieParameters p = gen3_x8();
   p.tags = 1;

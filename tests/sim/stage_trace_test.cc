@@ -35,6 +35,25 @@ EthernetFrame udp_frame(size_t payload_bytes) {
   return frame;
 }
 
+TEST(StageTraceTest, DeviceLatenciesOfAFrameThatNoApplicationReceives) {
+  StageTrace trace;
+  HostStageTrace receiver(trace, true);
+  EthernetFrame frame;  // no data of any port
+  frame.bytes.assign(60, 0);
+  frame.stamps_ps[idx(Stage::kDoorbellArrive)] = 1000;
+  frame.stamps_ps[idx(Stage::kWireFirstBit)] = 1700;
+  frame.stamps_ps[idx(Stage::kWireLastBit)] = 2000;
+  frame.stamps_ps[idx(Stage::kEventWritten)] = 2400;
+  receiver.rx_event_written(kVi, 0, frame);
+  EXPECT_TRUE(trace.empty());
+  EXPECT_EQ(trace.device_interval(0).max_ps(), 700u) << kDeviceIntervals[0].name;
+  EXPECT_EQ(trace.device_interval(1).max_ps(), 400u) << kDeviceIntervals[1].name;
+  frame.stamps_ps[idx(Stage::kDoorbellArrive)] = 0;  // not known: sent by something that is no NIC
+  receiver.rx_event_written(kVi, 1, frame);
+  EXPECT_EQ(trace.device_interval(0).count(), 1u);
+  EXPECT_EQ(trace.device_interval(1).count(), 2u);
+}
+
 TEST(StageTraceTest, FollowsAPacketFromSendCallToReceiveCall) {
   StageTrace trace;
   HostStageTrace sender(trace, true);

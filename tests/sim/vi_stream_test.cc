@@ -1,5 +1,7 @@
 // VI-level streams: line rate at the parameters of real cards, and the report's word on what limits a run that does not
 // reach it.
+#include <cmath>
+
 #include "tests/sim/scenario_fixtures.h"
 
 namespace postern::sim {
@@ -75,6 +77,21 @@ TEST(ViStreamTest, SeveralVisShareTheWireAndEachGetsItsOwnFrames) {
   EXPECT_EQ(done.result().counts.at("damaged_frames"), 0u);
   EXPECT_EQ(done.result().counts.at("reordered_frames"), 0u);
   EXPECT_EQ(done.report["hosts"]["a"]["nic"]["vi.active"], 1) << "only the stack's VI is left";
+}
+
+TEST(ViStreamTest, FramesLeaveAtTheGivenInterval) {
+  const Finished done = run(stream("count = 1000\nbatch = 1\ninterval_ns = 700\n"));
+  EXPECT_EQ(done.result().counts.at("received_frames"), 1000u);
+  EXPECT_NEAR(static_cast<double>(done.result().counts.at("elapsed_ns")), 999 * 700, 500);
+  EXPECT_EQ(done.limit("a"), "offered load");
+}
+
+TEST(ViStreamTest, PoissonArrivalsHaveTheGivenMean) {
+  const Finished done = run(stream("count = 4000\nbatch = 1\ninterval_ns = 700\npoisson = true\n"));
+  EXPECT_EQ(done.result().counts.at("received_frames"), 4000u);
+  const auto elapsed_ns = static_cast<double>(done.result().counts.at("elapsed_ns"));
+  EXPECT_NEAR(elapsed_ns, 4000 * 700, 0.05 * 4000 * 700);  // three standard deviations of the mean
+  EXPECT_GT(std::abs(elapsed_ns - 3999 * 700), 500) << "equal intervals";
 }
 
 TEST(ViStreamTest, NarrowPcieLinkIsNamed) {
