@@ -1,6 +1,7 @@
 # Turns RTL modules of rtl/files.txt into C++ and links tests with them.
-#   postern_verilate(NAME MODULE module [PARAMETERS name=value …] [HARNESS module])   static library NAME with the class
-#     V<module>; a harness is a module around it, in a file of the calling folder with its name, that has its ports
+#   postern_verilate(NAME MODULE module [PARAMETERS name=value …] [HARNESS module] [WAVES])   static library NAME with the
+#     class V<module>; a harness is a module around it, in a file of the calling folder with its name, that has its ports;
+#     WAVES: it can write its signals to an FST file
 #   postern_add_rtl_test(NAME MODULE module SOURCES … [PARAMETERS name=value …] [LABELS …])
 find_program(VERILATOR_PROGRAM verilator REQUIRED)
 execute_process(COMMAND ${VERILATOR_PROGRAM} --getenv VERILATOR_ROOT OUTPUT_VARIABLE POSTERN_VERILATOR_ROOT
@@ -16,6 +17,13 @@ target_compile_definitions(postern_verilated PUBLIC VM_COVERAGE=0 VM_SC=0 VM_TRA
 target_compile_options(postern_verilated PRIVATE -w)
 target_link_libraries(postern_verilated PUBLIC Threads::Threads)
 
+if(POSTERN_RTL_WAVES)
+  find_package(ZLIB REQUIRED)
+  add_library(postern_verilated_fst STATIC ${POSTERN_VERILATOR_ROOT}/include/verilated_fst_c.cpp)
+  target_compile_options(postern_verilated_fst PRIVATE -w)
+  target_link_libraries(postern_verilated_fst PUBLIC postern_verilated ZLIB::ZLIB)
+endif()
+
 function(_postern_rtl_files module out)
   file(STRINGS ${CMAKE_SOURCE_DIR}/rtl/files.txt line REGEX "^${module}:")
   if(NOT line)
@@ -29,12 +37,16 @@ endfunction()
 
 # Verilator decides itself how many files it writes; one file that includes them all stands for them in the build.
 function(postern_verilate name)
-  cmake_parse_arguments(A "" "MODULE;HARNESS" "PARAMETERS" ${ARGN})
+  cmake_parse_arguments(A "WAVES" "MODULE;HARNESS" "PARAMETERS" ${ARGN})
   _postern_rtl_files(${A_MODULE} files)
   set(top ${A_MODULE})
   if(A_HARNESS)
     set(top ${A_HARNESS})
     list(APPEND files ${CMAKE_CURRENT_SOURCE_DIR}/${A_HARNESS}.sv)
+  endif()
+  set(waves)
+  if(A_WAVES)
+    set(waves --trace-fst --trace-structs)
   endif()
   set(folder ${CMAKE_CURRENT_BINARY_DIR}/${name}_verilated)
   list(TRANSFORM A_PARAMETERS PREPEND -G)
@@ -42,7 +54,7 @@ function(postern_verilate name)
     OUTPUT ${folder}/all.cc
     BYPRODUCTS ${folder}/V${A_MODULE}.h  # so that a test is compiled anew with the class that has changed
     COMMAND ${CMAKE_COMMAND} -E rm -rf ${folder}
-    COMMAND ${VERILATOR_PROGRAM} --cc -O3 -Wall --x-assign fast --x-initial fast --noassert --top-module ${top}
+    COMMAND ${VERILATOR_PROGRAM} --cc -O3 -Wall --x-assign fast --x-initial fast --noassert ${waves} --top-module ${top}
             --prefix V${A_MODULE} ${A_PARAMETERS} --Mdir ${folder} ${CMAKE_SOURCE_DIR}/rtl/lint.vlt ${files}
     COMMAND ${CMAKE_COMMAND} -D FOLDER=${folder} -P ${CMAKE_SOURCE_DIR}/cmake/IncludeVerilated.cmake
     DEPENDS ${files} ${CMAKE_SOURCE_DIR}/rtl/lint.vlt ${CMAKE_SOURCE_DIR}/cmake/IncludeVerilated.cmake
@@ -53,7 +65,7 @@ function(postern_verilate name)
   if(POSTERN_SANITIZE)
     target_compile_options(${name} PRIVATE -fsanitize=${POSTERN_SANITIZE} -fno-omit-frame-pointer)
   endif()
-  target_link_libraries(${name} PUBLIC postern_verilated)
+  target_link_libraries(${name} PUBLIC postern_verilated $<$<BOOL:${A_WAVES}>:postern_verilated_fst>)
 endfunction()
 
 function(postern_add_rtl_test name)

@@ -138,6 +138,9 @@ void add_sim(CLI::App& app, CommandLine& line) {
   verb->add_option("--trace-from-us", line.sim.trace_from_us, "Start of the traces in simulated time");
   verb->add_option("--trace-for-us", line.sim.trace_for_us, "Length of the traces in simulated time (default: all)");
   verb->add_option("--trace-max-events", line.sim.trace_max_events, "Bound of each trace")->capture_default_str();
+  verb->add_option("--wave", line.sim.wave_path, "Write the signals of the RTL NICs to this file, as FST");
+  verb->add_option("--wave-from-us", line.sim.wave_from_us, "Start of the waves in simulated time");
+  verb->add_option("--wave-for-us", line.sim.wave_for_us, "Length of the waves in simulated time (default: all)");
   verb->add_option("--record", line.sim.record_path, "Record what crosses the boundary of each NIC into this file");
   verb->add_option("--set", line.sim.settings,
                    "NIC property of every host, or of one: PROPERTY=VALUE, HOST:PROPERTY=VALUE or nicN.PROPERTY=VALUE")

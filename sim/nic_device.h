@@ -13,6 +13,7 @@
 #include "sim/ethernet_frame.h"
 #include "sim/injected_fault.h"
 #include "sim/nic_property.h"
+#include "sim/wave_request.h"
 
 namespace postern::sim {
 
@@ -91,6 +92,8 @@ class NicDevice : public sc_core::sc_module {
   virtual void function_reset() = 0;
   virtual void set_stage_observer(StageObserver* observer) = 0;
   virtual void set_fault_observer(FaultObserver* observer) = 0;
+  // Records the device's own signals from now on. Not empty: why it does not, and what to do.
+  virtual std::string record_waves(const WaveRequest&) { return "only the RTL has waves (--device rtl)"; }
 
  protected:
   explicit NicDevice(const sc_core::sc_module_name& name)

@@ -228,6 +228,13 @@ class RunFiles {
       if (Status status = vcd_.open(options.vcd_path, options.vcd_signals, window); !status) return status;
       watchers.observers.push_back(vcd_.factory());
     }
+    if (!options.wave_path.empty()) {
+      const Result<TraceWindow> wave =
+          TraceWindow::parse(options.wave_from_us, options.wave_for_us, options.trace_max_events, "--wave");
+      if (!wave) return wave.error();
+      const uint64_t from_us = wave.value().from_us;
+      watchers.waves = {options.wave_path, from_us * 1'000'000, (from_us + wave.value().for_us) * 1'000'000};
+    }
     return {};
   }
   Status finish() {
@@ -269,6 +276,7 @@ Result<ScenarioOutcome> execute_scenario(const Scenario& scenario, const std::st
   WakeupLatency wakeups;
   if (trace_stages) options.observers.push_back(wakeups.factory());
   options.monitor = watchers.monitor;
+  options.waves = watchers.waves;
   Result<std::unique_ptr<Simulation>> simulation = Simulation::create(options);
   if (!simulation) {
     return simulation.error();

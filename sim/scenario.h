@@ -38,6 +38,9 @@ struct ScenarioOptions {
   std::string trace_from_us;          // window of both, as given (TraceWindow::parse)
   std::string trace_for_us;
   uint64_t trace_max_events = 1'000'000;
+  std::string wave_path;  // empty: no waves of the RTL
+  std::string wave_from_us;
+  std::string wave_for_us;
   std::vector<std::string> settings;  // "[HOST:]PROPERTY=NUMBER" of NICs
   std::vector<std::string> devices;   // "rtl" or "HOST=rtl"
   std::optional<uint64_t> seed;
@@ -78,6 +81,7 @@ struct RunWatchers {
   std::vector<ObserverFactory> observers;
   PacketListener* packets = nullptr;  // needs trace_stages
   bool monitor = false;               // a boundary monitor around each NIC
+  WaveRequest waves;                  // signals of the RTL NICs
 };
 // Runs a scenario. Once per process (a SystemC kernel elaborates once).
 [[nodiscard]] Result<ScenarioOutcome> execute_scenario(const Scenario& scenario, const std::string& pcap_directory,

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <systemc>
 
 #include "sim/boundary_tap.h"
@@ -49,6 +50,7 @@ struct Simulation::Impl {
   // What the host and its wire bind to: the NIC, or a tap around it.
   NicDevice& seam(const HostSpec& spec, Host& host);
   void add_observers(const HostSpec& spec, Host& host);
+  Status record_waves();
   [[nodiscard]] ContractCoverage coverage() const;  // of all NICs together
 
   Options options;
@@ -68,6 +70,27 @@ NicDevice& Simulation::Impl::seam(const HostSpec& spec, Host& host) {
     host.tap = host.own_tap.get();
   }
   return host.tap == nullptr ? *host.nic : *host.tap;
+}
+
+// "run.fst" of two RTL NICs: "run.a.fst" and "run.b.fst".
+Status Simulation::Impl::record_waves() {
+  if (options.waves.path.empty()) return {};
+  const std::vector<HostSpec>& specs = options.topology.hosts;
+  const auto is_rtl = [](const HostSpec& spec) { return spec.device == "rtl"; };
+  const auto count = std::count_if(specs.begin(), specs.end(), is_rtl);
+  if (count == 0) return Error{EINVAL, "--wave: expected an RTL NIC, but all are models; add --device rtl"};
+  for (size_t i = 0; i < specs.size(); ++i) {
+    if (!is_rtl(specs[i])) continue;
+    WaveRequest request = options.waves;
+    if (count > 1) {
+      const std::filesystem::path path(request.path);
+      request.path = path.parent_path() / (path.stem().string() + "." + specs[i].name + path.extension().string());
+    }
+    if (std::string error = hosts[i].nic->record_waves(request); !error.empty()) {
+      return Error{EINVAL, fmt::format("--wave: host \"{}\": {}", specs[i].name, error)};
+    }
+  }
+  return {};
 }
 
 void Simulation::Impl::add_observers(const HostSpec& spec, Host& host) {
@@ -109,6 +132,9 @@ Result<std::unique_ptr<Simulation>> Simulation::create(const Options& options) {
     }
     impl->add_observers(spec, host);
     impl->hosts.push_back(std::move(host));
+  }
+  if (Status status = impl->record_waves(); !status) {
+    return status.error();
   }
   if (!options.pcap_directory.empty()) {
     if (Status status = impl->network->open_captures(options.pcap_directory, true); !status) {

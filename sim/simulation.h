@@ -16,6 +16,7 @@
 #include "sim/nic_property.h"
 #include "sim/stage_trace.h"
 #include "sim/topology.h"
+#include "sim/wave_request.h"
 
 namespace postern::sim {
 
@@ -46,6 +47,7 @@ class Simulation {
     bool trace_stages = true;                // latency by stage; costs host time
     std::vector<ObserverFactory> observers;  // each is asked once per host; observers are told in this order
     bool monitor = false;                    // a boundary monitor around each NIC
+    WaveRequest waves;                       // of the RTL NICs; of several each has its host's name in its file's
   };
 
   // Builds everything. Errors: unknown NIC property, a TAP port (virtual time has no kernel), capture files.

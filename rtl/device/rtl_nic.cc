@@ -9,6 +9,7 @@
 #include "rtl/device/host_link.h"
 #include "rtl/device/rx_frames.h"
 #include "rtl/device/verilated_top.h"
+#include "rtl/device/wave_file.h"
 #include "rtl/device/wire_port.h"
 
 namespace postern::rtl_device {
@@ -47,6 +48,7 @@ struct RtlNic::Parts {
   HostLink host_link;
   WirePort wire_port;
   FirmwarePort firmware_port;
+  WaveFile waves;  // behind top, whose signals it names
 };
 
 RtlNic::RtlNic(const sc_core::sc_module_name& name, const std::array<uint8_t, 6>& mac_address)
@@ -132,6 +134,7 @@ void RtlNic::cycle(uint64_t edge_ps) {
   top.clk_event_i = all || !top.quiet_event_o ? 1 : 0;
   top.clk_receive_i = all || !top.quiet_receive_o ? 1 : 0;
   top.eval();
+  if (records_) parts.waves.sample(edge_ps);
 }
 
 uint64_t RtlNic::next_edge_ps(uint64_t edge_ps) const {
@@ -258,6 +261,12 @@ void RtlNic::set_stage_observer(sim::StageObserver* observer) { parts_->blocks.n
 void RtlNic::set_fault_observer(sim::FaultObserver* observer) {
   parts_->blocks.nic.fault_observer = observer;
   parts_->blocks.statistics.drop_observer = observer;
+}
+
+std::string RtlNic::record_waves(const sim::WaveRequest& request) {
+  std::string error = parts_->waves.open(parts_->top, request);
+  records_ = error.empty();
+  return error;
 }
 
 }  // namespace postern::rtl_device

@@ -26,6 +26,7 @@ class RtlNic : public sim::NicDevice {
   void function_reset() override;
   void set_stage_observer(sim::StageObserver* observer) override;
   void set_fault_observer(sim::FaultObserver* observer) override;
+  std::string record_waves(const sim::WaveRequest& request) override;
 
  private:
   struct Parts;
@@ -45,6 +46,7 @@ class RtlNic : public sim::NicDevice {
   uint64_t tick_ps_ = ~0ull;   // of the notified tick
   uint64_t last_edge_ps_ = 0;  // that has been clocked
   uint64_t cycles_ = 0;
+  bool records_ = false;
 };
 
 }  // namespace postern::rtl_device

@@ -93,7 +93,7 @@ class ChromeTrace::Observer : public ContractShadow, private ShadowListener {
 
 namespace {
 
-Result<uint64_t> whole_us(const char* option, const std::string& text, uint64_t otherwise) {
+Result<uint64_t> whole_us(const std::string& option, const std::string& text, uint64_t otherwise) {
   if (text.empty()) return otherwise;
   uint64_t value = 0;
   const char* const end = text.data() + text.size();
@@ -107,10 +107,11 @@ Result<uint64_t> whole_us(const char* option, const std::string& text, uint64_t 
 
 }  // namespace
 
-Result<TraceWindow> TraceWindow::parse(const std::string& from_us, const std::string& for_us, uint64_t events_max) {
+Result<TraceWindow> TraceWindow::parse(const std::string& from_us, const std::string& for_us, uint64_t events_max,
+                                       const std::string& option) {
   TraceWindow window;
-  const Result<uint64_t> from = whole_us("--trace-from-us", from_us, window.from_us);
-  const Result<uint64_t> length = whole_us("--trace-for-us", for_us, window.for_us);
+  const Result<uint64_t> from = whole_us(option + "-from-us", from_us, window.from_us);
+  const Result<uint64_t> length = whole_us(option + "-for-us", for_us, window.for_us);
   if (!from) return from.error();
   if (!length) return length.error();
   window.from_us = from.value();

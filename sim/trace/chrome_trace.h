@@ -24,7 +24,7 @@ struct TraceWindow {
   }
   // Values from a command line. Error: none, or a time beyond what picoseconds in 64 bits hold.
   [[nodiscard]] static Result<TraceWindow> parse(const std::string& from_us, const std::string& for_us,
-                                                 uint64_t events_max);
+                                                 uint64_t events_max, const std::string& option = "--trace");
 };
 
 class ChromeTrace : public PacketListener {

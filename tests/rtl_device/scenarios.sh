@@ -3,6 +3,7 @@
 #   monitored SCENARIO...   every NIC, under the boundary monitor: ok, and no violation
 #   line_rate GBPS SCENARIO...   monitored, and each way at GBPS on the wire within 0.2 % without a loss
 #   replayed SCENARIO...    recorded on the model, replayed into the RTL with timing ignored: equal
+#   waves BUILT SCENARIO...   --wave writes a file per NIC that names its blocks (BUILT ON), or says what to configure
 #   skipped SCENARIO...     the report is the same whether the clock stands still or runs
 set -euo pipefail
 POSTERN=$1 CHECK=$2
@@ -42,6 +43,31 @@ PY
     "$POSTERN" sim "$@" --set vi_table.vi_count=64 --quiet --record "$WORK/run.trace"
     "$POSTERN" replay "$WORK/run.trace" --device rtl --timing ignore | tee "$WORK/outcome"
     grep -qE '^equal: [0-9]+ records, [0-9]{3,} outputs compared' "$WORK/outcome"
+    ;;
+  waves)
+    BUILT=$1
+    shift
+    if [[ $BUILT != ON ]]; then
+      status=0
+      "$POSTERN" sim "$@" --device rtl --quiet --wave "$WORK/run.fst" 2> "$WORK/error" || status=$?
+      [[ $status == 2 ]]
+      grep -q 'this build.s RTL has no waves; configure it with -DPOSTERN_RTL_WAVES=ON' "$WORK/error"
+      exit
+    fi
+    "$POSTERN" sim "$@" --device rtl --quiet --json "$WORK/without.json"
+    "$POSTERN" sim "$@" --device rtl --quiet --json "$WORK/with.json" --wave "$WORK/run.fst" --wave-from-us 300 --wave-for-us 20
+    cmp "$WORK/without.json" "$WORK/with.json"
+    for host in a b; do
+      [[ -s $WORK/run.$host.fst ]]
+      command -v fst2vcd > /dev/null || continue
+      fst2vcd -f "$WORK/run.$host.fst" -o "$WORK/$host.vcd"
+      grep -q 'module u_rx_dma' "$WORK/$host.vcd"
+      python3 - "$WORK/$host.vcd" <<'PY'
+import sys
+times = [int(line[1:]) for line in open(sys.argv[1]) if line.startswith("#")]
+assert times and all(300_000_000 <= time <= 320_000_000 for time in times), times[:3] + times[-3:]
+PY
+    done
     ;;
   skipped)
     "$POSTERN" sim "$@" --device rtl --quiet --json "$WORK/skipping.json"
