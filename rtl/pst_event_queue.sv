@@ -13,7 +13,6 @@ module pst_event_queue #(
   output logic        idle_o,     // nothing in flight, planned or owed: only the inputs can change anything
   output logic        quiet_o,    // no register changes while the inputs stay as they are and time_ns_i is below due_ns_o
   output logic [63:0] due_ns_o,   // not later than the first wakeup that is planned; all ones: none
-
   // Commands. They are the admin queue's; their arguments have been checked. cmd_done_o follows in order, when all that the
   // queue had to say before the command has been accepted by the outputs below (R10).
   input  logic                                         cmd_valid_i,
@@ -22,7 +21,6 @@ module pst_event_queue #(
   input  logic [VI_WIDTH-1:0]                          cmd_vi_i,
   input  logic [pst_event_queue_pkg::CONFIG_WIDTH-1:0] cmd_config_i,
   output logic                                         cmd_done_o,
-
   // Event requests. The answer comes one cycle after the request was accepted; after ANSWER_STALL the requester keeps the
   // event, lets others pass, and asks again when space_valid_o names the VI.
   input  logic                ev_valid_i,
@@ -35,7 +33,6 @@ module pst_event_queue #(
   output logic [2:0]          answer_o,
   output logic                space_valid_o,
   output logic [VI_WIDTH-1:0] space_vi_o,
-
   // EVQ_CONSUMER and EVQ_PRIME doorbells, in the order in which they were written. Repeated writes (R2) do no harm here.
   input  logic                db_valid_i,
   output logic                db_ready_o,

@@ -31,7 +31,11 @@ bool set(Signal& signal, Signal value) {
 
 HostLink::HostLink(Vpst_nic_top& top, hw_model::NicStorage& blocks, sc_core::sc_port<sim::MsixIf>& msix_port,
                    RxFrames& frames, std::function<void()> wake)
-    : top_(top), blocks_(blocks), msix_port_(msix_port), frames_(frames), wake_(std::move(wake)),
+    : top_(top),
+      blocks_(blocks),
+      msix_port_(msix_port),
+      frames_(frames),
+      wake_(std::move(wake)),
       not_before_ps_(PST_LIMIT_MSIX_VECTOR_COUNT) {}
 
 void HostLink::reset() {
@@ -109,7 +113,8 @@ uint64_t HostLink::read(uint64_t address, unsigned width_bytes) {
   return value;
 }
 
-// Hardware cannot be asked without time passing: of its registers only those of the function, which firmware keeps, are told.
+// Hardware cannot be asked without time passing: of its registers only those of the function, which firmware keeps, are
+// told.
 uint64_t HostLink::peek(uint64_t address, unsigned width_bytes) {
   if (address >> sim::kBarShift != PST_BAR_FUNCTION) return 0;
   return blocks_.function_registers.read(hw_model::bar_offset(address), width_bytes);
@@ -165,7 +170,8 @@ bool HostLink::drive_completion(uint64_t edge_ps) {
     result = blocks_.pcie_link.memory_read(read.address + read.done_bytes, read.chunk.data(),
                                            static_cast<uint32_t>(read.chunk.size()), read.fate, read.vi_id);
   }
-  std::memcpy(reinterpret_cast<uint8_t*>(top_.dc_data_i.data()) + lane, read.chunk.data() + read.chunk_done_bytes, count);
+  std::memcpy(reinterpret_cast<uint8_t*>(top_.dc_data_i.data()) + lane, read.chunk.data() + read.chunk_done_bytes,
+              count);
   read.chunk_done_bytes += count;
   read.done_bytes += count;
   const bool last = result != hw_model::DmaResult::kOk || read.done_bytes == read.bytes;

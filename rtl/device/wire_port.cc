@@ -56,8 +56,12 @@ void WirePort::take_beat(uint64_t edge_ps) {
 // The frame's first bit leaves as early as no beat comes later than its turn on the wire; its last bit is still to
 // come.
 void WirePort::send() {
-  Outgoing out{blocks_.frame_pool.take(building_.size()), 0, top_.wt_loop_o != 0, top_.wt_pause_o != 0,
-               top_.wt_vi_o, top_.wt_end_idx_o};
+  Outgoing out{blocks_.frame_pool.take(building_.size()),
+               0,
+               top_.wt_loop_o != 0,
+               top_.wt_pause_o != 0,
+               top_.wt_vi_o,
+               top_.wt_end_idx_o};
   std::memcpy(out.frame->bytes.data(), building_.data(), building_.size());
   out.first_bit_ps = std::max(startable_ps_, wire_free_ps_);
   const uint64_t last_bit_ps = out.first_bit_ps + on_wire_ps(building_.size());
@@ -84,7 +88,8 @@ void WirePort::last_bit(uint64_t, uint64_t, uint64_t, uint64_t) {
   if (lost && out.pause) return;
   if (lost) {
     // The packet is one drop, however many of its frames were lost: they do not count as further outcomes of it.
-    const bool again = last_lost_.frame != nullptr && last_lost_.vi_id == out.vi_id && last_lost_.end_idx == out.end_idx;
+    const bool again =
+        last_lost_.frame != nullptr && last_lost_.vi_id == out.vi_id && last_lost_.end_idx == out.end_idx;
     if (again && blocks_.statistics.tx_extra_frames > 0) --blocks_.statistics.tx_extra_frames;
     last_lost_ = out;
     return;

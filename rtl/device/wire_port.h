@@ -72,7 +72,7 @@ class WirePort : public ClockedPart, public sim::EthernetIf {
   uint64_t first_beat_ps_ = 0;     // when it came
   uint64_t startable_ps_ = 0;      // if the first bit leaves then, no beat so far is too late
   std::deque<Outgoing> outgoing_;  // for the wire or on it
-  Outgoing last_lost_{};          // the last frame that found no link
+  Outgoing last_lost_{};           // the last frame that found no link
   std::deque<Left> left_;          // to be told to the RTL
   bool left_offered_ = false;
   uint64_t wire_free_ps_ = 0;  // gap included
