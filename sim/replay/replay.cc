@@ -1,7 +1,6 @@
 // Strict replay: every record at its time, every output equal to the byte and the picosecond. With ignored timing:
 // outputs by stream (replay_streams.h), and host actions after the outputs that they followed.
 #define SC_INCLUDE_DYNAMIC_PROCESSES  // sc_spawn; read by <systemc>
-#include "sim/nic_factory.h"
 #include "sim/replay/replay.h"
 
 #include <fmt/format.h>
@@ -11,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "sim/nic_factory.h"
 #include "sim/replay/replay_host.h"
 #include "sim/replay/replay_streams.h"
 
