@@ -99,9 +99,9 @@ class FirmwarePort : public ClockedPart, public hw_model::DeviceControl {
   std::vector<std::vector<RangeSlot>> ranges_;
   std::vector<std::vector<hw_model::SourceGrant>> grants_;
   std::vector<hw_model::RxFilter::TableSlot> slots_;
-  std::vector<hw_model::RxFilter::TableFilter> filters_;
+  std::vector<std::optional<hw_model::RxFilter::TableFilter>> filters_;  // none: what is there after a reset
   uint8_t filter_kinds_ = 0;
-  std::vector<std::optional<hw_model::Rss::Configuration>> contexts_;  // none: what is there after a reset
+  std::vector<std::optional<hw_model::Rss::Configuration>> contexts_;  // likewise
   uint32_t mtu_bytes_ = 1500;
   bool pause_ = false, loopback_ = false, promiscuous_ = false;
 };
