@@ -58,7 +58,7 @@ void FirmwarePort::reset() {
   filters_.clear();
   filter_kinds_ = 0;
   contexts_.clear();
-  mtu_bytes_ = 1500;
+  port_.reset();
   pause_ = loopback_ = promiscuous_ = false;
 }
 
@@ -241,8 +241,6 @@ void FirmwarePort::rss_changed() {
 
 void FirmwarePort::port_changed(uint32_t mtu_bytes, bool pause, bool loopback, bool promiscuous) {
   blocks_.mac_port.set_mtu(mtu_bytes);
-  blocks_.rx_filter.set_promiscuous(promiscuous);
-  mtu_bytes_ = mtu_bytes;
   pause_ = pause;
   loopback_ = loopback;
   promiscuous_ = promiscuous;
@@ -252,19 +250,21 @@ void FirmwarePort::port_changed(uint32_t mtu_bytes, bool pause, bool loopback, b
 void FirmwarePort::configure_port() {
   const hw_model::MacPort& port = blocks_.mac_port;
   const auto levels = port.pause_levels();
-  give(kPort, 0,
-       Packer()
-           .add(port.address(), 48)
-           .add(mtu_bytes_, 16)
-           .add(promiscuous_ ? 1 : 0, 1)
-           .add(pause_ ? 1 : 0, 1)
-           .add(loopback_ ? 1 : 0, 1)
-           .add(1, 1)  // what is lost on a link that is down, the PHY says of each frame
-           .add(port.ps_per_byte(), 32)
-           .add(levels.quanta, 16)
-           .add(levels.high_bytes, 32)
-           .add(levels.low_bytes, 32)
-           .data());
+  const Data data = Packer()
+                        .add(port.address(), 48)
+                        .add(port.mtu_bytes(), 16)
+                        .add(promiscuous_ ? 1 : 0, 1)
+                        .add(pause_ ? 1 : 0, 1)
+                        .add(loopback_ ? 1 : 0, 1)
+                        .add(1, 1)  // what is lost on a link that is down, the PHY says of each frame
+                        .add(port.ps_per_byte(), 32)
+                        .add(levels.quanta, 16)
+                        .add(levels.high_bytes, 32)
+                        .add(levels.low_bytes, 32)
+                        .data();
+  if (port_ == data) return;  // most properties are not the port's
+  port_ = data;
+  give(kPort, 0, data);
 }
 
 void FirmwarePort::raise(uint32_t vector) { give(kRaise, vector & 0xffff); }

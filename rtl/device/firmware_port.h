@@ -99,7 +99,7 @@ class FirmwarePort : public ClockedPart, public hw_model::DeviceControl {
   std::vector<std::optional<hw_model::RxFilter::TableFilter>> filters_;  // none: what is there after a reset
   uint8_t filter_kinds_ = 0;
   std::vector<std::optional<hw_model::Rss::Configuration>> contexts_;  // likewise
-  uint32_t mtu_bytes_ = 1500;
+  std::optional<Data> port_;                                           // none: nothing was given since the reset
   bool pause_ = false, loopback_ = false, promiscuous_ = false;
 };
 
