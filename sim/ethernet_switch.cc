@@ -1,5 +1,5 @@
 // Learning, forwarding and the output ports. A port computes a frame's departure when it enqueues it, so each frame
-// costs one SystemC event.
+// costs one SystemC event and, with the frames that arrive at the same time, one delta cycle.
 #include "sim/ethernet_switch.h"
 
 #include <algorithm>
@@ -52,7 +52,7 @@ class EthernetSwitch::Port : public sc_core::sc_module, public EthernetIf {
       counters_.link_local_frames++;
       return;
     }
-    owner_.forward(number_, frame);
+    owner_.arrived(number_, frame);
   }
 
   void set_link(bool up) override {
@@ -112,7 +112,11 @@ class EthernetSwitch::Port : public sc_core::sc_module, public EthernetIf {
 };
 
 EthernetSwitch::EthernetSwitch(const sc_core::sc_module_name& name, const Config& config)
-    : sc_module(name), config_(config) {}
+    : sc_module(name), config_(config) {
+  SC_METHOD(forward_arrivals);
+  sensitive << arrival_event_;
+  dont_initialize();
+}
 
 EthernetSwitch::~EthernetSwitch() = default;
 
@@ -128,6 +132,24 @@ void EthernetSwitch::connect(unsigned number, EthernetIf& sink) { ports_.at(numb
 
 const EthernetSwitch::PortCounters& EthernetSwitch::counters(unsigned number) const {
   return ports_.at(number)->counters_;
+}
+
+void EthernetSwitch::arrived(unsigned from_port, const FramePtr& frame) {
+  if (arrivals_.empty()) {
+    arrival_event_.notify(sc_core::SC_ZERO_TIME);
+  }
+  arrivals_.push_back({from_port, frame});
+}
+
+// Frames of one time are taken in the order of the ports: which link SystemC runs first must not decide who is in front
+// in an output queue.
+void EthernetSwitch::forward_arrivals() {
+  std::stable_sort(arrivals_.begin(), arrivals_.end(),
+                   [](const Arrival& a, const Arrival& b) { return a.port < b.port; });
+  for (const Arrival& arrival : arrivals_) {
+    forward(arrival.port, arrival.frame);
+  }
+  arrivals_.clear();
 }
 
 void EthernetSwitch::forward(unsigned from_port, const FramePtr& frame) {

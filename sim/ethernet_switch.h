@@ -30,6 +30,7 @@ class EthernetSwitch : public sc_core::sc_module {
     uint64_t queue_high_water_bytes = 0;
   };
 
+  SC_HAS_PROCESS(EthernetSwitch);
   EthernetSwitch(const sc_core::sc_module_name& name, const Config& config);
   ~EthernetSwitch() override;
 
@@ -49,6 +50,12 @@ class EthernetSwitch : public sc_core::sc_module {
     unsigned port;
     uint64_t seen_ps;
   };
+  struct Arrival {
+    unsigned port;
+    FramePtr frame;
+  };
+  void arrived(unsigned from_port, const FramePtr& frame);
+  void forward_arrivals();
   void forward(unsigned from_port, const FramePtr& frame);
   void learn(uint64_t address, unsigned from_port);
   void forget_port(unsigned number);
@@ -56,6 +63,8 @@ class EthernetSwitch : public sc_core::sc_module {
   const Config config_;
   std::vector<std::unique_ptr<Port>> ports_;
   std::unordered_map<uint64_t, Learned> learned_;  // by address
+  std::vector<Arrival> arrivals_;                  // of this time, until forward_arrivals
+  sc_core::sc_event arrival_event_;
 };
 
 }  // namespace postern::sim

@@ -56,6 +56,19 @@ TEST(EthernetSwitchTest, FloodsBroadcastAlsoWhenEveryAddressIsKnown) {
   EXPECT_NE(f.sinks[0].arrivals[0].frame, f.sinks[2].arrivals[0].frame);
 }
 
+TEST(EthernetSwitchTest, FramesOfOneTimeLeaveInTheOrderOfTheirPorts) {
+  SwitchFixture f;
+  f.send(1, make_frame(9, 2));
+  for (const bool last_port_first : {false, true}) {
+    f.sinks[1].arrivals.clear();
+    f.ethernet_switch.port(last_port_first ? 2 : 0).deliver(make_frame(2, last_port_first ? 3 : 1));
+    f.send(last_port_first ? 0 : 2, make_frame(2, last_port_first ? 1 : 3));
+    ASSERT_EQ(f.sinks[1].arrivals.size(), 2u);
+    EXPECT_EQ(f.sinks[1].arrivals[0].frame->bytes[11], 1);
+    EXPECT_EQ(f.sinks[1].arrivals[1].frame->bytes[11], 3);
+  }
+}
+
 TEST(EthernetSwitchTest, FollowsAnAddressThatMoves) {
   SwitchFixture f;
   f.send(1, make_frame(0xff, 2));
