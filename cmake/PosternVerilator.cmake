@@ -59,7 +59,9 @@ function(postern_verilate name)
     COMMAND ${CMAKE_COMMAND} -D FOLDER=${folder} -P ${CMAKE_SOURCE_DIR}/cmake/IncludeVerilated.cmake
     DEPENDS ${files} ${CMAKE_SOURCE_DIR}/rtl/lint.vlt ${CMAKE_SOURCE_DIR}/cmake/IncludeVerilated.cmake
     COMMENT "Verilating ${A_MODULE} for ${name}" VERBATIM)
+  add_custom_target(${name}_code DEPENDS ${folder}/all.cc)  # what clang-tidy needs of it
   add_library(${name} STATIC ${folder}/all.cc)
+  add_dependencies(${name} ${name}_code)
   target_include_directories(${name} SYSTEM PUBLIC ${folder})
   target_compile_options(${name} PRIVATE -w)
   if(POSTERN_SANITIZE)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Format and static checks on the project's own C++ and SystemVerilog code. Any finding is an error.
-#   lint.sh BUILD_DIR JOBS    check; BUILD_DIR must be configured: clang-tidy reads its compile_commands.json
+#   lint.sh BUILD_DIR JOBS    check; BUILD_DIR must be configured: clang-tidy reads its compile_commands.json, and what
+#                             Verilator generates is generated there
 #   lint.sh --format          rewrite the files instead
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -26,6 +27,9 @@ if ! clang-format --dry-run -Werror "${sources[@]}" 2>"$build_dir/clang-format.l
     awk '{printf "lint: %s is not formatted (%d places); run make format\n", $2, $1}'
   status=1
 fi
+
+cmake --build "$build_dir" --target postern_nic_top_code >"$build_dir/verilator.log" 2>&1 ||
+  { cat "$build_dir/verilator.log"; status=1; }
 
 # Test sources are left to the compiler's warnings: they are most of the translation units and parse GoogleTest each.
 units=()
