@@ -72,7 +72,8 @@ class Twin {
     std::array<ViSide, kSides> side;
     ViOptions options;
     bool halted = false, primed = false, masked = false, wakes_vi = false;
-    // Since both were at rest:
+    uint32_t rx_idx = 0;  // posted when both were at rest
+    // Since then:
     bool posted = false, short_of_buffers = false, sent = false, timer = false;
     uint32_t events = 0, descriptors = 0, tx_bytes = 0;  // at most
   };

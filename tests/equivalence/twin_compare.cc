@@ -91,6 +91,7 @@ void Twin::settle() {
   for (const Seat& seat : seats_) wakeups += seat.primed && seat.wakes_vi ? 1 : 0;
   for (Seat& seat : seats_) {
     seat.posted = seat.short_of_buffers = seat.sent = seat.timer = false;
+    if (seat.side[0].vi != nullptr) seat.rx_idx = seat.side[0].vi->rx_idx;
     seat.descriptors = seat.tx_bytes = 0;
     seat.events = wakeups;
   }

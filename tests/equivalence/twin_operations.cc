@@ -96,14 +96,14 @@ bool Twin::expect_frames(size_t frame_bytes, uint32_t count) {
   const uint32_t descriptors = count * descriptors_for(frame_bytes);
   for (const Seat& seat : seats_) {
     if (seat.halted) continue;
-    const uint32_t there = seat.side[0].vi->rx_idx - seat.side[0].rx_done_idx;
+    const uint32_t there = seat.rx_idx - seat.side[0].rx_done_idx;
     if (seat.posted && seat.descriptors + descriptors > there) return false;
     if (!has_room(seat, count)) return false;
   }
   for (Seat& seat : seats_) {
     seat.events += count;
     seat.descriptors += descriptors;
-    seat.short_of_buffers |= seat.descriptors > seat.side[0].vi->rx_idx - seat.side[0].rx_done_idx;
+    seat.short_of_buffers |= seat.descriptors > seat.rx_idx - seat.side[0].rx_done_idx;
   }
   return true;
 }
