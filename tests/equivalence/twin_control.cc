@@ -356,7 +356,7 @@ bool Twin::bad_doorbell(Seat& seat, SoakRandom& random) {
 }
 
 bool Twin::bad_descriptor(Seat& seat, SoakRandom& random) {
-  const uint32_t kind = random.pick(8);
+  const uint32_t kind = random.pick(9);
   if (!take_events(seat, 3)) return false;
   if (kind < 3) {
     if (seat.side[0].vi->rx_idx != seat.side[0].rx_done_idx) return false;
@@ -384,6 +384,7 @@ bool Twin::bad_descriptor(Seat& seat, SoakRandom& random) {
   pst_tx_desc_set_end_of_packet(&desc, kind != 5);
   if (kind == 6) desc.word[1] |= 1ull << 63;
   if (kind == 7) pst_tx_desc_set_type(&desc, 3);
+  if (kind == 8) pst_tx_desc_set_segment(&desc, 1);  // without an MSS
   const uint32_t count = kind == 5 ? PST_LIMIT_TX_FRAGMENTS_MAX + 1 : 1;
   if (tx_room(seat) < count) return false;
   for (uint32_t n = 0; n < count; ++n) queue(seat, desc);

@@ -261,7 +261,7 @@ bool Twin::segment(uint32_t index, SoakRandom& random) {
   if (place == 0) return false;
   pst_tx_option_desc option{};
   pst_tx_option_desc_set_type(&option, PST_TX_DESC_TYPE_OPTION);
-  pst_tx_option_desc_set_mss_bytes(&option, random.chance(30) ? 0 : 200 + random.pick(1300));
+  pst_tx_option_desc_set_mss_bytes(&option, 200 + random.pick(1300));
   pst_tx_option_desc_set_vlan_insert(&option, random.pick(2));
   pst_tx_option_desc_set_vlan_tci(&option, random.pick(0x10000));
   queue(seat, {{option.word[0], option.word[1]}});
