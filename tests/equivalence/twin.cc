@@ -85,6 +85,7 @@ void Twin::allocate(uint32_t index, SoakRandom& random) {
     if (shared) options.domain = shared_domain_[side];
     seat.side[side].vi = std::make_unique<TestVi>(*nodes_[side], index, options);
     if (shared) shared_domain_[side] = seat.side[side].vi->pd;
+    nodes_[side]->bar_write(PST_BAR_MSIX, index * 16 + 12, 0, 4);  // a VI without a vector may be bound to it later
   }
   const TestVi& model = *seat.side[0].vi;
   const TestVi& rtl = *seat.side[1].vi;

@@ -153,6 +153,7 @@ class Twin {
   bool moderate(uint32_t index, SoakRandom& random);
   bool bind(uint32_t index, SoakRandom& random);
   bool mask(uint32_t index);
+  void unmask(uint32_t index);
   bool spread(SoakRandom& random);
   bool port(SoakRandom& random);
   bool statistics();

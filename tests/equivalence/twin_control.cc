@@ -466,11 +466,19 @@ bool Twin::overflow(uint32_t index, SoakRandom& random) {
 
 // --- lives ----------------------------------------------------------------------------------------------------------
 
+// A message that waits in its pending bit would come to the vector's next user.
+void Twin::unmask(uint32_t index) {
+  if (!seats_[index].masked) return;
+  mask(index);
+  settle();
+}
+
 // The software zeroes the event queue before VI_RESET. A VI that runs is stopped by a first one.
 bool Twin::reset_vi(uint32_t index) {
   Seat& seat = seats_[index];
   const pst_command reset = make_command(PST_COMMAND_VI_RESET, seat.side[0].vi->id);
   rest_first();
+  unmask(index);
   if (!seat.halted) command(reset);
   for (ViSide& side : seat.side) {
     std::memset(side.vi->node.memory.data() + side.vi->base + kEvq, 0, seat.options.evq_entries * PST_EVENT_BYTES);
@@ -483,6 +491,7 @@ bool Twin::reset_vi(uint32_t index) {
 }
 
 bool Twin::replace_vi(uint32_t index, SoakRandom& random) {
+  unmask(index);
   release(index);
   allocate(index, random);
   return true;

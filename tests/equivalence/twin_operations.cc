@@ -252,7 +252,9 @@ bool Twin::segment(uint32_t index, SoakRandom& random) {
   spec.destination_ip = kIpB;
   spec.source_port = static_cast<uint16_t>(1000 + index);
   spec.protocol = random.chance(20) ? 17 : 6;
-  spec.frame_bytes = 80 + random.pick(random.chance(2) ? kSegmentedBytesMost : 3000);
+  const uint32_t bytes_most = random.chance(2) ? kSegmentedBytesMost : 3000;
+  // What follows a packet of a limited VI must begin before the device looks quiet.
+  spec.frame_bytes = 80 + random.pick(seat.options.rate_limit_mbps != 0 ? 1400 : bytes_most);
   std::vector<uint8_t> bytes = random.chance(4) ? ipv6_frame(spec) : udp_frame(spec);
   if (bytes[12] == 0x08) bytes[46] = static_cast<uint8_t>(random.pick(20) != 0 ? 0x50 : random.pick(8) << 4);
   if (bytes[12] == 0x08) bytes[47] = static_cast<uint8_t>(random.next());

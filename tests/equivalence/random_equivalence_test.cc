@@ -1,0 +1,32 @@
+// The long random comparison of the model and the RTL, a test per seed.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "tests/equivalence/shrink.h"
+
+namespace postern::equivalence {
+namespace {
+
+class RandomEquivalenceTest : public ::testing::TestWithParam<uint64_t> {};
+
+TEST_P(RandomEquivalenceTest, HundredThousandOperationsDoTheSame) {
+  const Stimulus stimulus = random_stimulus(1000 + GetParam(), 100'000);
+  const Outcome outcome = run(stimulus);
+  if (!outcome.difference.empty()) {
+    FAIL() << report(stimulus, outcome, "equivalence_seed_" + std::to_string(GetParam()));
+  }
+  EXPECT_GT(outcome.counts.done, 50'000u);
+  EXPECT_GT(outcome.counts.rx_events, 30'000u);
+  EXPECT_GT(outcome.counts.tx_packets, 100u);  // since the last reset of the function
+  EXPECT_GT(outcome.counts.frames, 30'000u);
+  EXPECT_GT(outcome.counts.interrupts, 1000u);
+  EXPECT_GT(outcome.counts.other_events, 1000u);
+  for (unsigned kind = 0; kind < kOperationKinds; ++kind)
+    EXPECT_GT(outcome.counts.by_kind[kind], 10u) << operation_name(static_cast<OperationKind>(kind));
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, RandomEquivalenceTest, ::testing::Range<uint64_t>(1, 21));
+
+}  // namespace
+}  // namespace postern::equivalence
