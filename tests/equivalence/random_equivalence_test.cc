@@ -18,7 +18,6 @@ TEST_P(RandomEquivalenceTest, HundredThousandOperationsDoTheSame) {
   }
   EXPECT_GT(outcome.counts.done, 50'000u);
   EXPECT_GT(outcome.counts.rx_events, 30'000u);
-  EXPECT_GT(outcome.counts.tx_packets, 100u);  // since the last reset of the function
   EXPECT_GT(outcome.counts.frames, 30'000u);
   EXPECT_GT(outcome.counts.interrupts, 1000u);
   EXPECT_GT(outcome.counts.other_events, 1000u);

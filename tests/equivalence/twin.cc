@@ -160,7 +160,9 @@ void Twin::apply(const Operation& operation) {
   const bool revives = operation.kind == OperationKind::kResetVi || operation.kind == OperationKind::kReplaceVi;
   // A halted VI is brought back sooner or later by whatever comes for it.
   if (seat.halted && !revives) {
-    if (random.chance(8)) reset_vi(operation.seat);
+    if (!random.chance(8)) return;
+    reset_vi(operation.seat);
+    settle();
     return;
   }
   operations_.push_back(fmt::format("{} seat {} seed {}", operation_name(operation.kind), operation.seat, operation.seed));

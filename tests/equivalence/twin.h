@@ -41,7 +41,7 @@ struct TwinOptions {
 // What has been compared.
 struct TwinCounts {
   uint64_t settled = 0, done = 0;  // operations that were not left out
-  uint64_t rx_events = 0, tx_packets = 0, other_events = 0, frames = 0, interrupts = 0, answers = 0;
+  uint64_t rx_events = 0, other_events = 0, frames = 0, interrupts = 0, answers = 0;
   std::array<uint64_t, kOperationKinds> by_kind{};
 };
 
@@ -71,7 +71,7 @@ class Twin {
   struct Seat {
     std::array<ViSide, kSides> side;
     ViOptions options;
-    bool halted = false, primed = false, masked = false, wakes_vi = false;
+    bool halted = false, primed = false, masked = false, pending = false, wakes_vi = false;
     uint32_t rx_idx = 0;  // posted when both were at rest
     // Since then:
     bool posted = false, short_of_buffers = false, sent = false, timer = false;
@@ -132,7 +132,7 @@ class Twin {
   bool arrive_some(const std::vector<uint8_t>& bytes, uint32_t count, bool bad_fcs);
   bool consume(Seat& seat, SoakRandom& random);
   bool timer(Seat& seat, SoakRandom& random);
-  bool expect_frames(size_t frame_bytes, uint32_t count);
+  bool expect_frames(size_t frame_bytes, uint32_t frames);
   void arrive_both(const std::vector<uint8_t>& bytes, bool bad_fcs);
   [[nodiscard]] static bool has_room(const Seat& seat, uint32_t events);
   bool take_events(Seat& seat, uint32_t count);

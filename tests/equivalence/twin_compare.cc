@@ -156,7 +156,13 @@ void Twin::read_story(uint32_t index, unsigned side, Story& story) {
       }
       own.rx_done_idx = end_idx;
     } else {
-      if (pst_event_get_type(&event) == PST_EVENT_TYPE_ERROR) seat.halted = true;
+      if (pst_event_get_type(&event) == PST_EVENT_TYPE_ERROR) {
+        seat.halted = true;
+        pst_error_event error{{event.word[0], event.word[1]}};
+        // An index of the event queue counts the TX events before it.
+        if (pst_error_event_get_source(&error) == PST_ERROR_SOURCE_EVQ) pst_error_event_set_index(&error, 0);
+        event = {{error.word[0], error.word[1]}};
+      }
       story.others.push_back(event_text(event));
     }
   }
@@ -198,7 +204,10 @@ void Twin::compare_vi(uint32_t index) {
   counts_.rx_events += story[0].rx.size();
   counts_.other_events += story[0].others.size();
   // At rest, a prime behind which an event lies has fired.
-  if (seat.primed && seat.side[0].seen_idx != seat.side[0].prime_idx) seat.primed = false;
+  if (seat.primed && seat.side[0].seen_idx != seat.side[0].prime_idx) {
+    seat.primed = false;
+    seat.pending = seat.masked;
+  }
 }
 
 // Whole slots, so that a write beyond the buffer shows as well.
@@ -267,7 +276,6 @@ void Twin::compare_counters() {
     if (value[0] != value[1])
       return differ(fmt::format("counter {}: model {}, rtl {}", name, value[0], value[1]));
   }
-  counts_.tx_packets = counters["tx.packets"][0];
 }
 
 void Twin::differ(const std::string& what) {

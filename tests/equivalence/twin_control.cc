@@ -13,6 +13,7 @@ using namespace hw_model::test;  // NOLINT(google-build-using-namespace): the be
 namespace {
 
 constexpr uint64_t kKeyAddress = kScratch + 0x1000, kTableAddress = kScratch + 0x2000;
+constexpr size_t kFiltersMost = 3;  // beside those that come with a VI: each may mean a copy more
 constexpr uint16_t kSpreadPort = 2100;
 constexpr uint32_t kSharedSeats = 3;
 constexpr uint32_t kNoIndex = 0x40000000;  // that no ring of a run comes near
@@ -70,7 +71,7 @@ bool Twin::control(const Operation& operation, SoakRandom& random) {
 // --- commands -------------------------------------------------------------------------------------------------------
 
 bool Twin::filter(uint32_t index, SoakRandom& random) {
-  if (!filters_.empty() && random.chance(2)) {
+  if (filters_.size() >= kFiltersMost || (!filters_.empty() && random.chance(2))) {
     const size_t which = random.pick(static_cast<uint32_t>(filters_.size()));
     command(make_command(PST_COMMAND_FILTER_REMOVE, filters_[which]));
     filters_.erase(filters_.begin() + static_cast<ptrdiff_t>(which));
@@ -144,6 +145,7 @@ bool Twin::bind(uint32_t index, SoakRandom& random) {
   Seat& seat = seats_[index];
   const uint32_t target = random.pick(kSeats);
   if (seats_[target].halted) return false;
+  unmask(index);
   const bool to_vi = random.chance(2) && target != index;
   vi_command(
       index,
@@ -160,6 +162,7 @@ bool Twin::bind(uint32_t index, SoakRandom& random) {
 bool Twin::mask(uint32_t index) {
   Seat& seat = seats_[index];
   seat.masked = !seat.masked;
+  seat.pending = false;
   for (auto& node : nodes_) node->bar_write(PST_BAR_MSIX, index * 16 + 12, seat.masked ? 1 : 0, 4);
   return true;
 }

@@ -92,7 +92,8 @@ bool Twin::post(Seat& seat, SoakRandom& random) {
 }
 
 // Any VI may get them, by whatever filter.
-bool Twin::expect_frames(size_t frame_bytes, uint32_t count) {
+bool Twin::expect_frames(size_t frame_bytes, uint32_t frames) {
+  const uint32_t count = frames * (1 + static_cast<uint32_t>(filters_.size()));  // copies, for one VI at most
   const uint32_t descriptors = count * descriptors_for(frame_bytes);
   for (const Seat& seat : seats_) {
     if (seat.halted) continue;
@@ -334,8 +335,10 @@ bool Twin::pio(uint32_t index, SoakRandom& random) {
 bool Twin::consume(Seat& seat, SoakRandom& random) {
   const uint32_t left = random.chance(5) ? 1 : 0;
   const bool primes = random.chance(2);
+  // The monitor takes a message that was pending for that of the prime behind it.
+  if (primes && seat.masked && seat.pending) return false;
   if (primes && seat.primed) rest_first();  // another prime would race the event that fires the first
-  if (seat.halted || !difference_.empty()) return true;
+  if (seat.halted || (primes && seat.masked && seat.pending) || !difference_.empty()) return true;
   for (ViSide& side : seat.side) {
     const uint32_t unseen = side.seen_idx - side.vi->evq_idx;
     side.vi->evq_idx = side.seen_idx - std::min(left, unseen);
