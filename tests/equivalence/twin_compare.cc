@@ -54,8 +54,8 @@ std::string event_text(const pst_event& event) {
 
 std::string hex(const std::vector<uint8_t>& bytes) {
   std::string text = fmt::format("{} bytes", bytes.size());
-  for (size_t i = 0; i < bytes.size() && i < 96; ++i) text += fmt::format("{}{:02x}", i % 4 == 0 ? " " : "", bytes[i]);
-  return bytes.size() > 96 ? text + fmt::format(" ... (hash {:016x})", sim::trace_hash(bytes.data(), bytes.size())) : text;
+  for (size_t i = 0; i < bytes.size() && i < 64; ++i) text += fmt::format("{}{:02x}", i % 4 == 0 ? " " : "", bytes[i]);
+  return bytes.size() > 64 ? text + fmt::format(" ... (hash {:016x})", sim::trace_hash(bytes.data(), bytes.size())) : text;
 }
 
 }  // namespace
@@ -268,14 +268,16 @@ void Twin::compare_interrupts() {
 void Twin::compare_counters() {
   std::map<std::string, std::array<uint64_t, kSides>> counters;
   for (unsigned side = 0; side < kSides; ++side) {
-    for (const sim::Counter& counter : nodes_[side]->nic.counters()) {
+    for (const sim::Counter& counter : nodes_[side]->device().counters()) {
       if (compared(counter.name)) counters[counter.name][side] = counter.value;
     }
   }
+  std::string text;
   for (const auto& [name, value] : counters) {
     if (value[0] != value[1])
-      return differ(fmt::format("counter {}: model {}, rtl {}", name, value[0], value[1]));
+      text += fmt::format("{}counter {}: model {}, rtl {}", text.empty() ? "" : "; ", name, value[0], value[1]);
   }
+  if (!text.empty()) differ(text);
 }
 
 void Twin::differ(const std::string& what) {
