@@ -49,7 +49,8 @@ TEST_P(KindEquivalenceTest, DoesTheSame) {
   const auto kind = static_cast<OperationKind>(GetParam());
   const Stimulus stimulus = directed(kind, 60);
   const Outcome outcome = run(stimulus);
-  if (!outcome.difference.empty()) FAIL() << report(stimulus, outcome, "equivalence_" + std::string(operation_name(kind)));
+  if (!outcome.difference.empty())
+    FAIL() << report(stimulus, outcome, "equivalence_" + std::string(operation_name(kind)));
   EXPECT_GE(outcome.counts.by_kind[GetParam()], 10u) << operation_name(kind);
 }
 

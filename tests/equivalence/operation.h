@@ -32,10 +32,10 @@ enum class OperationKind : uint8_t {
   kBadCommand,   // an admin command with a field out of range
   kBadDoorbell,  // the VI halts
   kBadDescriptor,
-  kLoop,         // frames of one VI looped to the others
-  kOverflow,     // more frames than the event queue has slots
+  kLoop,      // frames of one VI looped to the others
+  kOverflow,  // more frames than the event queue has slots
   kResetVi,
-  kReplaceVi,    // freed, and another one allocated in its place
+  kReplaceVi,  // freed, and another one allocated in its place
   kResetFunction,
 };
 constexpr unsigned kOperationKinds = 27;

@@ -11,7 +11,7 @@ namespace postern::equivalence {
 using namespace hw_model::test;  // NOLINT(google-build-using-namespace): the bench
 
 namespace {
-constexpr uint32_t kSharedSeats = 3;       // VIs of one domain
+constexpr uint32_t kSharedSeats = 3;  // VIs of one domain
 constexpr uint64_t kCommandNsMost = 2'000'000;
 constexpr size_t kOperationsKept = 16;
 }  // namespace
@@ -141,8 +141,9 @@ pst_admin_completion Twin::command(const pst_command& c) {
     nodes_[side]->write32(PST_FUNCTION_ADMIN_CONSUMER_OFFSET, idx[side] + 1);
   }
   if (answers[0]->word[0] != answers[1]->word[0] || answers[0]->word[1] != answers[1]->word[1]) {
-    differ(fmt::format("completion of opcode {}: model {:016x} {:016x}, rtl {:016x} {:016x}", pst_command_get_opcode(&c),
-                       answers[0]->word[1], answers[0]->word[0], answers[1]->word[1], answers[1]->word[0]));
+    differ(fmt::format("completion of opcode {}: model {:016x} {:016x}, rtl {:016x} {:016x}",
+                       pst_command_get_opcode(&c), answers[0]->word[1], answers[0]->word[0], answers[1]->word[1],
+                       answers[1]->word[0]));
   }
   return *answers[0];
 }
@@ -165,7 +166,8 @@ void Twin::apply(const Operation& operation) {
     settle();
     return;
   }
-  operations_.push_back(fmt::format("{} seat {} seed {}", operation_name(operation.kind), operation.seat, operation.seed));
+  operations_.push_back(
+      fmt::format("{} seat {} seed {}", operation_name(operation.kind), operation.seat, operation.seed));
   if (operations_.size() > kOperationsKept) operations_.pop_front();
   const bool data_path = operation.kind <= OperationKind::kTimer;
   if (!data_path) rest_first();

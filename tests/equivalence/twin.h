@@ -1,8 +1,10 @@
 // The SystemC model and the RTL side by side in one simulation: each operation is done to both at the same simulated
 // time, and whenever both have come to rest what they did is compared. Hides which part of it may depend on timing:
-//   - an operation is left out where its outcome would: buffers are not posted while frames come that need them, a queue
-//     is primed again only when the last prime has fired, push and PIO wait for completions, admin commands and whatever
-//     halts a VI are done at rest. Nothing overflows but by kOverflow, whose queue was empty and gets frames alone.
+//   - an operation is left out where its outcome would: buffers are not posted while frames come that need them, a
+//   queue
+//     is primed again only when the last prime has fired, push and PIO wait for completions, admin commands and
+//     whatever halts a VI are done at rest. Nothing overflows but by kOverflow, whose queue was empty and gets frames
+//     alone.
 //   - compared are, per VI, RX events in order (merged ones frame by frame, lengths then from the prefix), timer, error
 //     and wakeup events in order, how far TX completions got and those with a time stamp one by one, and the receive
 //     buffers with their prefixes but for the time stamp; frames by destination; interrupts by vector; completions of
@@ -115,7 +117,8 @@ class Twin {
   void compare_frames();
   void compare_interrupts();
   void compare_counters();
-  void compare_lists(const std::string& what, const std::vector<std::string>& model, const std::vector<std::string>& rtl);
+  void compare_lists(const std::string& what, const std::vector<std::string>& model,
+                     const std::vector<std::string>& rtl);
   void differ(const std::string& what);
   void keep_history(unsigned side);
   [[nodiscard]] std::string history_text(unsigned side) const;

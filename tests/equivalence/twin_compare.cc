@@ -17,10 +17,9 @@ constexpr uint64_t kQuietNs = 10'000;  // longer than any hold-off, timer, or ga
 constexpr uint64_t kRestNsMost = 20'000'000;
 constexpr size_t kHistoryLines = 24;
 constexpr size_t kRxSlotBytes = 2048;  // TestVi posts buffers so far apart
-constexpr const char* kCounters[] = {"tx.frames",    "tx.bytes",        "tx.packets", "tx.extra_frames", "tx.loopback",
-                                     "rx.frames",    "rx.bytes",        "rx.delivered", "rx.extra_copies", "interrupts",
-                                     "bad_accesses", "bad_resets",      "vi.active",  "filters",
-                                     "events_lost"};
+constexpr const char* kCounters[] = {"tx.frames",    "tx.bytes",   "tx.packets",   "tx.extra_frames", "tx.loopback",
+                                     "rx.frames",    "rx.bytes",   "rx.delivered", "rx.extra_copies", "interrupts",
+                                     "bad_accesses", "bad_resets", "vi.active",    "filters",         "events_lost"};
 constexpr const char* kViCounters[] = {".interrupts", ".wakeup_events", ".tx_packets", ".rx_packets", ".drops"};
 
 bool compared(const std::string& name) {
@@ -55,7 +54,8 @@ std::string event_text(const pst_event& event) {
 std::string hex(const std::vector<uint8_t>& bytes) {
   std::string text = fmt::format("{} bytes", bytes.size());
   for (size_t i = 0; i < bytes.size() && i < 64; ++i) text += fmt::format("{}{:02x}", i % 4 == 0 ? " " : "", bytes[i]);
-  return bytes.size() > 64 ? text + fmt::format(" ... (hash {:016x})", sim::trace_hash(bytes.data(), bytes.size())) : text;
+  return bytes.size() > 64 ? text + fmt::format(" ... (hash {:016x})", sim::trace_hash(bytes.data(), bytes.size()))
+                           : text;
 }
 
 }  // namespace
@@ -109,7 +109,8 @@ void Twin::compare() {
   if (difference_.empty()) compare_counters();
   for (unsigned side = 0; side < kSides && difference_.empty(); ++side) {
     const sim::BoundaryMonitor& monitor = nodes_[side]->monitored->monitor();
-    if (monitor.violation_count() != 0) differ(fmt::format("the monitor of the {}:\n{}", kSideNames[side], monitor.text()));
+    if (monitor.violation_count() != 0)
+      differ(fmt::format("the monitor of the {}:\n{}", kSideNames[side], monitor.text()));
   }
 }
 
@@ -195,8 +196,8 @@ void Twin::compare_vi(uint32_t index) {
                               seat.side[1].tx_done_idx));
   }
   if (!seat.halted && seat.side[0].tx_done_idx != seat.side[0].vi->tx_idx) {
-    return differ(fmt::format("{}: both completed TX up to {} of {}", who, seat.side[0].tx_done_idx,
-                              seat.side[0].vi->tx_idx));
+    return differ(
+        fmt::format("{}: both completed TX up to {} of {}", who, seat.side[0].tx_done_idx, seat.side[0].vi->tx_idx));
   }
   if (story[0].overflow != story[1].overflow)
     return differ(fmt::format("{}: overflow marks: model {}, rtl {}", who, story[0].overflow, story[1].overflow));
@@ -221,8 +222,8 @@ void Twin::compare_buffers(uint32_t index, const Story& story) {
     if (std::memcmp(bytes[0], bytes[1], kRxSlotBytes) == 0) continue;
     const auto* at = std::mismatch(bytes[0], bytes[0] + kRxSlotBytes, bytes[1]).first;
     return differ(fmt::format("VI {} of seat {}: buffer of RX descriptor {} from byte {} on: model {}, rtl {}",
-                              seat.side[0].vi->id, index, idx, at - bytes[0],
-                              hex({bytes[0], bytes[0] + kRxSlotBytes}), hex({bytes[1], bytes[1] + kRxSlotBytes})));
+                              seat.side[0].vi->id, index, idx, at - bytes[0], hex({bytes[0], bytes[0] + kRxSlotBytes}),
+                              hex({bytes[1], bytes[1] + kRxSlotBytes})));
   }
 }
 
@@ -322,7 +323,8 @@ std::string Twin::history_text(unsigned side) const {
       text += fmt::format("writes {} bytes at {:#x}", line.bytes, line.place);
       const uint64_t offset = (line.place - kViArea) % kViAreaBytes;
       const bool in_queue = line.place >= kViArea && offset >= kEvq && offset < kRxBuffers;
-      text += in_queue ? fmt::format(", seat {}: {}\n", (line.place - kViArea) / kViAreaBytes, event_text(line.event)) : "\n";
+      text += in_queue ? fmt::format(", seat {}: {}\n", (line.place - kViArea) / kViAreaBytes, event_text(line.event))
+                       : "\n";
     }
   }
   return text;

@@ -17,7 +17,7 @@ constexpr size_t kFiltersMost = 3;  // beside those that come with a VI: each ma
 constexpr uint16_t kSpreadPort = 2100;
 constexpr uint32_t kSharedSeats = 3;
 constexpr uint32_t kNoIndex = 0x40000000;  // that no ring of a run comes near
-constexpr uint64_t kDropsNs = 50'000;  // in which a burst of frames is dropped, which shows nowhere but in counters
+constexpr uint64_t kDropsNs = 50'000;      // in which a burst of frames is dropped, which shows nowhere but in counters
 constexpr uint64_t kNowhere = 63 * kViAreaBytes;
 
 uint32_t status_of(const pst_admin_completion& answer) {
@@ -243,10 +243,10 @@ bool Twin::read_registers(uint32_t index, SoakRandom& random) {
                                     PST_FUNCTION_MAC_ADDRESS_OFFSET, PST_FUNCTION_ADMIN_SQ_BASE_OFFSET,
                                     PST_FUNCTION_ADMIN_CQ_BASE_OFFSET});
     } else if (bar == PST_BAR_VI) {
-      const uint64_t in_page = random.of<uint64_t>(
-          {PST_VI_RX_DOORBELL_OFFSET, PST_VI_TX_DOORBELL_OFFSET, PST_VI_TIMER_OFFSET, PST_VI_PIO_DOORBELL_OFFSET,
-           PST_VI_TX_PUSH_DESCRIPTOR_LO_OFFSET, PST_VI_TX_PUSH_DOORBELL_OFFSET, 0x58, 0x800,
-           PST_VI_PIO_PAGE_OFFSET + 8ull * random.pick(512)});
+      const uint64_t in_page = random.of<uint64_t>({PST_VI_RX_DOORBELL_OFFSET, PST_VI_TX_DOORBELL_OFFSET,
+                                                    PST_VI_TIMER_OFFSET, PST_VI_PIO_DOORBELL_OFFSET,
+                                                    PST_VI_TX_PUSH_DESCRIPTOR_LO_OFFSET, PST_VI_TX_PUSH_DOORBELL_OFFSET,
+                                                    0x58, 0x800, PST_VI_PIO_PAGE_OFFSET + 8ull * random.pick(512)});
       offset = uint64_t{seats_[index].side[0].vi->id} * PST_VI_WINDOW_STRIDE + in_page;
     } else {
       offset = random.chance(4) ? PST_MSIX_PBA_OFFSET : 8ull * random.pick(2 * kSeats);
@@ -518,8 +518,7 @@ bool Twin::reset_function(SoakRandom& random) {
   for (int tries = 0; tries < 100 && !ready; ++tries) {
     run_ns(1000);
     ready = true;
-    for (auto& node : nodes_)
-      ready &= (node->read32(PST_FUNCTION_STATUS_OFFSET) & PST_FUNCTION_STATUS_READY_MASK) != 0;
+    for (auto& node : nodes_) ready &= (node->read32(PST_FUNCTION_STATUS_OFFSET) & PST_FUNCTION_STATUS_READY_MASK) != 0;
   }
   if (!ready) {
     differ("not ready after a reset");

@@ -215,7 +215,8 @@ bool Twin::send(uint32_t index, SoakRandom& random) {
   bool any = false;
   for (uint32_t n = 1 + random.pick(random.chance(3) ? 12 : 2); n > 0; --n) {
     const std::vector<uint8_t> bytes = own_frame(index, random, 1500);
-    const uint32_t parts = std::min<uint32_t>(1 + random.pick(random.chance(12) ? 32 : 3), static_cast<uint32_t>(bytes.size()));
+    const uint32_t parts =
+        std::min<uint32_t>(1 + random.pick(random.chance(12) ? 32 : 3), static_cast<uint32_t>(bytes.size()));
     if (tx_room(seat) < parts || !take_events(seat, 1)) break;
     const uint64_t place = tx_place(seat, bytes);
     if (place == 0) break;
@@ -360,7 +361,8 @@ bool Twin::consume(Seat& seat, SoakRandom& random) {
 bool Twin::timer(Seat& seat, SoakRandom& random) {
   if (seat.timer || !take_events(seat, 1)) return false;
   seat.timer = true;
-  ring(seat, PST_VI_TIMER_OFFSET, random.pick(5000) | (1 + uint64_t{random.pick(0xffff)}) << PST_VI_TIMER_SEQUENCE_SHIFT, 8);
+  ring(seat, PST_VI_TIMER_OFFSET,
+       random.pick(5000) | (1 + uint64_t{random.pick(0xffff)}) << PST_VI_TIMER_SEQUENCE_SHIFT, 8);
   return true;
 }
 
