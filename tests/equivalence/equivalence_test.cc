@@ -11,17 +11,34 @@
 namespace postern::equivalence {
 namespace {
 
-TEST(EquivalenceTest, ReproducerShowsNoDivergence) {
+// Found before: a VI without a vector counted interrupts; the monitor took a packet whose fragments were read out of
+// order for nobody's.
+constexpr const char* kFound[] = {
+    "setup 2469588189546311528\n"
+    "replace_vi 0 13759279431491275942\nsend 0 2104442288820156922\nconsume 0 6906424943456985901\n",
+    "setup 10307413207671831467\nsend 1 11437140373656224716\n"};
+
+void expect_no_divergence(const std::string& text, const std::string& name) {
+  std::string error;
+  const Stimulus stimulus = from_text(text, error);
+  ASSERT_EQ(error, "") << name;
+  const Outcome outcome = run(stimulus);
+  EXPECT_GT(outcome.counts.done, 0u) << name;
+  EXPECT_TRUE(outcome.difference.empty()) << name << ": " << outcome.difference;
+}
+
+// What POSTERN_REPRODUCER names, or what was found before.
+TEST(EquivalenceTest, ReproducersShowNoDivergence) {
   const char* path = std::getenv("POSTERN_REPRODUCER");
-  if (path == nullptr) GTEST_SKIP() << "POSTERN_REPRODUCER names no file";
+  if (path == nullptr) {
+    for (const char* text : kFound) expect_no_divergence(text, text);
+    return;
+  }
   std::ifstream file(path);
   ASSERT_TRUE(file.good()) << path << " cannot be read";
   std::stringstream text;
   text << file.rdbuf();
-  std::string error;
-  const Stimulus stimulus = from_text(text.str(), error);
-  ASSERT_EQ(error, "") << path;
-  EXPECT_EQ(run(stimulus).difference, "");
+  expect_no_divergence(text.str(), path);
 }
 
 // Every VI has buffers, then one kind again and again, with what it needs in between.
