@@ -16,8 +16,8 @@ unset LD_PRELOAD POSTERN_HOSTD
 FAILED=0
 DEVICE=${DEVICE:-model}
 case $DEVICE in
-  model) FILE_MIB=64 SIM_LIMIT=() IPERF_BYTES_MIN=1048576 TIMEOUT_S=40 ;;
-  rtl) FILE_MIB=1 SIM_LIMIT=(--duration-ms 2) IPERF_BYTES_MIN=65536 TIMEOUT_S=120 ;;
+  model) FILE_MIB=64 SIM_LIMIT=() IPERF_BYTES_MIN=1048576 TIMEOUT_S=40 FETCH_S=30 ;;
+  rtl) FILE_MIB=1 SIM_LIMIT=(--duration-ms 2) IPERF_BYTES_MIN=65536 TIMEOUT_S=120 FETCH_S=110 ;;
   *) echo "demo: DEVICE=$DEVICE: expected model or rtl" >&2; exit 1 ;;
 esac
 STARTED=()
@@ -95,7 +95,7 @@ inside() { timeout -k 1 "$TIMEOUT_S" ip netns exec "$NETNS" "$@"; }
 fetch() {
   local got=$WORK/got seconds
   rm -f "$got"
-  seconds=$("${@:1:$#-1}" curl -sS --fail --max-time "$TIMEOUT_S" -o "$got" -w '%{time_total}' "${!#}") || return 1
+  seconds=$("${@:1:$#-1}" curl -sS --fail --max-time "$FETCH_S" -o "$got" -w '%{time_total}' "${!#}") || return 1
   [ "$(sha256sum <"$got")" = "$FILE_HASH" ] || { echo "the file arrived changed"; return 1; }
   echo "$FILE_MIB MiB in $seconds s, SHA-256 equal"
 }

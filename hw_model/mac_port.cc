@@ -129,7 +129,7 @@ void MacPort::passed(uint64_t op_address, uint64_t, uint64_t, uint64_t) {
 void MacPort::frame_left(TxOp& op) {
   PortStatistics& statistics = *nic_.statistics;
   const uint64_t first_bit_ps = op.frame->stamps_ps[static_cast<size_t>(sim::Stage::kWireFirstBit)];
-  const bool bits_lost = !link_up() || first_bit_ps < link_up_ps_;
+  const bool bits_lost = loses_bits_of(first_bit_ps);
   if (op.cut_short) {
     ++statistics.tx_cut_short;  // its packet has been counted as a drop
     if (!bits_lost && !op.loopback) wire_->deliver(op.frame);
@@ -151,9 +151,12 @@ void MacPort::frame_left(TxOp& op) {
 }
 
 void MacPort::deliver(const sim::FramePtr& frame) {
-  // Nothing arrives over a link that is down, nor a frame whose first bits were lost.
-  if (!link_up() || Agenda::now_ps() < link_up_ps_ + on_wire_ps(frame->bytes.size())) return;
+  if (!hears(*frame)) return;
   receive(frame, frame->bad_fcs || nic_.faults->damages_frame(), false);
+}
+
+bool MacPort::hears(const sim::EthernetFrame& frame) const {
+  return link_up() && Agenda::now_ps() >= link_up_ps_ + on_wire_ps(frame.bytes.size());
 }
 
 void MacPort::set_link(bool up) {

@@ -34,8 +34,13 @@ class MacPort : public sim::EthernetIf {
   void set_port_up(bool up);
 
   [[nodiscard]] bool link_up() const { return link_up_ && port_up_; }
-  // When the link last came up: bits from before are lost.
-  [[nodiscard]] uint64_t link_up_ps() const { return link_up_ps_; }
+  // Of a frame whose first bit left at first_bit_ps: the link is down, or was when it did.
+  [[nodiscard]] bool loses_bits_of(uint64_t first_bit_ps) const { return !link_up() || first_bit_ps < link_up_ps_; }
+  // A frame whose last bit arrives now: nothing arrives over a link that is down, nor a frame whose first bits were
+  // lost.
+  [[nodiscard]] bool hears(const sim::EthernetFrame& frame) const;
+  // Preamble, frame and FCS.
+  [[nodiscard]] uint64_t on_wire_ps(size_t frame_bytes) const;
   // Port address, byte 0 in bits 7..0.
   [[nodiscard]] uint64_t address() const { return address_; }
   [[nodiscard]] uint32_t rate_mbps() const { return static_cast<uint32_t>(rate_mbps_); }
@@ -80,7 +85,6 @@ class MacPort : public sim::EthernetIf {
   void wire_is_free(uint64_t first_bit_ps, uint64_t last_bit_ps);
   void frame_left(TxOp& op);
   void note_link(bool was_up);
-  [[nodiscard]] uint64_t on_wire_ps(size_t frame_bytes) const;
   void receive(const sim::FramePtr& frame, bool damaged, bool looped_back);
   void receive_damaged(const sim::FramePtr& frame, uint64_t first_bit_ps);
   // When writes of a frame may begin: see SteeredFrame::header_ps.

@@ -3,34 +3,21 @@
 
 #include <utility>
 
-#include "hw_model/agenda.h"
 #include "hw_model/doorbell.h"
 #include "hw_model/event_queue.h"
 #include "hw_model/mac_port.h"
 #include "hw_model/msix.h"
-#include "hw_model/pcie_link.h"
 #include "hw_model/rx_dma.h"
 #include "hw_model/rx_filter.h"
 #include "hw_model/vi_table.h"
 
 namespace postern::hw_model {
 
-void ModelControl::when_quiet(Quiet quiet) {
-  waiting_.push_back(std::move(quiet));
-  nic_.agenda->at<&ModelControl::now_quiet>(nic_.pcie_link->quiesce_ps(), this);
-}
-
-void ModelControl::now_quiet(uint64_t, uint64_t, uint64_t, uint64_t) {
-  const Quiet quiet = std::move(waiting_.front());
-  waiting_.pop_front();
-  quiet();
-}
-
 void ModelControl::start(Vi& vi) { nic_.doorbell->clear_window(vi.id); }
 
 void ModelControl::stop(Vi& vi, Quiet quiet) {
   nic_.vi_table->stop(vi);
-  when_quiet(std::move(quiet));
+  landing_wait_.then(std::move(quiet));
 }
 
 void ModelControl::halt(Vi& vi, unsigned source, unsigned code, uint32_t index) {
@@ -46,7 +33,7 @@ void ModelControl::unmapped(uint32_t pd, Quiet quiet) {
     // The payload of frames that wait to be announced is written with their event.
     if (Vi* vi = nic_.vi_table->running(id); vi != nullptr && vi->pd == pd) nic_.rx_dma->close_merge(*vi);
   }
-  when_quiet(std::move(quiet));
+  landing_wait_.then(std::move(quiet));
 }
 
 void ModelControl::port_changed(uint32_t mtu_bytes, bool pause, bool loopback, bool promiscuous) {

@@ -1,18 +1,17 @@
-// The control path's way to the model's own blocks. Hides the wait for the last transfer in flight.
+// The control path's way to the model's own blocks.
 #pragma once
 
-#include <deque>
-
 #include "hw_model/device_control.h"
+#include "hw_model/landing_wait.h"
 #include "hw_model/nic_blocks.h"
 
 namespace postern::hw_model {
 
 class ModelControl : public DeviceControl {
  public:
-  explicit ModelControl(NicBlocks& nic) : nic_(nic) {}
+  explicit ModelControl(NicBlocks& nic) : nic_(nic), landing_wait_(nic) {}
   // The agenda has forgotten what was planned.
-  void reset() { waiting_.clear(); }
+  void reset() { landing_wait_.reset(); }
 
   void start(Vi& vi) override;
   void stop(Vi& vi, Quiet quiet) override;
@@ -28,11 +27,8 @@ class ModelControl : public DeviceControl {
   void raise(uint32_t vector) override;
 
  private:
-  void when_quiet(Quiet quiet);
-  void now_quiet(uint64_t, uint64_t, uint64_t, uint64_t);
-
   NicBlocks& nic_;
-  std::deque<Quiet> waiting_;  // the last transfer in flight lands ever later, so they end in order
+  LandingWait landing_wait_;
 };
 
 }  // namespace postern::hw_model

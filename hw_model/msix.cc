@@ -29,9 +29,10 @@ bool Msix::raise(uint32_t vector) {
   return true;
 }
 
-void Msix::send(uint32_t vector) {
+void Msix::send(uint32_t vector) { post_message(vector, table_[vector].word[0]); }
+
+void Msix::post_message(uint32_t vector, uint64_t address) {
   constexpr uint32_t kMessageBytes = 4;
-  const uint64_t address = table_[vector].word[0];
   ++nic_.statistics->interrupts;
   const uint64_t arrival = nic_.pcie_link->post_write(Agenda::now_ps(), address & ~3ull, kMessageBytes);
   const Faults::Message fate = nic_.faults->message_fate();

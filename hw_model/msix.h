@@ -21,6 +21,8 @@ class Msix {
   // Sends a message behind all DMA writes posted so far (R3). VECTOR_NONE and vectors beyond the table send nothing and
   // return false.
   bool raise(uint32_t vector);
+  // Likewise, for a table that is kept elsewhere (hardware's): the message that its entry of the vector makes.
+  void post_message(uint32_t vector, uint64_t address);
 
   void write(uint64_t offset, unsigned width_bytes, uint64_t value);
   [[nodiscard]] uint64_t read(uint64_t offset, unsigned width_bytes) const;

@@ -92,7 +92,7 @@ void MacPort::start_pause_frame() {
 void MacPort::pause_frame_left(uint64_t quanta, uint64_t, uint64_t, uint64_t) {
   const uint64_t first_bit_ps = Agenda::now_ps() - on_wire_ps(PST_LIMIT_FRAME_BYTES_MIN);
   wire_is_free(first_bit_ps, Agenda::now_ps());
-  if (link_up() && first_bit_ps >= link_up_ps_) put_pause_frame(static_cast<uint32_t>(quanta));
+  if (!loses_bits_of(first_bit_ps)) put_pause_frame(static_cast<uint32_t>(quanta));
   next();
 }
 

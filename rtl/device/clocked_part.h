@@ -6,6 +6,7 @@
 namespace postern::rtl_device {
 
 constexpr uint64_t kCyclePs = 4000;  // 250 MHz
+constexpr uint32_t kBeatBytes = 64;  // 512 bits
 constexpr uint64_t kNever = ~0ull;
 
 // What arrives at a time is seen by the first clock edge behind it, so that it does not matter whether the clock has

@@ -5,7 +5,6 @@
 #include <cstring>
 #include <utility>
 
-#include "rtl/device/host_link.h"
 #include "rtl/device/rx_frames.h"
 #include "rtl/device/verilated_top.h"
 
@@ -37,14 +36,14 @@ FirmwarePort::Packer& FirmwarePort::Packer::add(uint64_t value, unsigned bits) {
   return *this;
 }
 
-FirmwarePort::FirmwarePort(Vpst_nic_top& top, hw_model::NicStorage& blocks, HostLink& link, RxFrames& frames,
-                           uint32_t vi_count, uint32_t domain_count, std::function<void()> wake)
+FirmwarePort::FirmwarePort(Vpst_nic_top& top, hw_model::NicStorage& blocks, RxFrames& frames, uint32_t vi_count,
+                           uint32_t domain_count, std::function<void()> wake)
     : top_(top),
       blocks_(blocks),
-      link_(link),
       frames_(frames),
       vi_count_(vi_count),
       wake_(std::move(wake)),
+      landing_wait_(blocks.nic),
       ranges_(domain_count),
       grants_(vi_count),
       slots_(hw_model::RxFilter::slot_count()) {}
@@ -52,7 +51,7 @@ FirmwarePort::FirmwarePort(Vpst_nic_top& top, hw_model::NicStorage& blocks, Host
 void FirmwarePort::reset() {
   commands_.clear();
   offered_ = taken_ = false;
-  waiting_.clear();
+  landing_wait_.reset();
   for (auto& ranges : ranges_) ranges.clear();
   for (auto& grants : grants_) grants.clear();
   std::fill(slots_.begin(), slots_.end(), hw_model::RxFilter::TableSlot());
@@ -110,19 +109,8 @@ void FirmwarePort::start(hw_model::Vi& vi) {
 
 void FirmwarePort::stop(hw_model::Vi& vi, Quiet quiet) {
   vi.state = hw_model::ViState::kStopping;
-  give(kViStop, vi.id, {}, [this, quiet = std::move(quiet)]() mutable { after_landing(std::move(quiet)); });
-}
-
-// What has left the RTL is still on the link.
-void FirmwarePort::after_landing(Quiet quiet) {
-  waiting_.push_back(std::move(quiet));
-  blocks_.agenda.at<&FirmwarePort::landed>(std::max(now_ps(), link_.quiesce_ps()), this);
-}
-
-void FirmwarePort::landed(uint64_t, uint64_t, uint64_t, uint64_t) {
-  const Quiet quiet = std::move(waiting_.front());
-  waiting_.pop_front();
-  quiet();
+  // What has left the RTL is still on the link.
+  give(kViStop, vi.id, {}, [this, quiet = std::move(quiet)]() mutable { landing_wait_.then(std::move(quiet)); });
 }
 
 void FirmwarePort::halt(hw_model::Vi& vi, unsigned source, unsigned code, uint32_t index) {
@@ -198,7 +186,7 @@ void FirmwarePort::unmapped(uint32_t pd, Quiet quiet) {
   give(kCloseMerges, pd);
   give_ranges(pd);
   give(kCloseMerges, pd);  // what was translated before is out then, and the fence sees it
-  give(kFence, 0, {}, [this, quiet = std::move(quiet)]() mutable { after_landing(std::move(quiet)); });
+  give(kFence, 0, {}, [this, quiet = std::move(quiet)]() mutable { landing_wait_.then(std::move(quiet)); });
 }
 
 void FirmwarePort::filters_changed() {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "hw_model/device_control.h"
+#include "hw_model/landing_wait.h"
 #include "hw_model/nic_storage.h"
 #include "rtl/device/clocked_part.h"
 
@@ -17,12 +18,11 @@ class Vpst_nic_top;
 
 namespace postern::rtl_device {
 
-class HostLink;
 class RxFrames;
 
 class FirmwarePort : public ClockedPart, public hw_model::DeviceControl {
  public:
-  FirmwarePort(Vpst_nic_top& top, hw_model::NicStorage& blocks, HostLink& link, RxFrames& frames, uint32_t vi_count,
+  FirmwarePort(Vpst_nic_top& top, hw_model::NicStorage& blocks, RxFrames& frames, uint32_t vi_count,
                uint32_t domain_count, std::function<void()> wake);
 
   // ClockedPart
@@ -80,12 +80,9 @@ class FirmwarePort : public ClockedPart, public hw_model::DeviceControl {
   void give(uint8_t op, uint32_t index, const Data& data = {}, Quiet done = {});
   void give_ranges(uint32_t pd);
   void put_evq_config(Packer& packer, const hw_model::Vi& vi) const;
-  void after_landing(Quiet quiet);
-  void landed(uint64_t, uint64_t, uint64_t, uint64_t);
 
   Vpst_nic_top& top_;
   hw_model::NicStorage& blocks_;
-  HostLink& link_;
   RxFrames& frames_;
   const uint32_t vi_count_;
   const std::function<void()> wake_;
@@ -93,7 +90,7 @@ class FirmwarePort : public ClockedPart, public hw_model::DeviceControl {
   std::deque<Command> commands_;  // the first may be with the hardware
   bool offered_ = false;          // ... and is on its port
   bool taken_ = false;            // ... or has been taken
-  std::deque<Quiet> waiting_;     // for the last write to land
+  hw_model::LandingWait landing_wait_;
 
   // What the hardware holds.
   std::vector<std::vector<RangeSlot>> ranges_;

@@ -14,8 +14,7 @@ namespace {
 
 constexpr uint64_t kPostedBytesMax = 32768;  // writes on the link; beyond, the hard block takes no more
 constexpr uint32_t kReadsMax = 256;          // likewise reads
-constexpr uint32_t kMessageBytes = 4;
-constexpr uint32_t kChunkBytes = 512;  // of a read: moved at once, as its completion would
+constexpr uint32_t kChunkBytes = 512;        // of a read: moved at once, as its completion would
 constexpr uint8_t kKindPayload = 0, kKindEvent = 1, kKindMessage = 2;
 
 uint64_t now_ps() { return hw_model::Agenda::now_ps(); }
@@ -29,19 +28,12 @@ bool set(Signal& signal, Signal value) {
 
 }  // namespace
 
-HostLink::HostLink(Vpst_nic_top& top, hw_model::NicStorage& blocks, sc_core::sc_port<sim::MsixIf>& msix_port,
-                   RxFrames& frames, std::function<void()> wake)
-    : top_(top),
-      blocks_(blocks),
-      msix_port_(msix_port),
-      frames_(frames),
-      wake_(std::move(wake)),
-      not_before_ps_(PST_LIMIT_MSIX_VECTOR_COUNT) {}
+HostLink::HostLink(Vpst_nic_top& top, hw_model::NicStorage& blocks, RxFrames& frames, std::function<void()> wake)
+    : top_(top), blocks_(blocks), frames_(frames), wake_(std::move(wake)) {}
 
 void HostLink::reset() {
   accesses_.clear();
   answers_.clear();
-  answers_due_ = 0;
   ++generation_;
   reads_answered_ = reads_asked_;
   answered_.notify(sc_core::SC_ZERO_TIME);
@@ -51,7 +43,6 @@ void HostLink::reset() {
   in_flight_.clear();
   free_writes_.clear();
   in_flight_bytes_ = 0;
-  std::fill(not_before_ps_.begin(), not_before_ps_.end(), 0);
 }
 
 // --- accesses of the host --------------------------------------------------------------------------------------------
@@ -150,8 +141,8 @@ void HostLink::take_read(uint64_t edge_ps) {
   // The last beat comes when the last completion does; those before it come a cycle apart.
   const uint64_t beats = (read.lane + read.bytes + kBeatBytes - 1) / kBeatBytes;
   const uint64_t lead_ps = plan.fate == hw_model::DmaResult::kOk ? (beats - 1) * kCyclePs : 0;
-  read.first_beat_ps = std::max(edge_ps, plan.landing_ps > lead_ps ? plan.landing_ps - lead_ps : 0);
-  reads_.emplace(read.first_beat_ps, std::move(read));
+  const uint64_t first_beat_ps = std::max(edge_ps, plan.landing_ps > lead_ps ? plan.landing_ps - lead_ps : 0);
+  reads_.emplace(first_beat_ps, std::move(read));
 }
 
 bool HostLink::drive_completion(uint64_t edge_ps) {
@@ -202,7 +193,7 @@ void HostLink::take_write_beat(uint64_t edge_ps) {
 }
 
 void HostLink::post(uint64_t edge_ps) {
-  if (write_.kind == kKindMessage) return send_message(write_.id);
+  if (write_.kind == kKindMessage) return blocks_.msix.post_message(write_.id, write_.address);
   const auto bytes = static_cast<uint32_t>(write_.bytes.size());
   const uint64_t landing_ps = blocks_.pcie_link.post_write(edge_ps, write_.address, bytes, write_.kind == kKindPayload);
   if (write_.kind == kKindPayload) frames_.payload_posted(write_.vi_id, static_cast<uint16_t>(write_.id), landing_ps);
@@ -249,38 +240,6 @@ void HostLink::write_failed(const Write& write) {
     blocks_.nic.control->halt(*vi, event ? PST_ERROR_SOURCE_EVQ : PST_ERROR_SOURCE_RX, PST_ERROR_CODE_DMA_FAULT,
                               event ? write.id : 0);
   }
-}
-
-void HostLink::send_message(uint32_t vector) {
-  ++blocks_.statistics.interrupts;
-  const uint64_t arrival_ps = blocks_.pcie_link.post_write(now_ps(), write_.address & ~3ull, kMessageBytes);
-  switch (blocks_.faults.message_fate()) {
-    case hw_model::Faults::Message::kLost:
-      return blocks_.agenda.at<&HostLink::message_lost>(arrival_ps, this, vector);
-    case hw_model::Faults::Message::kDelayed:
-      not_before_ps_[vector] = std::max(not_before_ps_[vector], arrival_ps + blocks_.faults.message_delay_ps());
-      break;
-    default:
-      break;
-  }
-  // A message stays behind those of its vector that are held up.
-  uint64_t& not_before_ps = not_before_ps_[vector];
-  if (not_before_ps > arrival_ps) {
-    blocks_.agenda.at<&HostLink::message_held_up>(arrival_ps, this, vector, not_before_ps - arrival_ps);
-  }
-  blocks_.agenda.at<&HostLink::message_arrived>(std::max(arrival_ps, not_before_ps), this, vector);
-}
-
-void HostLink::message_held_up(uint64_t vector, uint64_t duration_ps, uint64_t, uint64_t) {
-  blocks_.faults.message_held_up(static_cast<uint32_t>(vector), duration_ps);
-}
-
-void HostLink::message_arrived(uint64_t vector, uint64_t, uint64_t, uint64_t) {
-  msix_port_->raise(static_cast<uint32_t>(vector));
-}
-
-void HostLink::message_lost(uint64_t vector, uint64_t, uint64_t, uint64_t) {
-  blocks_.faults.message_lost(static_cast<uint32_t>(vector));
 }
 
 // --- clock -----------------------------------------------------------------------------------------------------------

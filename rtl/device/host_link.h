@@ -26,8 +26,7 @@ class RxFrames;
 class HostLink : public ClockedPart, public hw_model::BarTarget {
  public:
   // wake() is called when an input has come while the clock may be standing.
-  HostLink(Vpst_nic_top& top, hw_model::NicStorage& blocks, sc_core::sc_port<sim::MsixIf>& msix_port, RxFrames& frames,
-           std::function<void()> wake);
+  HostLink(Vpst_nic_top& top, hw_model::NicStorage& blocks, RxFrames& frames, std::function<void()> wake);
 
   // ClockedPart
   void drive(uint64_t edge_ps) override;
@@ -41,11 +40,7 @@ class HostLink : public ClockedPart, public hw_model::BarTarget {
   [[nodiscard]] uint64_t read(uint64_t address, unsigned width_bytes) override;
   [[nodiscard]] uint64_t peek(uint64_t address, unsigned width_bytes) override;
 
-  // When all that has been posted so far has landed.
-  [[nodiscard]] uint64_t quiesce_ps() const { return blocks_.pcie_link.quiesce_ps(); }
-
  private:
-  static constexpr uint32_t kBeatBytes = 64;
   struct Access {
     uint64_t arrived_ps;
     uint64_t address;
@@ -60,7 +55,6 @@ class HostLink : public ClockedPart, public hw_model::BarTarget {
     uint64_t address;
     uint32_t bytes;
     uint32_t done_bytes;
-    uint64_t first_beat_ps;
     hw_model::DmaResult fate;
     std::vector<uint8_t> chunk;  // what has been read of host memory, for the beats to come
     uint32_t chunk_done_bytes;
@@ -81,20 +75,14 @@ class HostLink : public ClockedPart, public hw_model::BarTarget {
   void post(uint64_t edge_ps);
   void landed(uint64_t index, uint64_t, uint64_t, uint64_t);
   void write_failed(const Write& write);
-  void send_message(uint32_t vector);
-  void message_arrived(uint64_t vector, uint64_t, uint64_t, uint64_t);
-  void message_held_up(uint64_t vector, uint64_t duration_ps, uint64_t, uint64_t);
-  void message_lost(uint64_t vector, uint64_t, uint64_t, uint64_t);
   void take_read(uint64_t edge_ps);
 
   Vpst_nic_top& top_;
   hw_model::NicStorage& blocks_;
-  sc_core::sc_port<sim::MsixIf>& msix_port_;
   RxFrames& frames_;
   const std::function<void()> wake_;
 
   std::deque<Access> accesses_;  // on their way into the RTL
-  uint32_t answers_due_ = 0;     // reads that the RTL has taken
   std::deque<uint64_t> answers_;
   sc_core::sc_event answered_;
   uint64_t reads_asked_ = 0, reads_answered_ = 0, generation_ = 0;
@@ -107,7 +95,6 @@ class HostLink : public ClockedPart, public hw_model::BarTarget {
   std::vector<Write> in_flight_;  // posted, not landed
   std::vector<size_t> free_writes_;
   uint64_t in_flight_bytes_ = 0;
-  std::vector<uint64_t> not_before_ps_;  // by vector: messages that are held up
 };
 
 }  // namespace postern::rtl_device

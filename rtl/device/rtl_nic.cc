@@ -38,9 +38,9 @@ struct RtlNic::Parts {
       : blocks(hw_model::NicStorage::Ends{nic.dma_socket, nic.msix_port, nic.lifecycle_port, nic.wire_port},
                mac_address, kViCount),
         frames(kViCount),
-        host_link(top, blocks, nic.msix_port, frames, [&nic] { nic.wake(); }),
+        host_link(top, blocks, frames, [&nic] { nic.wake(); }),
         wire_port(top, blocks, nic.wire_port, frames, [&nic] { nic.wake(); }),
-        firmware_port(top, blocks, host_link, frames, kViCount, kDomainCount, [&nic] { nic.wake(); }) {}
+        firmware_port(top, blocks, frames, kViCount, kDomainCount, [&nic] { nic.wake(); }) {}
 
   Vpst_nic_top top;
   hw_model::NicStorage blocks;

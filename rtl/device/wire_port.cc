@@ -30,15 +30,10 @@ void WirePort::reset() {
   building_.clear();
   outgoing_.clear();
   left_.clear();
-  left_offered_ = false;
   wire_free_ps_ = 0;
   incoming_.clear();
   sent_bytes_ = 0;
   receiving_ = false;
-}
-
-uint64_t WirePort::on_wire_ps(size_t frame_bytes) const {
-  return (MacPort::kPreambleBytes + frame_bytes + MacPort::kFcsBytes) * blocks_.mac_port.ps_per_byte();
 }
 
 // --- out -------------------------------------------------------------------------------------------------------------
@@ -64,7 +59,7 @@ void WirePort::send() {
                top_.wt_end_idx_o};
   std::memcpy(out.frame->bytes.data(), building_.data(), building_.size());
   out.first_bit_ps = std::max(startable_ps_, wire_free_ps_);
-  const uint64_t last_bit_ps = out.first_bit_ps + on_wire_ps(building_.size());
+  const uint64_t last_bit_ps = out.first_bit_ps + blocks_.mac_port.on_wire_ps(building_.size());
   wire_free_ps_ = last_bit_ps + MacPort::kGapBytes * blocks_.mac_port.ps_per_byte();
   blocks_.statistics.tx_busy_ps += wire_free_ps_ - out.first_bit_ps;
   building_.clear();
@@ -82,7 +77,7 @@ void WirePort::send() {
 void WirePort::last_bit(uint64_t, uint64_t, uint64_t, uint64_t) {
   const Outgoing out = std::move(outgoing_.front());
   outgoing_.pop_front();
-  const bool lost = !out.loop && (!blocks_.mac_port.link_up() || out.first_bit_ps < blocks_.mac_port.link_up_ps());
+  const bool lost = !out.loop && blocks_.mac_port.loses_bits_of(out.first_bit_ps);
   left_.push_back({now_ps(), lost, blocks_.ptp_clock.time_ns(out.first_bit_ps)});
   wake_();
   if (lost && out.pause) return;
@@ -112,15 +107,13 @@ void WirePort::last_bit(uint64_t, uint64_t, uint64_t, uint64_t) {
 // --- in --------------------------------------------------------------------------------------------------------------
 
 void WirePort::deliver(const sim::FramePtr& frame) {
-  // Nothing arrives over a link that is down, nor a frame whose first bits were lost.
-  if (!blocks_.mac_port.link_up() || now_ps() < blocks_.mac_port.link_up_ps() + on_wire_ps(frame->bytes.size())) return;
-  receive(frame, false);
+  if (blocks_.mac_port.hears(*frame)) receive(frame, false);
 }
 
 void WirePort::receive(const sim::FramePtr& frame, bool looped) {
   frame->stamps_ps[static_cast<size_t>(sim::Stage::kWireLastBit)] = now_ps();
   blocks_.statistics.rx_busy_ps +=
-      on_wire_ps(frame->bytes.size()) + MacPort::kGapBytes * blocks_.mac_port.ps_per_byte();
+      blocks_.mac_port.on_wire_ps(frame->bytes.size()) + MacPort::kGapBytes * blocks_.mac_port.ps_per_byte();
   incoming_.push_back({now_ps(), frame, looped, frames_.add(frame)});
   wake_();
 }
@@ -151,7 +144,7 @@ bool WirePort::drive_receive(uint64_t edge_ps) {
   if (last) {
     top_.wr_bad_i = !in.looped && (in.frame->bad_fcs || blocks_.faults.damages_frame()) ? 1 : 0;
     top_.wr_looped_i = in.looped ? 1 : 0;
-    const uint64_t duration_ps = on_wire_ps(total);
+    const uint64_t duration_ps = blocks_.mac_port.on_wire_ps(total);
     top_.wr_time_ns_i = blocks_.ptp_clock.time_ns(in.arrived_ps > duration_ps ? in.arrived_ps - duration_ps : 0);
     incoming_.pop_front();
   }

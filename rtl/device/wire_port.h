@@ -33,7 +33,6 @@ class WirePort : public ClockedPart, public sim::EthernetIf {
   void set_link(bool up) override;
 
  private:
-  static constexpr uint32_t kBeatBytes = 64;
   struct Incoming {
     uint64_t arrived_ps;
     sim::FramePtr frame;
@@ -54,7 +53,6 @@ class WirePort : public ClockedPart, public sim::EthernetIf {
     uint64_t first_bit_ns;
   };
 
-  [[nodiscard]] uint64_t on_wire_ps(size_t frame_bytes) const;
   void take_beat(uint64_t edge_ps);
   void send();
   void last_bit(uint64_t, uint64_t, uint64_t, uint64_t);
@@ -74,8 +72,7 @@ class WirePort : public ClockedPart, public sim::EthernetIf {
   std::deque<Outgoing> outgoing_;  // for the wire or on it
   Outgoing last_lost_{};           // the last frame that found no link
   std::deque<Left> left_;          // to be told to the RTL
-  bool left_offered_ = false;
-  uint64_t wire_free_ps_ = 0;  // gap included
+  uint64_t wire_free_ps_ = 0;      // gap included
 
   std::deque<Incoming> incoming_;
   uint32_t sent_bytes_ = 0;  // of the first of incoming_
