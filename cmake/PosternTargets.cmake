@@ -1,7 +1,7 @@
 # Functions that give every target of the project the same warnings, include root and language level.
 #   postern_add_library(NAME [SHARED|INTERFACE] [CXX17] SOURCES … [LIBS …] [PRIVATE_LIBS …])
 #   postern_add_executable(NAME [CXX17] SOURCES … [LIBS …])
-#   postern_add_test(NAME [CXX17] SOURCES … [LIBS …] [LABELS …] [TIMEOUT seconds])
+#   postern_add_test(NAME [CXX17] SOURCES … [LIBS …] [LABELS …] [TIMEOUT seconds] [PREFIX of the names in CTest])
 find_package(GTest REQUIRED)
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
@@ -63,7 +63,7 @@ endfunction()
 
 # Each TEST() is its own CTest test and process. LABELS default to "fast"; CXX17, the mark of SystemC, adds "systemc".
 function(postern_add_test name)
-  cmake_parse_arguments(A "CXX17" "TIMEOUT" "SOURCES;LIBS;LABELS" ${ARGN})
+  cmake_parse_arguments(A "CXX17" "TIMEOUT;PREFIX" "SOURCES;LIBS;LABELS" ${ARGN})
   if(NOT A_LABELS)
     set(A_LABELS fast)
   endif()
@@ -76,7 +76,7 @@ function(postern_add_test name)
   add_executable(${name} ${A_SOURCES})
   _postern_common(${name} "${A_CXX17}")
   target_link_libraries(${name} PRIVATE ${A_LIBS} GTest::gtest GTest::gmock GTest::gtest_main)
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT ${A_TIMEOUT})
+  gtest_discover_tests(${name} TEST_PREFIX "${A_PREFIX}" DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT ${A_TIMEOUT})
   # gtest_discover_tests() cannot carry a list as a property's value, so labels are set when CTest reads the list of tests.
   set(labels_file ${CMAKE_CURRENT_BINARY_DIR}/${name}_labels.cmake)
   set(serial FALSE)

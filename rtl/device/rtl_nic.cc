@@ -178,7 +178,13 @@ void RtlNic::count() {
     if (is(1)) ++s.events_dropped, ++c.events_dropped;
     if (is(2)) ++s.evq_stalls, ++c.evq_stalls;
     if (is(3)) ++c.primes;
-    if (is(4)) ++(vi != nullptr && vi->wake_to_vi ? c.wakeup_events : c.interrupts);
+    if (is(4) && vi != nullptr) {
+      if (vi->wake_to_vi) {
+        ++c.wakeup_events;
+      } else if (vi->vector < PST_LIMIT_MSIX_VECTOR_COUNT) {  // with none, nobody is woken
+        ++c.interrupts;
+      }
+    }
     if (is(6)) ++s.events_lost;
     if (is(7)) ++s.doorbells_ignored;
   }

@@ -31,6 +31,7 @@ struct TxPacket {
   uint32_t bytes = 0;        // read so far, at most kHeaderBytes
   uint32_t frame_bytes = 0;  // on the wire, without FCS; 0: not known, or several frames
   bool segmented = false;
+  bool begun = false;   // the read of its first byte was seen
   bool former = false;  // of the VI that had this id before: what it was granted is no longer known
   std::array<uint8_t, kHeaderBytes> header{};
 };
@@ -131,6 +132,7 @@ class SteeringRules : public RuleGroup {
     std::vector<Piece> pieces;
     Fifo<TxPacket> sent;  // packets read, oldest first
     bool sent_forgot = false;
+    bool begins_late = false;  // there has been a packet whose first read was not that of its first byte
     bool tx_active = false;
   };
   // What filters do with frames of equal headers.
@@ -551,7 +553,7 @@ TxPacket& SteeringRules::new_packet(const ShadowVi& vi, ViState& state, uint32_t
   TxPacket& packet = state.sent.push();
   packet.first_idx = first_idx;
   packet.bytes = packet.frame_bytes = 0;
-  packet.segmented = packet.former = false;
+  packet.segmented = packet.begun = packet.former = false;
   return packet;
 }
 
@@ -584,16 +586,18 @@ void SteeringRules::take_header(const ShadowVi& vi, ViState& state, const DmaAcc
     --first_idx;
   }
   TxPacket* packet = nullptr;
-  // Reads of one packet come together: it is among the last ones.
-  const size_t known = offset == 0 ? 0 : std::min<size_t>(state.sent.size(), kPacketsAtOnce);
+  // Reads of one packet come together, in any order: it is among the last ones.
+  const size_t known = offset == 0 && !state.begins_late ? 0 : std::min<size_t>(state.sent.size(), kPacketsAtOnce);
   for (size_t back = 1; back <= known && packet == nullptr; ++back) {
     TxPacket& candidate = state.sent[state.sent.size() - back];
-    if (candidate.first_idx == first_idx && !candidate.former) packet = &candidate;
+    if (candidate.first_idx == first_idx && !candidate.former && !(offset == 0 && candidate.begun)) packet = &candidate;
   }
   if (packet == nullptr) {
     packet = &new_packet(vi, state, first_idx);
     packet->frame_bytes = frame_bytes_of(vi, first_idx);
+    state.begins_late |= offset != 0;
   }
+  packet->begun |= offset == 0;
   packet->segmented = pst_tx_desc_get_segment(&vi.tx_desc(first_idx)) != 0;
   if (offset >= kHeaderBytes) return;  // a packet whose beginning was taken for another one's keeps no header
   if (!vi.any_source) situation(Situation::kR9SourceChecked);

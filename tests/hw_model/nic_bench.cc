@@ -29,7 +29,7 @@ const char* test_device() {
 
 Node::Node(const sc_core::sc_module_name& module_name, const std::array<uint8_t, 6>& mac, const NodeOptions& options)
     : sc_module(module_name),
-      owned_nic(sim::make_nic(test_device(), "nic", mac)),
+      owned_nic(sim::make_nic(options.device.empty() ? test_device() : options.device, "nic", mac)),
       nic(*owned_nic),
       memory_socket("memory"),
       cpu_socket("cpu"),

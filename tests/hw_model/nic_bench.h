@@ -50,6 +50,7 @@ struct DmaAccess {
 struct NodeOptions {
   size_t memory_bytes = 32u << 20;
   bool monitored = true;  // false: no tap and no monitor, for measurements
+  std::string device;     // "model" or "rtl"; empty: test_device()
   // Puts a device of the test's own between the NIC and the tap, e.g. one that breaks a rule.
   std::function<std::unique_ptr<sim::NicDevice>(sim::NicDevice& inner)> decorate;
 };

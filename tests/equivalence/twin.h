@@ -1,0 +1,190 @@
+// The SystemC model and the RTL side by side in one simulation: each operation is done to both at the same simulated
+// time, and whenever both have come to rest what they did is compared. Hides which part of it may depend on timing:
+//   - an operation is left out where its outcome would: buffers are not posted while frames come that need them, a
+//   queue
+//     is primed again only when the last prime has fired, push and PIO wait for completions, admin commands and
+//     whatever halts a VI are done at rest. Nothing overflows but by kOverflow, whose queue was empty and gets frames
+//     alone.
+//   - compared are, per VI, RX events in order (merged ones frame by frame, lengths then from the prefix), timer, error
+//     and wakeup events in order, how far TX completions got and those with a time stamp one by one, and the receive
+//     buffers with their prefixes but for the time stamp; frames by destination; interrupts by vector; completions of
+//     commands, registers, counters of packets and drops.
+#pragma once
+
+#include <array>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tests/equivalence/operation.h"
+#include "tests/hw_model/soak.h"
+
+namespace postern::equivalence {
+
+using hw_model::test::Node;
+using hw_model::test::NodeOptions;
+using hw_model::test::SoakRandom;
+using hw_model::test::TestVi;
+using hw_model::test::ViOptions;
+
+constexpr unsigned kSides = 2;
+constexpr std::array<const char*, kSides> kSideNames{"model", "rtl"};
+
+struct TwinOptions {
+  // Put between the second device and its host; for tests of the comparison.
+  std::function<std::unique_ptr<sim::NicDevice>(sim::NicDevice& inner)> decorate;
+  std::array<const char*, kSides> devices = kSideNames;
+};
+
+// What has been compared.
+struct TwinCounts {
+  uint64_t settled = 0, done = 0;  // operations that were not left out
+  uint64_t rx_events = 0, other_events = 0, frames = 0, interrupts = 0, answers = 0;
+  std::array<uint64_t, kOperationKinds> by_kind{};
+};
+
+class Twin {
+ public:
+  Twin(uint64_t setup_seed, const TwinOptions& options);
+  ~Twin();
+
+  void apply(const Operation& operation);
+  // Lets both come to rest, and compares.
+  void settle();
+  // The run is over: the monitors judge, and all memory is compared.
+  void finish();
+  // Empty: none so far. Otherwise the first one, and the last accesses of both.
+  [[nodiscard]] const std::string& difference() const { return difference_; }
+  [[nodiscard]] const TwinCounts& counts() const { return counts_; }
+
+ private:
+  // One VI on one side.
+  struct ViSide {
+    std::unique_ptr<TestVi> vi;
+    uint32_t seen_idx = 0;  // events before it have been compared
+    uint32_t returned_idx = 0;
+    uint32_t prime_idx = 0;
+    uint32_t tx_done_idx = 0, rx_done_idx = 0;
+  };
+  struct Seat {
+    std::array<ViSide, kSides> side;
+    ViOptions options;
+    bool halted = false, primed = false, masked = false, pending = false, wakes_vi = false;
+    uint32_t rx_idx = 0;  // posted when both were at rest
+    // Since then:
+    bool posted = false, short_of_buffers = false, sent = false, timer = false;
+    uint32_t events = 0, descriptors = 0, tx_bytes = 0;  // at most
+  };
+  // What one side's VI did since the last comparison.
+  struct Story {
+    std::vector<std::string> rx, stamped, others;
+    std::vector<std::pair<uint32_t, bool>> buffers;  // descriptor index, a prefix lies in it
+    bool overflow = false;
+  };
+
+  // A write of the device, a frame or, with 0 bytes, an interrupt.
+  struct HistoryLine {
+    uint64_t time_ps = 0, place = 0;  // address or vector
+    uint32_t bytes = 0;
+    pst_event event{};
+    sim::FramePtr frame;
+    bool arrived = false;
+  };
+
+  // twin.cc
+  void build(unsigned side, const TwinOptions& options);
+  void draw_properties();
+  void allocate(uint32_t seat, SoakRandom& random);
+  void draw_options(uint32_t seat, SoakRandom& random, ViOptions& options);
+  void release(uint32_t seat);
+  void start(SoakRandom& random);
+  // To both; ids are equal on both.
+  pst_admin_completion command(const pst_command& c);
+  pst_admin_completion vi_command(uint32_t seat, const std::function<void(pst_command&)>& fill, unsigned opcode);
+
+  // twin_compare.cc
+  bool rest();
+  void rest_first();
+  [[nodiscard]] uint64_t activity() const;
+  void compare();
+  void compare_vi(uint32_t seat);
+  void read_story(uint32_t seat, unsigned side, Story& story);
+  void compare_buffers(uint32_t seat, const Story& story);
+  void compare_frames();
+  void compare_interrupts();
+  void compare_counters();
+  void compare_lists(const std::string& what, const std::vector<std::string>& model,
+                     const std::vector<std::string>& rtl);
+  void differ(const std::string& what);
+  void keep_history(unsigned side);
+  [[nodiscard]] std::string history_text(unsigned side) const;
+
+  // twin_operations.cc
+  bool act(const Operation& operation, SoakRandom& random);  // false: left out
+  bool post(Seat& seat, SoakRandom& random);
+  bool send(uint32_t index, SoakRandom& random);
+  bool segment(uint32_t index, SoakRandom& random);
+  bool push(uint32_t index, SoakRandom& random);
+  bool pio(uint32_t index, SoakRandom& random);
+  bool arrive(SoakRandom& random);
+  bool arrive_odd(SoakRandom& random);
+  bool arrive_some(const std::vector<uint8_t>& bytes, uint32_t count, bool bad_fcs);
+  bool consume(Seat& seat, SoakRandom& random);
+  bool timer(Seat& seat, SoakRandom& random);
+  bool expect_frames(size_t frame_bytes, uint32_t frames);
+  void arrive_both(const std::vector<uint8_t>& bytes, bool bad_fcs);
+  [[nodiscard]] static bool has_room(const Seat& seat, uint32_t events);
+  bool take_events(Seat& seat, uint32_t count);
+  [[nodiscard]] uint32_t tx_room(const Seat& seat) const;
+  uint64_t tx_place(Seat& seat, const std::vector<uint8_t>& bytes);  // in the VI's area; 0: no room
+  void queue(Seat& seat, const pst_tx_desc& desc);
+  void ring(Seat& seat, uint32_t offset, uint64_t value, unsigned width_bytes = 4);
+  std::vector<uint8_t> own_frame(uint32_t index, SoakRandom& random, uint32_t bytes_most);
+
+  // twin_control.cc
+  bool control(const Operation& operation, SoakRandom& random);
+  bool loop(uint32_t index, SoakRandom& random);
+  bool overflow(uint32_t index, SoakRandom& random);
+  bool empty_queues();
+  void configure_port(bool promiscuous, bool loopback);
+  bool filter(uint32_t index, SoakRandom& random);
+  bool grant(uint32_t index, SoakRandom& random);
+  bool moderate(uint32_t index, SoakRandom& random);
+  bool bind(uint32_t index, SoakRandom& random);
+  bool mask(uint32_t index);
+  void unmask(uint32_t index);
+  bool spread(SoakRandom& random);
+  bool port(SoakRandom& random);
+  bool statistics();
+  bool read_registers(uint32_t index, SoakRandom& random);
+  bool stray(uint32_t index, SoakRandom& random);
+  bool bad_command(uint32_t index, SoakRandom& random);
+  bool bad_doorbell(Seat& seat, SoakRandom& random);
+  bool bad_descriptor(Seat& seat, SoakRandom& random);
+  bool reset_vi(uint32_t index);
+  bool replace_vi(uint32_t index, SoakRandom& random);
+  bool reset_function(SoakRandom& random);
+
+  hw_model::test::FreshKernel kernel_;
+  SoakRandom setup_;
+  std::array<std::unique_ptr<Node>, kSides> nodes_;
+  std::array<Seat, kSeats> seats_;
+  std::array<std::optional<uint32_t>, kSides> shared_domain_;  // of the first seats
+  std::vector<uint32_t> filters_;
+  uint32_t rss_context_ = UINT32_MAX;
+  uint32_t mtu_bytes_ = 1500;
+  uint32_t rate_mbps_ = 10000;
+  bool promiscuous_ = false;
+  bool settle_after_ = false;
+  bool dirty_ = false;  // something was done since both were at rest
+  std::string difference_;
+  TwinCounts counts_;
+  std::array<std::deque<HistoryLine>, kSides> history_;
+  std::deque<std::string> operations_;  // the last ones, for the report
+};
+
+}  // namespace postern::equivalence
