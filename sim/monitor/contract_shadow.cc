@@ -242,6 +242,7 @@ void ContractShadow::vectors_written(uint64_t issue_ps, uint64_t offset, const u
 void ContractShadow::dma_read(uint64_t now_ps, uint64_t address, const uint8_t* data, uint32_t bytes, bool reached) {
   DmaAccess access{now_ps, false, address, data, bytes, reached, {}};
   find_owner(address, bytes, false, access.owner);
+  if (access.owner.target == DmaTarget::kUnknown && !commands_.empty()) look_in_coming_ranges(access);
   tell_dma(access);
   if (!reached) return;
   switch (access.owner.target) {
@@ -267,6 +268,7 @@ void ContractShadow::dma_read(uint64_t now_ps, uint64_t address, const uint8_t* 
 void ContractShadow::dma_written(uint64_t now_ps, uint64_t address, const uint8_t* data, uint32_t bytes, bool reached) {
   DmaAccess access{now_ps, true, address, data, bytes, reached, {}};
   find_owner(address, bytes, true, access.owner);
+  if (access.owner.target == DmaTarget::kUnknown && !commands_.empty()) look_in_coming_ranges(access);
   tell_dma(access);
   if (!reached) return;
   switch (access.owner.target) {

@@ -355,6 +355,8 @@ class ContractShadow : public BoundaryObserver {
       return &ranges[domain.range_hint];
     return search_range(domain, address);
   }
+  void look_in_coming_ranges(DmaAccess& access);
+  [[nodiscard]] static ShadowRange range_to_map(const pst_command& c);
   [[nodiscard]] static const ShadowRange* search_range(const ShadowDomain& domain, uint64_t address);
   void tell_dma(const DmaAccess& access) const {
     const unsigned kind = static_cast<unsigned>(access.owner.target) + (access.write ? kDmaTargets : 0);

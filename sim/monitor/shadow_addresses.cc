@@ -309,6 +309,23 @@ void ContractShadow::find_owner(uint64_t host_address, uint32_t bytes, bool writ
   if (buffer_owner(host_address, bytes, write, buffer)) owner = buffer;
 }
 
+// A range counts from when the device has read its TRANSLATION_MAP: it may be in force before it is answered. Such an
+// access is rare, so the lookup may be slow.
+void ContractShadow::look_in_coming_ranges(DmaAccess& access) {
+  for (const ShadowCommand& command : commands_) {
+    const auto id = static_cast<uint32_t>(pst_command_get_target_id(&command.command));
+    if (pst_command_get_opcode(&command.command) != PST_COMMAND_TRANSLATION_MAP || id >= domains_.size()) continue;
+    const ShadowRange range = range_to_map(command.command);
+    if (!domains_[id].exists || access.address - range.host_address >= range.length_bytes) continue;
+    domains_[id].ranges.push_back(range);
+    index_rings();
+    find_owner(access.address, access.bytes, access.write, access.owner);
+    domains_[id].ranges.pop_back();
+    index_rings();
+    if (access.owner.target != DmaTarget::kUnknown) return;
+  }
+}
+
 DmaOwner ContractShadow::former_owner_of(uint64_t host_address, bool write) const {
   for (auto piece = graves_.rbegin(); piece != graves_.rend(); ++piece) {
     if (host_address < piece->begin || host_address >= piece->end) continue;

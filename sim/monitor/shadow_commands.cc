@@ -78,6 +78,11 @@ void ContractShadow::apply(uint64_t now_ps, const ShadowCommand& command, const 
   }
 }
 
+ShadowRange ContractShadow::range_to_map(const pst_command& c) {
+  return {pst_translation_map_get_domain_address(&c), pst_translation_map_get_host_address(&c),
+          pst_translation_map_get_length_bytes(&c), pst_translation_map_get_writable(&c) != 0, false};
+}
+
 void ContractShadow::apply_domain(const pst_command& c, uint32_t result) {
   const bool allocates = pst_command_get_opcode(&c) == PST_COMMAND_PD_ALLOC;
   const uint32_t id = allocates ? result : target_of(c);
@@ -92,9 +97,7 @@ void ContractShadow::apply_domain(const pst_command& c, uint32_t result) {
       domain = ShadowDomain();
       return;
     case PST_COMMAND_TRANSLATION_MAP:
-      domain.ranges.push_back({pst_translation_map_get_domain_address(&c), pst_translation_map_get_host_address(&c),
-                               pst_translation_map_get_length_bytes(&c), pst_translation_map_get_writable(&c) != 0,
-                               false});
+      domain.ranges.push_back(range_to_map(c));
       if (!domain.vi_ids.empty()) index_rings();
       return;
     default: {  // TRANSLATION_UNMAP

@@ -226,6 +226,59 @@ TEST_F(MonitorRulesTest, DmaAtAnInjectedUnmappedAddressIsExcusedAndNoOther) {
   expect(Rule::kR8, 1);
 }
 
+// A VI whose event queue is mapped nowhere, and the command that would map it again at kOtherBase, not yet answered.
+class ComingRangeTest : public MonitorRulesTest {
+ protected:
+  void SetUp() override {
+    MonitorRulesTest::SetUp();
+    vi = traffic.vi(0, kBase);
+    traffic.command(HandTraffic::make(PST_COMMAND_TRANSLATION_UNMAP, vi.domain));
+    map = HandTraffic::make(PST_COMMAND_TRANSLATION_MAP, vi.domain);
+    pst_translation_map_set_host_address(&map, kOtherBase);
+    pst_translation_map_set_length_bytes(&map, HandTraffic::kAreaBytes);
+    pst_translation_map_set_writable(&map, 1);
+    vi.host_base = kOtherBase;
+  }
+  HandVi vi;
+  pst_command map{};
+};
+
+TEST_F(ComingRangeTest, EventMayLandInItOnceTheCommandWasRead) {
+  traffic.submit(map);
+  traffic.event(vi, HandTraffic::error_event(PST_ERROR_SOURCE_RX, PST_ERROR_CODE_DMA_FAULT));
+  traffic.complete();
+  EXPECT_EQ(monitor.shadow().vi(0)->events_written, 1u);
+  expect(Rule::kR8, 0);
+}
+
+TEST_F(ComingRangeTest, NothingMayLandInItBefore) {
+  traffic.event(vi, HandTraffic::error_event(PST_ERROR_SOURCE_RX, PST_ERROR_CODE_DMA_FAULT));
+  traffic.command(map);
+  expect(Rule::kR8, 1);
+}
+
+TEST_F(ComingRangeTest, NothingMayLandInOneThatWasRefused) {
+  traffic.command(map, 0, PST_ERROR_CODE_NO_RESOURCE);
+  traffic.event(vi, HandTraffic::error_event(PST_ERROR_SOURCE_RX, PST_ERROR_CODE_DMA_FAULT));
+  expect(Rule::kR8, 1);
+}
+
+TEST_F(ComingRangeTest, NothingMayLandBesideIt) {
+  pst_translation_map_set_length_bytes(&map, HandTraffic::kEvq);  // ends where the event queue begins
+  traffic.submit(map);
+  traffic.event(vi, HandTraffic::error_event(PST_ERROR_SOURCE_RX, PST_ERROR_CODE_DMA_FAULT));
+  traffic.complete();
+  expect(Rule::kR8, 1);
+}
+
+TEST_F(ComingRangeTest, NothingIsWrittenInOneThatIsReadOnly) {
+  pst_translation_map_set_writable(&map, 0);
+  traffic.submit(map);
+  traffic.event(vi, HandTraffic::error_event(PST_ERROR_SOURCE_RX, PST_ERROR_CODE_DMA_FAULT));
+  traffic.complete();
+  expect(Rule::kR8, 1);
+}
+
 TEST_F(MonitorRulesTest, NothingMovesAfterSurpriseRemoval) {
   HandVi vi = traffic.vi(0, kBase);
   InjectedFault fault;
