@@ -16,6 +16,7 @@ constexpr uint64_t kPostedBytesMax = 32768;  // writes on the link; beyond, the 
 constexpr uint32_t kReadsMax = 256;          // likewise reads
 constexpr uint32_t kChunkBytes = 512;        // of a read: moved at once, as its completion would
 constexpr uint8_t kKindPayload = 0, kKindEvent = 1, kKindMessage = 2;
+constexpr uint8_t kKindOwnError = 3;  // not the RTL's: see write_failed()
 
 uint64_t now_ps() { return hw_model::Agenda::now_ps(); }
 
@@ -24,6 +25,31 @@ bool set(Signal& signal, Signal value) {
   if (signal == value) return false;
   signal = value;
   return true;
+}
+
+pst_event event_of(const std::vector<uint8_t>& bytes) {
+  pst_event event{};
+  std::memcpy(&event, bytes.data(), sizeof event);
+  return event;
+}
+
+// Frames that an event announces; 0 unless it is an RX event.
+uint32_t frames_announced(const pst_event& event) {
+  if (pst_event_get_type(&event) != PST_EVENT_TYPE_RX) return 0;
+  const pst_rx_event rx{{event.word[0], event.word[1]}};
+  return pst_rx_event_get_merged(&rx) != 0 ? static_cast<uint32_t>(pst_rx_event_get_desc_count(&rx)) : 1;
+}
+
+// Turns the write of an event into one of a DMA_FAULT in the same slot.
+void make_error(std::vector<uint8_t>& bytes, unsigned source, uint32_t index) {
+  const pst_event event = event_of(bytes);
+  pst_error_event error{};
+  pst_error_event_set_type(&error, PST_EVENT_TYPE_ERROR);
+  pst_error_event_set_source(&error, source);
+  pst_error_event_set_code(&error, PST_ERROR_CODE_DMA_FAULT);
+  pst_error_event_set_index(&error, index);
+  pst_error_event_set_phase(&error, pst_event_get_phase(&event));
+  std::memcpy(bytes.data(), &error, sizeof error);
 }
 
 }  // namespace
@@ -43,6 +69,7 @@ void HostLink::reset() {
   in_flight_.clear();
   free_writes_.clear();
   in_flight_bytes_ = 0;
+  refusals_.clear();
 }
 
 // --- accesses of the host --------------------------------------------------------------------------------------------
@@ -198,14 +225,18 @@ void HostLink::post(uint64_t edge_ps) {
   const uint64_t landing_ps = blocks_.pcie_link.post_write(edge_ps, write_.address, bytes, write_.kind == kKindPayload);
   if (write_.kind == kKindPayload) frames_.payload_posted(write_.vi_id, static_cast<uint16_t>(write_.id), landing_ps);
   if (write_.kind == kKindEvent) write_.id = frames_.next_event(write_.vi_id);
+  add_in_flight(write_, landing_ps);
+}
+
+void HostLink::add_in_flight(Write& write, uint64_t landing_ps) {
   if (free_writes_.empty()) {
     free_writes_.push_back(in_flight_.size());
     in_flight_.emplace_back();
   }
   const size_t index = free_writes_.back();
   free_writes_.pop_back();
-  std::swap(in_flight_[index], write_);
-  in_flight_bytes_ += bytes;
+  in_flight_bytes_ += write.bytes.size();
+  std::swap(in_flight_[index], write);
   blocks_.agenda.at<&HostLink::landed>(landing_ps, this, index);
 }
 
@@ -214,15 +245,13 @@ void HostLink::landed(uint64_t index, uint64_t, uint64_t, uint64_t) {
   const auto bytes = static_cast<uint32_t>(write.bytes.size());
   in_flight_bytes_ -= bytes;
   free_writes_.push_back(static_cast<size_t>(index));
+  if (!refusals_.empty() && refused_before(write)) return;
   const hw_model::DmaResult result =
       blocks_.pcie_link.memory_write(write.address, write.bytes.data(), bytes, write.vi_id);
   if (result != hw_model::DmaResult::kOk) return write_failed(write);
   if (write.kind != kKindEvent) return;
-  pst_rx_event event{};
-  std::memcpy(&event, write.bytes.data(), sizeof event);
-  if (pst_rx_event_get_type(&event) != PST_EVENT_TYPE_RX) return;
-  const uint64_t count = pst_rx_event_get_merged(&event) != 0 ? pst_rx_event_get_desc_count(&event) : 1;
-  for (uint64_t i = 0; i < count; ++i) {
+  const uint32_t count = frames_announced(event_of(write.bytes));
+  for (uint32_t i = 0; i < count; ++i) {
     const RxFrames::Announced announced = frames_.take(write.vi_id);
     if (announced.frame == nullptr) return;
     auto& stamps = announced.frame->stamps_ps;
@@ -232,14 +261,65 @@ void HostLink::landed(uint64_t index, uint64_t, uint64_t, uint64_t) {
   }
 }
 
-// The host does not answer at an address that was mapped.
-void HostLink::write_failed(const Write& write) {
-  if (write.kind == kKindEvent) ++blocks_.statistics.events_lost;
-  if (hw_model::Vi* vi = blocks_.vi_table.running(write.vi_id)) {
-    const bool event = write.kind == kKindEvent;
-    blocks_.nic.control->halt(*vi, event ? PST_ERROR_SOURCE_EVQ : PST_ERROR_SOURCE_RX, PST_ERROR_CODE_DMA_FAULT,
-                              event ? write.id : 0);
+// --- writes that the host refuses ------------------------------------------------------------------------------------
+//
+// Nothing answers at an address that was mapped. The hard block learns it when the write would land. What the VI has
+// posted behind it comes to nothing, and an error event takes the slot of the first event that must not be there: of
+// the one that was refused, or of the next RX event behind the payload that was. The RTL halts the VI; its own error
+// event would leave a gap in the ring.
+
+void HostLink::write_failed(Write& write) {
+  const bool is_payload = write.kind == kKindPayload;
+  if (!is_payload) ++blocks_.statistics.events_lost;
+  hw_model::Vi* vi = blocks_.vi_table.find(write.vi_id);
+  if (vi == nullptr || write.kind == kKindOwnError) return;
+  Refusal& refusal = refusals_[write.vi_id];
+  refusal = {vi->epoch, !is_payload};
+  blocks_.nic.control->halt(*vi, is_payload ? PST_ERROR_SOURCE_RX : PST_ERROR_SOURCE_EVQ, PST_ERROR_CODE_DMA_FAULT,
+                            is_payload ? 0 : write.id);
+  if (is_payload) return;
+  withdraw(write, PST_DROP_REASON_RX_DMA_FAULT);
+  const pst_event event = event_of(write.bytes);
+  if (pst_event_get_type(&event) == PST_EVENT_TYPE_ERROR || vi->state == hw_model::ViState::kStopping) return;
+  make_error(write.bytes, PST_ERROR_SOURCE_EVQ, write.id);
+  write.kind = kKindOwnError;
+  add_in_flight(write, blocks_.pcie_link.post_write(now_ps(), write.address, PST_EVENT_BYTES, false));
+}
+
+// True: nothing is left to write. The write of an event may have become that of an error.
+bool HostLink::refused_before(Write& write) {
+  const auto found = refusals_.find(write.vi_id);
+  if (found == refusals_.end() || write.kind == kKindOwnError) return false;
+  const hw_model::Vi* vi = blocks_.vi_table.find(write.vi_id);
+  if (vi == nullptr || vi->epoch != found->second.epoch) {
+    refusals_.erase(found);
+    return false;
   }
+  if (write.kind == kKindPayload) return true;
+  const pst_event event = event_of(write.bytes);
+  const bool told = found->second.told;
+  withdraw(write, told ? PST_DROP_REASON_RX_VI_HALTED : PST_DROP_REASON_RX_DMA_FAULT);
+  if (told) return true;
+  const uint64_t type = pst_event_get_type(&event);
+  found->second.told = type == PST_EVENT_TYPE_RX || type == PST_EVENT_TYPE_ERROR;
+  if (type == PST_EVENT_TYPE_RX) {
+    const pst_rx_event rx{{event.word[0], event.word[1]}};
+    make_error(write.bytes, PST_ERROR_SOURCE_RX,
+               static_cast<uint32_t>(pst_rx_event_get_rx_consumer_idx(&rx) - pst_rx_event_get_desc_count(&rx)));
+    write.kind = kKindOwnError;
+  }
+  return false;
+}
+
+// The RTL has counted the frames of an event as delivered.
+void HostLink::withdraw(const Write& event, unsigned reason) {
+  const uint32_t count = frames_announced(event_of(event.bytes));
+  blocks_.statistics.rx_delivered -= count;
+  hw_model::Vi* vi = blocks_.vi_table.find(event.vi_id);
+  for (uint32_t i = 0; i < count; ++i) blocks_.statistics.drop(reason);
+  if (vi == nullptr) return;
+  vi->counters.rx_packets -= count;
+  vi->counters.drops += count;
 }
 
 // --- clock -----------------------------------------------------------------------------------------------------------

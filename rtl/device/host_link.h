@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <systemc>
+#include <unordered_map>
 #include <vector>
 
 #include "hw_model/bar_target.h"
@@ -67,6 +68,12 @@ class HostLink : public ClockedPart, public hw_model::BarTarget {
     std::vector<uint8_t> bytes;
   };
 
+  // A write of a VI that the host has refused.
+  struct Refusal {
+    uint32_t epoch = 0;  // of the VI: a later one knows nothing of it
+    bool told = false;   // the error event is written, or cannot be
+  };
+
   void push(const Access& access);
   void note_doorbell(uint64_t address, uint64_t value);
   bool drive_access(uint64_t edge_ps);
@@ -74,7 +81,10 @@ class HostLink : public ClockedPart, public hw_model::BarTarget {
   void take_write_beat(uint64_t edge_ps);
   void post(uint64_t edge_ps);
   void landed(uint64_t index, uint64_t, uint64_t, uint64_t);
-  void write_failed(const Write& write);
+  void write_failed(Write& write);
+  void add_in_flight(Write& write, uint64_t landing_ps);
+  [[nodiscard]] bool refused_before(Write& write);
+  void withdraw(const Write& event, unsigned reason);
   void take_read(uint64_t edge_ps);
 
   Vpst_nic_top& top_;
@@ -95,6 +105,7 @@ class HostLink : public ClockedPart, public hw_model::BarTarget {
   std::vector<Write> in_flight_;  // posted, not landed
   std::vector<size_t> free_writes_;
   uint64_t in_flight_bytes_ = 0;
+  std::unordered_map<uint32_t, Refusal> refusals_;  // by VI; nearly always none
 };
 
 }  // namespace postern::rtl_device

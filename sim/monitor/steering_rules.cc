@@ -121,8 +121,12 @@ class SteeringRules : public RuleGroup {
     uint32_t targets = 0;  // VIs that have not got it yet
     uint32_t bytes = 0;
   };
+  // A write of payload: its descriptor, where in the buffer, where in ViState::payload.
   struct Piece {
-    uint32_t index = 0, start = 0, bytes = 0;
+    uint32_t index = 0, offset = 0, start = 0, bytes = 0;
+    [[nodiscard]] bool before(const Piece& other) const {
+      return index != other.index ? static_cast<int32_t>(index - other.index) < 0 : offset < other.offset;
+    }
   };
   struct ViState {
     uint32_t generation = 0;
@@ -130,6 +134,7 @@ class SteeringRules : public RuleGroup {
     bool forgot = false;      // some were left out
     ByteStore payload;        // written since the last RX event
     std::vector<Piece> pieces;
+    bool mixed = false;   // some landed before one in front of them: writes of payload may pass each other
     Fifo<TxPacket> sent;  // packets read, oldest first
     bool sent_forgot = false;
     bool begins_late = false;  // there has been a packet whose first read was not that of its first byte
@@ -148,6 +153,7 @@ class SteeringRules : public RuleGroup {
     return state.generation == vi.generation ? state : renew(vi);
   }
   ViState& renew(const ShadowVi& vi);
+  static void sort_payload(ViState& state);
   bool note_change(const ShadowCommand& command);
   [[nodiscard]] bool uncertain(uint64_t since_ps) const {
     if (core_.now_ps < stalled_until_ps_) return true;
@@ -399,12 +405,27 @@ void SteeringRules::dma(const DmaAccess& access) {
       state.payload.clear();
       state.pieces.clear();
     }
-    state.pieces.push_back({owner.index, static_cast<uint32_t>(state.payload.size()), access.bytes});
+    const Piece piece{owner.index, owner.offset_bytes, static_cast<uint32_t>(state.payload.size()), access.bytes};
+    if (!state.pieces.empty() && piece.before(state.pieces.back())) state.mixed = true;
+    state.pieces.push_back(piece);
     state.payload.append(access.data, access.bytes);
   } else {
     const ShadowVi& vi = *shadow().vi(owner.vi_id);
     take_header(vi, state_of(vi), access);
   }
+}
+
+void SteeringRules::sort_payload(ViState& state) {
+  std::stable_sort(state.pieces.begin(), state.pieces.end(),
+                   [](const Piece& a, const Piece& b) { return a.before(b); });
+  ByteStore sorted;
+  for (Piece& piece : state.pieces) {
+    const uint8_t* data = state.payload.data() + piece.start;
+    piece.start = static_cast<uint32_t>(sorted.size());
+    sorted.append(data, piece.bytes);
+  }
+  state.payload = std::move(sorted);
+  state.mixed = false;
 }
 
 bool SteeringRules::same(const EthernetFrame& frame, const uint8_t* data, uint32_t bytes, bool stripped,
@@ -502,6 +523,7 @@ void SteeringRules::event_written(uint64_t now_ps, const ShadowVi& vi, uint32_t,
     }
     return;
   }
+  if (state.mixed) sort_payload(state);
   const pst_rx_event rx{{event.word[0], event.word[1]}};
   const auto end_idx = static_cast<uint32_t>(pst_rx_event_get_rx_consumer_idx(&rx));
   const bool merged = pst_rx_event_get_merged(&rx) != 0;

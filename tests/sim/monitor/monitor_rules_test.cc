@@ -135,6 +135,34 @@ TEST_F(MonitorRulesTest, MergedEventBeyondMergeCountIsR3) {
   expect(Rule::kR3, 1);
 }
 
+// A frame in two writes of 30 bytes, the later part first.
+class MixedPayloadTest : public MonitorRulesTest {
+ protected:
+  void deliver_backwards(size_t first_half, size_t second_half) {
+    HandVi vi = traffic.vi(0, kBase);
+    filter(vi);
+    traffic.post_rx(vi, 8);
+    const std::vector<uint8_t> frame = tcp_frame();
+    traffic.frame_arrives(frame);
+    const uint64_t buffer = kBase + HandTraffic::kRxBuffers;
+    traffic.dma_write(buffer + 30, frame.data() + second_half, 30);
+    traffic.dma_write(buffer, frame.data() + first_half, 30);
+    traffic.event(vi, HandTraffic::rx_event(++vi.rx_done, 60));
+    traffic.frame_arrives(frame);
+    traffic.deliver(vi, frame);
+  }
+};
+
+TEST_F(MixedPayloadTest, WritesOfPayloadMayPassEachOther) {
+  deliver_backwards(0, 30);
+  expect(Rule::kR3, 0);
+}
+
+TEST_F(MixedPayloadTest, HalvesInEachOthersPlaceAreR3) {
+  deliver_backwards(30, 0);
+  expect(Rule::kR3, 1);
+}
+
 class RssTest : public MonitorRulesTest {
  protected:
   // Two VIs of one domain in effect: the table sends the published flow to chosen, everything else to the other.
