@@ -40,16 +40,20 @@ uint32_t frames_announced(const pst_event& event) {
   return pst_rx_event_get_merged(&rx) != 0 ? static_cast<uint32_t>(pst_rx_event_get_desc_count(&rx)) : 1;
 }
 
-// Turns the write of an event into one of a DMA_FAULT in the same slot.
-void make_error(std::vector<uint8_t>& bytes, unsigned source, uint32_t index) {
+// Turns the write of an event into one of an error event in the same slot.
+void move_error(std::vector<uint8_t>& bytes, pst_event error) {
   const pst_event event = event_of(bytes);
+  pst_event_set_phase(&error, pst_event_get_phase(&event));
+  std::memcpy(bytes.data(), &error, sizeof error);
+}
+
+void make_error(std::vector<uint8_t>& bytes, unsigned source, uint32_t index) {
   pst_error_event error{};
   pst_error_event_set_type(&error, PST_EVENT_TYPE_ERROR);
   pst_error_event_set_source(&error, source);
   pst_error_event_set_code(&error, PST_ERROR_CODE_DMA_FAULT);
   pst_error_event_set_index(&error, index);
-  pst_error_event_set_phase(&error, pst_event_get_phase(&event));
-  std::memcpy(bytes.data(), &error, sizeof error);
+  move_error(bytes, {{error.word[0], error.word[1]}});
 }
 
 }  // namespace
@@ -281,9 +285,25 @@ void HostLink::write_failed(Write& write) {
   withdraw(write, PST_DROP_REASON_RX_DMA_FAULT);
   const pst_event event = event_of(write.bytes);
   if (pst_event_get_type(&event) == PST_EVENT_TYPE_ERROR || vi->state == hw_model::ViState::kStopping) return;
-  make_error(write.bytes, PST_ERROR_SOURCE_EVQ, write.id);
+  if (const Write* error = error_in_flight(write.vi_id)) {  // the VI has halted meanwhile: it moves up
+    move_error(write.bytes, event_of(error->bytes));
+  } else {
+    make_error(write.bytes, PST_ERROR_SOURCE_EVQ, write.id);
+  }
   write.kind = kKindOwnError;
   add_in_flight(write, blocks_.pcie_link.post_write(now_ps(), write.address, PST_EVENT_BYTES, false));
+}
+
+const HostLink::Write* HostLink::error_in_flight(uint32_t vi_id) const {
+  for (size_t i = 0; i < in_flight_.size(); ++i) {
+    const Write& write = in_flight_[i];
+    if (write.kind != kKindEvent || write.vi_id != vi_id || write.bytes.size() != PST_EVENT_BYTES) continue;
+    const pst_event event = event_of(write.bytes);
+    if (pst_event_get_type(&event) == PST_EVENT_TYPE_ERROR &&
+        std::find(free_writes_.begin(), free_writes_.end(), i) == free_writes_.end())
+      return &write;
+  }
+  return nullptr;
 }
 
 // True: nothing is left to write. The write of an event may have become that of an error.

@@ -85,6 +85,7 @@ class HostLink : public ClockedPart, public hw_model::BarTarget {
   void add_in_flight(Write& write, uint64_t landing_ps);
   [[nodiscard]] bool refused_before(Write& write);
   void withdraw(const Write& event, unsigned reason);
+  [[nodiscard]] const Write* error_in_flight(uint32_t vi_id) const;
   void take_read(uint64_t edge_ps);
 
   Vpst_nic_top& top_;

@@ -12,6 +12,5 @@ foreach(block admin desc_fetch doorbell event_queue faults faults_port mac_port 
   gtest_discover_tests(hw_model_${block}_test TEST_PREFIX equivalence. TEST_FILTER "-IGNORE${excluded}" TEST_LIST equivalence_${block}
                        DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 60 ENVIRONMENT POSTERN_TEST_DEVICE=rtl LABELS rtl)
 endforeach()
-gtest_discover_tests(hw_model_random_operations_test TEST_PREFIX equivalence. TEST_FILTER "RandomOperationsTest.RulesHoldAndAccountsAddUp"
-                     TEST_LIST equivalence_random DISCOVERY_TIMEOUT 60
+gtest_discover_tests(hw_model_random_operations_test TEST_PREFIX equivalence. TEST_LIST equivalence_random DISCOVERY_TIMEOUT 60
                      PROPERTIES TIMEOUT 120 ENVIRONMENT POSTERN_TEST_DEVICE=rtl LABELS rtl)
