@@ -425,12 +425,14 @@ void WakeupRules::reset_started(uint64_t now_ps) {
   admin_interrupts_allowed_ = 0;
 }
 
-// Nobody can be woken now: no vector, or another VI that does not run or has no room.
+// Nobody can be woken now: no vector, or another VI that does not run or whose queue has no room or has gone, in part,
+// out of reach: that VI may have halted without being able to say so.
 bool WakeupRules::cannot_wake(const ShadowVi& vi) const {
   if (!vi.wake_to_vi) return vi.vector == PST_VECTOR_NONE;
   const ShadowVi* target = shadow().vi(vi.wakeup_vi);
   return target == nullptr || target->state != ShadowViState::kRunning ||
          target->generation != vis_[vi.id].target_generation ||  // it has been reset, or is another one
+         (vis_[target->id].unreachable && vis_[target->id].generation == target->generation) ||
          target->events_written - target->evq_consumer_idx >= target->evq_entries;
 }
 

@@ -212,6 +212,38 @@ TEST_F(RssTest, FrameAtAnotherViIsR9) {
   expect(Rule::kR9, 1);
 }
 
+// VI 0 wakes VI 1 by an event, which never comes.
+class LostWakeupEventTest : public MonitorRulesTest {
+ protected:
+  void SetUp() override {
+    MonitorRulesTest::SetUp();
+    sleeper = traffic.vi(0, kBase);
+    target = traffic.vi(1, kOtherBase);
+    pst_command bind = HandTraffic::make(PST_COMMAND_MSIX_BIND, sleeper.id);
+    pst_msix_bind_set_vector(&bind, PST_VECTOR_NONE);
+    pst_msix_bind_set_to_vi(&bind, 1);
+    pst_msix_bind_set_wakeup_vi(&bind, target.id);
+    traffic.command(bind);
+  }
+  void wake() {
+    traffic.prime(sleeper, 0);
+    traffic.event(sleeper, HandTraffic::timer_event());
+    traffic.wait_ns(5'000'000);
+  }
+  HandVi sleeper, target;
+};
+
+TEST_F(LostWakeupEventTest, IsR6) {
+  wake();
+  expect(Rule::kR6, 1);
+}
+
+TEST_F(LostWakeupEventTest, IsExcusedWhenTheQueueIsOutOfReach) {
+  traffic.command(HandTraffic::make(PST_COMMAND_TRANSLATION_UNMAP, target.domain));
+  wake();
+  expect(Rule::kR6, 0);
+}
+
 TEST_F(MonitorRulesTest, LostInterruptIsExcusedOnceWhenTheFaultSaysSo) {
   HandVi vi = traffic.vi(0, kBase, [](pst_command& alloc) { pst_vi_alloc_set_vector(&alloc, 2); });
   traffic.unmask(2);
