@@ -2,6 +2,7 @@
 // last landing only grows, so they end as they came.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <utility>
@@ -19,7 +20,7 @@ class LandingWait {
   void reset() { waiting_.clear(); }
   void then(std::function<void()> done) {
     waiting_.push_back(std::move(done));
-    nic_.agenda->at<&LandingWait::landed>(nic_.pcie_link->quiesce_ps(), this);
+    nic_.agenda->at<&LandingWait::landed>(std::max(Agenda::now_ps(), nic_.pcie_link->quiesce_ps()), this);
   }
 
  private:

@@ -81,6 +81,7 @@ class EthernetSwitch::Port : public sc_core::sc_module, public EthernetIf {
 
   EthernetIf* sink_ = nullptr;
   PortCounters counters_;
+  bool up_ = true;
 
  private:
   struct Departure {
@@ -104,7 +105,6 @@ class EthernetSwitch::Port : public sc_core::sc_module, public EthernetIf {
   EthernetSwitch& owner_;
   const unsigned number_;
   const double rate_gbps_;
-  bool up_ = true;
   uint64_t queued_bytes_ = 0;
   uint64_t free_ps_ = 0;
   std::deque<Departure> queue_;
@@ -141,8 +141,8 @@ void EthernetSwitch::arrived(unsigned from_port, const FramePtr& frame) {
   arrivals_.push_back({from_port, frame});
 }
 
-// Frames of one time are taken in the order of the ports: which link SystemC runs first must not decide who is in front
-// in an output queue.
+// Frames of one time (and delta cycle) are taken in the order of the ports: which link SystemC runs first must not
+// decide who is in front in an output queue.
 void EthernetSwitch::forward_arrivals() {
   std::stable_sort(arrivals_.begin(), arrivals_.end(),
                    [](const Arrival& a, const Arrival& b) { return a.port < b.port; });
@@ -155,7 +155,7 @@ void EthernetSwitch::forward_arrivals() {
 void EthernetSwitch::forward(unsigned from_port, const FramePtr& frame) {
   const uint8_t* destination = frame->bytes.data();
   const uint8_t* source = destination + kAddressBytes;
-  if ((source[0] & kGroupBit) == 0) {
+  if ((source[0] & kGroupBit) == 0 && ports_[from_port]->up_) {  // else the link went down behind the frame
     learn(address_key(source), from_port);
   }
   if ((destination[0] & kGroupBit) == 0) {

@@ -114,7 +114,11 @@ void FirmwarePort::stop(hw_model::Vi& vi, Quiet quiet) {
 }
 
 void FirmwarePort::halt(hw_model::Vi& vi, unsigned source, unsigned code, uint32_t index) {
-  give(kViHalt, vi.id, Packer().add(index, 32).add(code, 16).add(source, 4).data());
+  halt_then(vi, source, code, index, {});
+}
+
+void FirmwarePort::halt_then(hw_model::Vi& vi, unsigned source, unsigned code, uint32_t index, Quiet halted) {
+  give(kViHalt, vi.id, Packer().add(index, 32).add(code, 16).add(source, 4).data(), std::move(halted));
 }
 
 void FirmwarePort::grants_changed(const hw_model::Vi& vi) {

@@ -45,6 +45,8 @@ class FirmwarePort : public ClockedPart, public hw_model::DeviceControl {
   void port_changed(uint32_t mtu_bytes, bool pause, bool loopback, bool promiscuous) override;
   void raise(uint32_t vector) override;
 
+  // halt(), and calls halted() when the RTL has taken the command.
+  void halt_then(hw_model::Vi& vi, unsigned source, unsigned code, uint32_t index, Quiet halted);
   // A property of the port has changed, or the function has been reset.
   void configure_port();
 

@@ -40,26 +40,20 @@ uint32_t frames_announced(const pst_event& event) {
   return pst_rx_event_get_merged(&rx) != 0 ? static_cast<uint32_t>(pst_rx_event_get_desc_count(&rx)) : 1;
 }
 
-// Turns the write of an event into one of an error event in the same slot.
-void move_error(std::vector<uint8_t>& bytes, pst_event error) {
-  const pst_event event = event_of(bytes);
-  pst_event_set_phase(&error, pst_event_get_phase(&event));
-  std::memcpy(bytes.data(), &error, sizeof error);
-}
-
-void make_error(std::vector<uint8_t>& bytes, unsigned source, uint32_t index) {
+pst_event dma_fault(unsigned source, uint32_t index) {
   pst_error_event error{};
   pst_error_event_set_type(&error, PST_EVENT_TYPE_ERROR);
   pst_error_event_set_source(&error, source);
   pst_error_event_set_code(&error, PST_ERROR_CODE_DMA_FAULT);
   pst_error_event_set_index(&error, index);
-  move_error(bytes, {{error.word[0], error.word[1]}});
+  return {{error.word[0], error.word[1]}};
 }
 
 }  // namespace
 
-HostLink::HostLink(Vpst_nic_top& top, hw_model::NicStorage& blocks, RxFrames& frames, std::function<void()> wake)
-    : top_(top), blocks_(blocks), frames_(frames), wake_(std::move(wake)) {}
+HostLink::HostLink(Vpst_nic_top& top, hw_model::NicStorage& blocks, RxFrames& frames, std::function<void()> wake,
+                   Halt halt)
+    : top_(top), blocks_(blocks), frames_(frames), wake_(std::move(wake)), halt_(std::move(halt)) {}
 
 void HostLink::reset() {
   accesses_.clear();
@@ -267,31 +261,35 @@ void HostLink::landed(uint64_t index, uint64_t, uint64_t, uint64_t) {
 
 // --- writes that the host refuses ------------------------------------------------------------------------------------
 //
-// Nothing answers at an address that was mapped. The hard block learns it when the write would land. What the VI has
-// posted behind it comes to nothing, and an error event takes the slot of the first event that must not be there: of
-// the one that was refused, or of the next RX event behind the payload that was. The RTL halts the VI; its own error
-// event would leave a gap in the ring.
+// Nothing answers at an address that was mapped. The hard block learns it when the write would land, and has the VI
+// halted. No payload of the VI moves from then on. The event that was refused, or that announces the payload that was,
+// and all behind it come to nothing; an error event takes the first one's slot, once the VI has halted. The RTL's own
+// error event would leave a gap in the ring.
 
 void HostLink::write_failed(Write& write) {
   const bool is_payload = write.kind == kKindPayload;
   if (!is_payload) ++blocks_.statistics.events_lost;
   hw_model::Vi* vi = blocks_.vi_table.find(write.vi_id);
   if (vi == nullptr || write.kind == kKindOwnError) return;
-  Refusal& refusal = refusals_[write.vi_id];
-  refusal = {vi->epoch, !is_payload};
-  blocks_.nic.control->halt(*vi, is_payload ? PST_ERROR_SOURCE_RX : PST_ERROR_SOURCE_EVQ, PST_ERROR_CODE_DMA_FAULT,
-                            is_payload ? 0 : write.id);
+  const uint32_t vi_id = write.vi_id, epoch = vi->epoch;
+  Refusal& refusal = refusals_[vi_id];
+  if (refusal.epoch != epoch) {
+    refusal = Refusal{epoch, write.id, vi->state != hw_model::ViState::kRunning, false, {}};
+    if (!refusal.halted) {
+      halt_(*vi, is_payload ? PST_ERROR_SOURCE_RX : PST_ERROR_SOURCE_EVQ, is_payload ? 0 : write.id,
+            [this, vi_id, epoch] { has_halted(vi_id, epoch); });
+    }
+  }
   if (is_payload) return;
   withdraw(write, PST_DROP_REASON_RX_DMA_FAULT);
   const pst_event event = event_of(write.bytes);
-  if (pst_event_get_type(&event) == PST_EVENT_TYPE_ERROR || vi->state == hw_model::ViState::kStopping) return;
-  if (const Write* error = error_in_flight(write.vi_id)) {  // the VI has halted meanwhile: it moves up
-    move_error(write.bytes, event_of(error->bytes));
+  if (pst_event_get_type(&event) == PST_EVENT_TYPE_ERROR) {
+    refusal.told = true;  // nobody can be told
+  } else if (const Write* error = error_in_flight(vi_id)) {
+    tell(refusal, write, event_of(error->bytes));  // the VI has halted meanwhile: it moves up
   } else {
-    make_error(write.bytes, PST_ERROR_SOURCE_EVQ, write.id);
+    tell(refusal, write, dma_fault(PST_ERROR_SOURCE_EVQ, write.id));
   }
-  write.kind = kKindOwnError;
-  add_in_flight(write, blocks_.pcie_link.post_write(now_ps(), write.address, PST_EVENT_BYTES, false));
 }
 
 const HostLink::Write* HostLink::error_in_flight(uint32_t vi_id) const {
@@ -306,40 +304,75 @@ const HostLink::Write* HostLink::error_in_flight(uint32_t vi_id) const {
   return nullptr;
 }
 
-// True: nothing is left to write. The write of an event may have become that of an error.
-bool HostLink::refused_before(Write& write) {
+// True: this write must not land.
+bool HostLink::refused_before(const Write& write) {
   const auto found = refusals_.find(write.vi_id);
   if (found == refusals_.end() || write.kind == kKindOwnError) return false;
+  Refusal& refusal = found->second;
   const hw_model::Vi* vi = blocks_.vi_table.find(write.vi_id);
-  if (vi == nullptr || vi->epoch != found->second.epoch) {
+  if (vi == nullptr || vi->epoch != refusal.epoch) {
     refusals_.erase(found);
     return false;
   }
   if (write.kind == kKindPayload) return true;
-  const pst_event event = event_of(write.bytes);
-  const bool told = found->second.told;
-  withdraw(write, told ? PST_DROP_REASON_RX_VI_HALTED : PST_DROP_REASON_RX_DMA_FAULT);
-  if (told) return true;
-  const uint64_t type = pst_event_get_type(&event);
-  found->second.told = type == PST_EVENT_TYPE_RX || type == PST_EVENT_TYPE_ERROR;
-  if (type == PST_EVENT_TYPE_RX) {
-    const pst_rx_event rx{{event.word[0], event.word[1]}};
-    make_error(write.bytes, PST_ERROR_SOURCE_RX,
-               static_cast<uint32_t>(pst_rx_event_get_rx_consumer_idx(&rx) - pst_rx_event_get_desc_count(&rx)));
-    write.kind = kKindOwnError;
+  if (refusal.told) {
+    withdraw(write, PST_DROP_REASON_RX_VI_HALTED);
+    return true;
   }
-  return false;
+  const pst_event event = event_of(write.bytes);
+  if (pst_event_get_type(&event) == PST_EVENT_TYPE_ERROR)
+    refusal.told = true;  // the frame was dropped: no slot is empty
+  const uint32_t before = frames_.waiting_before(write.vi_id, static_cast<uint16_t>(refusal.frame_id));
+  if (frames_announced(event) <= before) return false;  // of earlier frames, or of none
+  withdraw(write, PST_DROP_REASON_RX_DMA_FAULT);
+  const pst_rx_event rx{{event.word[0], event.word[1]}};
+  const uint64_t first_idx = pst_rx_event_get_rx_consumer_idx(&rx) - pst_rx_event_get_desc_count(&rx);
+  tell(refusal, write, dma_fault(PST_ERROR_SOURCE_RX, static_cast<uint32_t>(first_idx + before)));
+  return true;
+}
+
+// The error event for the slot of another that was not written.
+void HostLink::tell(Refusal& refusal, const Write& slot, pst_event error) {
+  const pst_event replaced = event_of(slot.bytes);
+  pst_event_set_phase(&error, pst_event_get_phase(&replaced));
+  Write write = slot;
+  write.kind = kKindOwnError;
+  std::memcpy(write.bytes.data(), &error, sizeof error);
+  refusal.told = true;
+  refusal.error = std::move(write);
+  if (refusal.halted) post_error(refusal);
+}
+
+void HostLink::has_halted(uint32_t vi_id, uint32_t epoch) {
+  const auto found = refusals_.find(vi_id);
+  if (found == refusals_.end() || found->second.epoch != epoch) return;
+  found->second.halted = true;
+  if (found->second.error) post_error(found->second);
+}
+
+void HostLink::post_error(Refusal& refusal) {
+  Write write = std::move(*refusal.error);
+  refusal.error.reset();
+  const hw_model::Vi* vi = blocks_.vi_table.find(write.vi_id);
+  if (vi == nullptr || vi->epoch != refusal.epoch || vi->state == hw_model::ViState::kStopping) return;
+  add_in_flight(write, blocks_.pcie_link.post_write(now_ps(), write.address, PST_EVENT_BYTES));
 }
 
 // The RTL has counted the frames of an event as delivered.
-void HostLink::withdraw(const Write& event, unsigned reason) {
-  const uint32_t count = frames_announced(event_of(event.bytes));
+void HostLink::withdraw(const Write& write, unsigned reason) {
+  const pst_event event = event_of(write.bytes);
+  const uint32_t count = frames_announced(event);
+  if (count == 0) return;
   blocks_.statistics.rx_delivered -= count;
-  hw_model::Vi* vi = blocks_.vi_table.find(event.vi_id);
   for (uint32_t i = 0; i < count; ++i) blocks_.statistics.drop(reason);
+  hw_model::Vi* vi = blocks_.vi_table.find(write.vi_id);
   if (vi == nullptr) return;
   vi->counters.rx_packets -= count;
-  vi->counters.drops += count;
+  if (reason == PST_DROP_REASON_RX_DMA_FAULT) vi->counters.drops += count;
+  const pst_rx_event rx{{event.word[0], event.word[1]}};
+  if (pst_rx_event_get_merged(&rx) == 0) return;
+  --vi->counters.merged_events;
+  vi->counters.merged_frames -= count;
 }
 
 // --- clock -----------------------------------------------------------------------------------------------------------

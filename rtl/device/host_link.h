@@ -9,6 +9,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <systemc>
 #include <unordered_map>
 #include <vector>
@@ -26,8 +27,11 @@ class RxFrames;
 
 class HostLink : public ClockedPart, public hw_model::BarTarget {
  public:
+  // Halts a VI with DMA_FAULT; calls halted() when the RTL has done so.
+  using Halt = std::function<void(hw_model::Vi& vi, unsigned source, uint32_t index, std::function<void()> halted)>;
+
   // wake() is called when an input has come while the clock may be standing.
-  HostLink(Vpst_nic_top& top, hw_model::NicStorage& blocks, RxFrames& frames, std::function<void()> wake);
+  HostLink(Vpst_nic_top& top, hw_model::NicStorage& blocks, RxFrames& frames, std::function<void()> wake, Halt halt);
 
   // ClockedPart
   void drive(uint64_t edge_ps) override;
@@ -68,10 +72,13 @@ class HostLink : public ClockedPart, public hw_model::BarTarget {
     std::vector<uint8_t> bytes;
   };
 
-  // A write of a VI that the host has refused.
+  // What has become of a VI of which the host has refused a write.
   struct Refusal {
-    uint32_t epoch = 0;  // of the VI: a later one knows nothing of it
-    bool told = false;   // the error event is written, or cannot be
+    uint32_t epoch = ~0u;        // of the VI: a later one knows nothing of it
+    uint32_t frame_id = 0;       // if it was payload: whose
+    bool halted = false;         // the RTL has halted the VI
+    bool told = false;           // no event lands any more but `error`
+    std::optional<Write> error;  // to be posted when the VI has halted
   };
 
   void push(const Access& access);
@@ -83,8 +90,11 @@ class HostLink : public ClockedPart, public hw_model::BarTarget {
   void landed(uint64_t index, uint64_t, uint64_t, uint64_t);
   void write_failed(Write& write);
   void add_in_flight(Write& write, uint64_t landing_ps);
-  [[nodiscard]] bool refused_before(Write& write);
-  void withdraw(const Write& event, unsigned reason);
+  [[nodiscard]] bool refused_before(const Write& write);
+  void tell(Refusal& refusal, const Write& slot, pst_event error);
+  void has_halted(uint32_t vi_id, uint32_t epoch);
+  void post_error(Refusal& refusal);
+  void withdraw(const Write& write, unsigned reason);
   [[nodiscard]] const Write* error_in_flight(uint32_t vi_id) const;
   void take_read(uint64_t edge_ps);
 
@@ -92,6 +102,7 @@ class HostLink : public ClockedPart, public hw_model::BarTarget {
   hw_model::NicStorage& blocks_;
   RxFrames& frames_;
   const std::function<void()> wake_;
+  const Halt halt_;
 
   std::deque<Access> accesses_;  // on their way into the RTL
   std::deque<uint64_t> answers_;
@@ -106,7 +117,7 @@ class HostLink : public ClockedPart, public hw_model::BarTarget {
   std::vector<Write> in_flight_;  // posted, not landed
   std::vector<size_t> free_writes_;
   uint64_t in_flight_bytes_ = 0;
-  std::unordered_map<uint32_t, Refusal> refusals_;  // by VI; nearly always none
+  std::unordered_map<uint32_t, Refusal> refusals_;  // by VI; one goes with the first write of a later VI
 };
 
 }  // namespace postern::rtl_device

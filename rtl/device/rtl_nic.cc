@@ -38,7 +38,11 @@ struct RtlNic::Parts {
       : blocks(hw_model::NicStorage::Ends{nic.dma_socket, nic.msix_port, nic.lifecycle_port, nic.wire_port},
                mac_address, kViCount),
         frames(kViCount),
-        host_link(top, blocks, frames, [&nic] { nic.wake(); }),
+        host_link(
+            top, blocks, frames, [&nic] { nic.wake(); },
+            [this](hw_model::Vi& vi, unsigned source, uint32_t index, std::function<void()> halted) {
+              firmware_port.halt_then(vi, source, PST_ERROR_CODE_DMA_FAULT, index, std::move(halted));
+            }),
         wire_port(top, blocks, nic.wire_port, frames, [&nic] { nic.wake(); }),
         firmware_port(top, blocks, frames, kViCount, kDomainCount, [&nic] { nic.wake(); }) {}
 

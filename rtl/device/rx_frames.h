@@ -2,6 +2,7 @@
 // of its event find it again. Hides the order in which payload and event are seen.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <vector>
@@ -38,6 +39,13 @@ class RxFrames {
     const Waiting first = waiting.front();
     waiting.pop_front();
     return {frames_[first.id], first.landing_ps};
+  }
+  // How many frames of the VI will be announced before this one; more than there are if it is not among them.
+  [[nodiscard]] uint32_t waiting_before(uint32_t vi_id, uint16_t id) const {
+    const auto& waiting = of_vi_[vi_id];
+    const auto found =
+        std::find_if(waiting.begin(), waiting.end(), [id](const Waiting& frame) { return frame.id == id; });
+    return found == waiting.end() ? kIds : static_cast<uint32_t>(found - waiting.begin());
   }
   // Index of the event that is posted now.
   uint32_t next_event(uint32_t vi_id) { return event_idx_[vi_id]++; }

@@ -5,6 +5,17 @@
 
 namespace postern::sim {
 
+namespace {
+
+bool overlaps(const ShadowDomain& domain, const ShadowRange& range) {
+  return std::any_of(domain.ranges.begin(), domain.ranges.end(), [&](const ShadowRange& other) {
+    return !other.removing && range.domain_address < other.domain_address + other.length_bytes &&
+           other.domain_address < range.domain_address + range.length_bytes;
+  });
+}
+
+}  // namespace
+
 bool ContractShadow::translate(uint32_t domain_id, uint64_t address, uint64_t bytes,
                                std::vector<ShadowSegment>& segments) const {
   const ShadowDomain* found = domain(domain_id);
@@ -309,21 +320,26 @@ void ContractShadow::find_owner(uint64_t host_address, uint32_t bytes, bool writ
   if (buffer_owner(host_address, bytes, write, buffer)) owner = buffer;
 }
 
-// A range counts from when the device has read its TRANSLATION_MAP: it may be in force before it is answered. Such an
-// access is rare, so the lookup may be slow.
+// A range counts from when the device has read its TRANSLATION_MAP: it may be in force before it is answered, unless it
+// must be refused. Such an access is rare, so the lookup may be slow.
 void ContractShadow::look_in_coming_ranges(DmaAccess& access) {
+  std::vector<ShadowDomain*> grown;
+  bool covered = false;
   for (const ShadowCommand& command : commands_) {
     const auto id = static_cast<uint32_t>(pst_command_get_target_id(&command.command));
     if (pst_command_get_opcode(&command.command) != PST_COMMAND_TRANSLATION_MAP || id >= domains_.size()) continue;
     const ShadowRange range = range_to_map(command.command);
-    if (!domains_[id].exists || access.address - range.host_address >= range.length_bytes) continue;
+    if (!domains_[id].exists || overlaps(domains_[id], range)) continue;
     domains_[id].ranges.push_back(range);
+    grown.push_back(&domains_[id]);
+    covered = covered || access.address - range.host_address < range.length_bytes;
+  }
+  if (covered) {
     index_rings();
     find_owner(access.address, access.bytes, access.write, access.owner);
-    domains_[id].ranges.pop_back();
-    index_rings();
-    if (access.owner.target != DmaTarget::kUnknown) return;
   }
+  for (ShadowDomain* domain : grown) domain->ranges.pop_back();
+  if (covered) index_rings();
 }
 
 DmaOwner ContractShadow::former_owner_of(uint64_t host_address, bool write) const {

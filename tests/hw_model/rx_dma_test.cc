@@ -187,7 +187,13 @@ TEST(RxDmaTest, HostThatDoesNotAnswerHaltsTheViWithoutAGapInTheRing) {
   const auto events = rig.vi->events();
   ASSERT_EQ(events.size(), 2u);
   EXPECT_EQ(pst_event_get_type(&events[0]), PST_EVENT_TYPE_RX);
-  EXPECT_EQ(pst_event_get_type(&events[1]), PST_EVENT_TYPE_ERROR);
+  const pst_error_event error{{events[1].word[0], events[1].word[1]}};
+  EXPECT_EQ(pst_error_event_get_type(&error), PST_EVENT_TYPE_ERROR);
+  EXPECT_EQ(pst_error_event_get_source(&error), PST_ERROR_SOURCE_RX);
+  EXPECT_EQ(pst_error_event_get_index(&error), 1u);
+  EXPECT_EQ(rig.a.counter("rx.delivered"), 1u);
+  EXPECT_EQ(rig.a.counter("drops.RX_DMA_FAULT"), 1u);
+  EXPECT_EQ(rig.a.counter("drops.RX_VI_HALTED"), 1u);
   EXPECT_EQ(rig.a.counter("rx.frames"), rig.a.counter("rx.delivered") + rig.a.drops_total("RX"));
 }
 

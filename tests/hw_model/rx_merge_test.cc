@@ -277,7 +277,9 @@ TEST(RxMergeTest, FailedWriteDropsTheOpenEventToo) {
   run_ns(2 * kWaitNs);
   const auto events = rig.events();
   ASSERT_EQ(events.size(), 1u);
-  EXPECT_EQ(pst_rx_event_get_type(&events[0]), PST_EVENT_TYPE_ERROR);
+  const pst_error_event error{{events[0].word[0], events[0].word[1]}};
+  EXPECT_EQ(pst_error_event_get_type(&error), PST_EVENT_TYPE_ERROR);
+  EXPECT_EQ(pst_error_event_get_index(&error), 1u);
   EXPECT_EQ(rig.a.counter("rx.delivered"), 0u);
   rig.expect_accounted();
 }
