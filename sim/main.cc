@@ -135,10 +135,9 @@ void add_waves(CLI::App& verb, WaveOptions& waves) {
       "Write the signals of the RTL NICs to this file, as FST; of several to one each, with its host's name");
   verb.add_option("--wave-from-us", waves.from_us, "Start of the waves in simulated time");
   verb.add_option("--wave-for-us", waves.for_us, "Length of the waves in simulated time (default: all)");
-  verb.add_flag(
-      "--wave-around-violation{5}", waves.around_violation_us,
-      "Waves from =US microseconds before the first contract violation by any RTL NIC to 1 us behind it, of all "
-      "RTL NICs, from a second run; none without a violation; needs --wave, implies --monitor");
+  verb.add_flag("--wave-around-violation{5}", waves.around_violation_us,
+                "Waves of all RTL NICs from 5 us (or =US) before the first contract violation by any of them to 1 us "
+                "behind it, from a second run; no violation: no file. Needs --wave, implies --monitor");
 }
 
 void add_sim(CLI::App& app, CommandLine& line) {
