@@ -88,37 +88,36 @@ PY
       refused 'configure it with -DPOSTERN_RTL_WAVES=ON' sim "$@" --device rtl --wave "$WORK/run.fst"
       exit
     fi
-    FAULT=(--set fault.dma_vi=0 --set fault.unmapped_write_probability=0.05)
-    for faults in none some; do
+    for firmware in usual slow; do
       run=("$@" --device rtl --quiet --monitor)
-      [[ $faults == none ]] || run+=("${FAULT[@]}")
-      mkdir "$WORK/$faults"
+      # Longer than the monitor's bound for a command: R12 of host b, which alone is clocked then.
+      [[ $firmware == usual ]] || run+=(--set b:admin.command_ns=101000000)
+      mkdir "$WORK/$firmware"
       status=0 waved=0
       "$POSTERN" sim "${run[@]}" --json "$WORK/without.json" 2> "$WORK/without" || status=$?
-      "$POSTERN" sim "${run[@]}" --json "$WORK/with.json" --wave "$WORK/$faults/run.fst" --wave-around-violation=2 \
+      "$POSTERN" sim "${run[@]}" --json "$WORK/with.json" --wave "$WORK/$firmware/run.fst" --wave-around-violation=2 \
         2> "$WORK/with" || waved=$?
       cmp "$WORK/without.json" "$WORK/with.json"
       [[ $status == "$waved" ]]
-      python3 - "$WORK" "$faults" <<'PY'
+      python3 - "$WORK" "$firmware" <<'PY'
 import pathlib, re, sys
-work, faults = pathlib.Path(sys.argv[1]), sys.argv[2]
+work, firmware = pathlib.Path(sys.argv[1]), sys.argv[2]
 without, with_waves = (pathlib.Path(work / name).read_text() for name in ("without", "with"))
 assert with_waves.startswith(without), with_waves
 said = with_waves[len(without):]
-files = list((work / faults).iterdir())
+files = sorted(file.name for file in (work / firmware).iterdir())
 reports = [float(time) for time in re.findall(r"^R\d+ violated at ([0-9.]+) ns", without, re.MULTILINE)]
-print("%s: reports at %s ns; %s" % (faults, reports, said.strip()))
+print("%s: reports at %s ns; %s" % (firmware, reports, said.strip()))
 assert said.count("\n") == 1, said
-if not reports:
-    assert "no violation by an RTL NIC" in said and not files, (said, files)
+if firmware == "usual":
+    assert not reports and "no violation by an RTL NIC" in said and not files, (said, files)
     sys.exit()
 first_ps = round(min(reports) * 1000)
 assert "at %.6f us" % (first_ps / 1e6) in said, said
-assert len(files) == 2, files
-for file in files:
-    header = file.read_bytes()[9:25]
-    begin_ps, end_ps = (int.from_bytes(header[i:i + 8], "big") for i in (0, 8))
-    assert first_ps - 2_000_000 <= begin_ps < first_ps and begin_ps < end_ps <= first_ps + 1_000_000, (file, begin_ps, end_ps)
+assert files == ["run.a.fst", "run.b.fst"], files
+header = (work / firmware / "run.b.fst").read_bytes()[9:25]
+begin_ps, end_ps = (int.from_bytes(header[i:i + 8], "big") for i in (0, 8))
+assert first_ps - 2_000_000 <= begin_ps < first_ps and begin_ps < end_ps <= first_ps + 1_000_000, (begin_ps, end_ps)
 PY
     done
     ;;
