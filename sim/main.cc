@@ -55,6 +55,7 @@ SplitArguments split_exec(int argc, char** argv) {
 
 struct CommandLine {
   TestbedOptions up;
+  WaveOptions up_waves;  // refused
   LiveOptions live;
   std::string run_dir;
   std::string host;
@@ -83,6 +84,8 @@ void add_up(CLI::App& app, CommandLine& line) {
                    "Record what crosses the boundary of each NIC into DIR/run.trace, complete after `postern down`")
       ->type_name("DIR");
   verb->add_flag("--monitor", line.up.monitor, "Check the contract at each NIC; `postern status` shows violations");
+  verb->add_option("--wave", line.up_waves.path)->group("");  // known only to say what to do instead
+  verb->add_flag("--wave-around-violation{5}", line.up_waves.around_violation_us)->group("");
   verb->add_flag("--foreground", line.up.foreground, "Stay until Ctrl-C, then end the testbed");
   verb->footer(
       "Example:\n  postern up\n  postern exec b -- python3 -m http.server 8000 &\n"
@@ -126,6 +129,17 @@ void add_sessions(CLI::App& app, CommandLine& line) {
   app.add_subcommand("version", "Show the versions of Postern and of its hardware/software contract");
 }
 
+void add_waves(CLI::App& verb, WaveOptions& waves) {
+  verb.add_option(
+      "--wave", waves.path,
+      "Write the signals of the RTL NICs to this file, as FST; of several to one each, with its host's name");
+  verb.add_option("--wave-from-us", waves.from_us, "Start of the waves in simulated time");
+  verb.add_option("--wave-for-us", waves.for_us, "Length of the waves in simulated time (default: all)");
+  verb.add_flag("--wave-around-violation{5}", waves.around_violation_us,
+                "Waves of all RTL NICs from 5 us (or =US) before the first contract violation by any of them to 1 us "
+                "behind it, from a second run; no violation: no file. Needs --wave, implies --monitor");
+}
+
 void add_sim(CLI::App& app, CommandLine& line) {
   CLI::App* verb = app.add_subcommand("sim", "Run workloads in virtual time, in one process, and report");
   verb->add_option("scenario", line.sim.scenario, "TOML file, or the name of a built-in scenario (see --list)")
@@ -138,9 +152,7 @@ void add_sim(CLI::App& app, CommandLine& line) {
   verb->add_option("--trace-from-us", line.sim.trace_from_us, "Start of the traces in simulated time");
   verb->add_option("--trace-for-us", line.sim.trace_for_us, "Length of the traces in simulated time (default: all)");
   verb->add_option("--trace-max-events", line.sim.trace_max_events, "Bound of each trace")->capture_default_str();
-  verb->add_option("--wave", line.sim.wave_path, "Write the signals of the RTL NICs to this file, as FST");
-  verb->add_option("--wave-from-us", line.sim.wave_from_us, "Start of the waves in simulated time");
-  verb->add_option("--wave-for-us", line.sim.wave_for_us, "Length of the waves in simulated time (default: all)");
+  add_waves(*verb, line.sim.waves);
   verb->add_option("--record", line.sim.record_path, "Record what crosses the boundary of each NIC into this file");
   verb->add_option("--set", line.sim.settings,
                    "NIC property of every host, or of one: PROPERTY=VALUE, HOST:PROPERTY=VALUE or nicN.PROPERTY=VALUE")
@@ -180,9 +192,14 @@ void add_replay(CLI::App& app, CommandLine& line) {
   verb->add_option("--timing", line.replay_timing, "exact: everything at its time; ignore: order and contents per VI")
       ->check(CLI::IsMember({"exact", "ignore"}))
       ->capture_default_str();
+  verb->add_flag("--monitor", line.replay.monitor,
+                 "Check the contract at each NIC; a violation makes the exit status 1");
+  add_waves(*verb, line.replay.waves);
   verb->add_option("--json", line.replay.json_path, "Write the outcome as JSON to this file (-: to standard output)");
   verb->footer(
-      "Exit status 0 if the device did the same, 1 if not (the first difference is printed), 2 for a bad file.\n"
+      "Exit status 0 if the device did the same, 1 if not (the first difference is printed) or for a violation, 2 for "
+      "a "
+      "bad file.\n"
       "Example:\n  postern sim pingpong --record run.trace\n  postern replay run.trace");
 }
 
@@ -192,8 +209,17 @@ int run_sim(const CommandLine& line) {
   return run_scenario(line.sim);
 }
 
+int run_up(const CommandLine& line) {
+  if (line.up_waves.path.empty() && line.up_waves.around_violation_us.empty()) return cli_up(line.up);
+  fmt::print(stderr,
+             "postern: `postern up` writes no waves: a live run cannot be repeated, and recording it costs less; use "
+             "`postern up --device rtl --record DIR`, then `postern replay DIR/run.trace --device rtl --wave FILE.fst "
+             "--wave-around-violation`\n");
+  return 2;
+}
+
 int run_verb(CLI::App& app, const CommandLine& line, const SplitArguments& split) {
-  if (app.got_subcommand("up")) return cli_up(line.up);
+  if (app.got_subcommand("up")) return run_up(line);
   if (app.got_subcommand("exec")) return cli_exec(line.run_dir, line.host, split.program);
   if (app.got_subcommand("status")) return cli_status(line.run_dir, line.json);
   if (app.got_subcommand("down")) return cli_down(line.run_dir);

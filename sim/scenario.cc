@@ -15,6 +15,7 @@
 #include "sim/simulation.h"
 #include "sim/trace/chrome_trace.h"
 #include "sim/trace/vcd_trace.h"
+#include "sim/violation_waves.h"
 #include "sim/virtual_host.h"
 #include "sim/wakeup_latency.h"
 
@@ -78,8 +79,12 @@ class ScenarioRun {
         host->serve();
       });
     }
-    while (booted_count_ < hosts_.size() && boot_error_.empty() && simulation_->now_ps() / 1000 < kBootLimitNs) {
+    while (booted_count_ < hosts_.size() && boot_error_.empty() && !simulation_->stop_requested() &&
+           simulation_->now_ps() / 1000 < kBootLimitNs) {
       simulation_->run(kBootStepNs);
+    }
+    if (booted_count_ < hosts_.size() && boot_error_.empty() && simulation_->stop_requested()) {
+      return Error{ECANCELED, "the run ended before its hosts had started"};
     }
     if (booted_count_ < hosts_.size()) {
       return Error{EIO, boot_error_.empty() ? "the hosts did not start within 1 s of simulated time" : boot_error_};
@@ -228,13 +233,6 @@ class RunFiles {
       if (Status status = vcd_.open(options.vcd_path, options.vcd_signals, window); !status) return status;
       watchers.observers.push_back(vcd_.factory());
     }
-    if (!options.wave_path.empty()) {
-      const Result<TraceWindow> wave =
-          TraceWindow::parse(options.wave_from_us, options.wave_for_us, options.trace_max_events, "--wave");
-      if (!wave) return wave.error();
-      const uint64_t from_us = wave.value().from_us;
-      watchers.waves = {options.wave_path, from_us * 1'000'000, (from_us + wave.value().for_us) * 1'000'000};
-    }
     return {};
   }
   Status finish() {
@@ -277,6 +275,8 @@ Result<ScenarioOutcome> execute_scenario(const Scenario& scenario, const std::st
   if (trace_stages) options.observers.push_back(wakeups.factory());
   options.monitor = watchers.monitor;
   options.waves = watchers.waves;
+  options.violated = watchers.violated;
+  options.end_ps = watchers.end_ps;
   Result<std::unique_ptr<Simulation>> simulation = Simulation::create(options);
   if (!simulation) {
     return simulation.error();
@@ -290,6 +290,67 @@ Result<ScenarioOutcome> execute_scenario(const Scenario& scenario, const std::st
   return run.collect(trace_stages ? &wakeups : nullptr);
 }
 
+namespace {
+
+// The same run in the second process, for its waves alone.
+Status repeat_for_waves(const Scenario& scenario, const WaveRequest& request, const HostViolationListener& violated) {
+  RunWatchers watchers;
+  watchers.monitor = true;
+  watchers.waves = request;
+  watchers.violated = violated;
+  watchers.end_ps = request.until_ps;
+  const Result<ScenarioOutcome> outcome = execute_scenario(scenario, "", false, true, watchers);
+  return outcome ? Status{} : outcome.error();
+}
+
+Status prepare_waves(const ScenarioOptions& options, const Scenario& scenario, ViolationWaves& repetition,
+                     RunWatchers& watchers) {
+  const Result<WavePlan> plan = plan_waves(options.waves);
+  if (!plan) return plan.error();
+  watchers.waves = plan.value().request;
+  if (!plan.value().around_violation) return {};
+  watchers.monitor = true;
+  watchers.violated = repetition.listener();
+  return repetition.start(plan.value(), [&scenario](const WaveRequest& request, const HostViolationListener& violated) {
+    return repeat_for_waves(scenario, request, violated);
+  });
+}
+
+Status finish_waves(const ScenarioOptions& options, const Scenario& scenario, ViolationWaves& repetition) {
+  if (options.waves.around_violation_us.empty()) return {};
+  const Result<std::string> said =
+      repetition.finish([&scenario](uint32_t host_idx) { return scenario.topology.hosts.at(host_idx).name; });
+  if (!said) return said.error();
+  fmt::print(stderr, "postern: {}\n", said.value());
+  return {};
+}
+
+Status print_outcome(const ScenarioOptions& options, const ScenarioOutcome& outcome) {
+  const bool json_to_stdout = options.json_path == "-";
+  if (!options.quiet && !json_to_stdout) {
+    fmt::print("{}", outcome.report);
+  }
+  if (json_to_stdout) {
+    fmt::print("{}", outcome.json);
+  } else if (!options.json_path.empty()) {
+    if (Status status = write_file(options.json_path, outcome.json); !status) return status;
+  }
+  if (!options.coverage_path.empty()) {
+    if (Status status = write_file(options.coverage_path, outcome.coverage_json); !status) return status;
+    if (!options.quiet && !json_to_stdout) fmt::print("\n{}", outcome.coverage_table);
+  }
+  if (outcome.violation_count != 0) fmt::print(stderr, "{}", outcome.violations);
+  for (const WorkloadResult& result : outcome.results) {
+    if (!result.finished || !result.error.empty()) {
+      fmt::print(stderr, "postern: workload {} failed: {}\n", result.name,
+                 result.error.empty() ? "it did not finish in time" : result.error);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
 int run_scenario(const ScenarioOptions& options) {
   const Result<Scenario> scenario = load_scenario(options);
   if (!scenario) {
@@ -297,6 +358,10 @@ int run_scenario(const ScenarioOptions& options) {
   }
   RunWatchers watchers;
   watchers.monitor = options.monitor || !options.coverage_path.empty();
+  ViolationWaves repetition;  // its process starts before the files are open
+  if (Status status = prepare_waves(options, scenario.value(), repetition, watchers); !status) {
+    return fail(status.error(), 2);
+  }
   RunFiles files;
   if (Status status = files.open(options, watchers); !status) {
     return fail(status.error(), 2);
@@ -306,32 +371,14 @@ int run_scenario(const ScenarioOptions& options) {
   if (Status status = files.finish(); !status) {
     return fail(status.error(), 2);
   }
+  if (outcome) {
+    if (Status status = print_outcome(options, outcome.value()); !status) return fail(status.error(), 2);
+  }
+  if (outcome || repetition.called_for()) {
+    if (Status status = finish_waves(options, scenario.value(), repetition); !status) return fail(status.error(), 2);
+  }
   if (!outcome) {
     return fail(outcome.error(), 2);
-  }
-  const bool json_to_stdout = options.json_path == "-";
-  if (!options.quiet && !json_to_stdout) {
-    fmt::print("{}", outcome.value().report);
-  }
-  if (json_to_stdout) {
-    fmt::print("{}", outcome.value().json);
-  } else if (!options.json_path.empty()) {
-    if (Status status = write_file(options.json_path, outcome.value().json); !status) {
-      return fail(status.error(), 2);
-    }
-  }
-  if (!options.coverage_path.empty()) {
-    if (Status status = write_file(options.coverage_path, outcome.value().coverage_json); !status) {
-      return fail(status.error(), 2);
-    }
-    if (!options.quiet && !json_to_stdout) fmt::print("\n{}", outcome.value().coverage_table);
-  }
-  if (outcome.value().violation_count != 0) fmt::print(stderr, "{}", outcome.value().violations);
-  for (const WorkloadResult& result : outcome.value().results) {
-    if (!result.finished || !result.error.empty()) {
-      fmt::print(stderr, "postern: workload {} failed: {}\n", result.name,
-                 result.error.empty() ? "it did not finish in time" : result.error);
-    }
   }
   return outcome.value().ok && outcome.value().violation_count == 0 ? 0 : 1;
 }

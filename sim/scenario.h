@@ -12,6 +12,7 @@
 #include "sim/simulation.h"
 #include "sim/topology.h"
 #include "sim/virtual_host.h"
+#include "sim/wave_options.h"
 #include "sim/workload.h"
 
 namespace postern::sim {
@@ -38,9 +39,7 @@ struct ScenarioOptions {
   std::string trace_from_us;          // window of both, as given (TraceWindow::parse)
   std::string trace_for_us;
   uint64_t trace_max_events = 1'000'000;
-  std::string wave_path;  // empty: no waves of the RTL
-  std::string wave_from_us;
-  std::string wave_for_us;
+  WaveOptions waves;                  // of the RTL; around a violation implies monitor
   std::vector<std::string> settings;  // "[HOST:]PROPERTY=NUMBER" of NICs
   std::vector<std::string> devices;   // "rtl" or "HOST=rtl"
   std::optional<uint64_t> seed;
@@ -82,6 +81,8 @@ struct RunWatchers {
   PacketListener* packets = nullptr;  // needs trace_stages
   bool monitor = false;               // a boundary monitor around each NIC
   WaveRequest waves;                  // signals of the RTL NICs
+  HostViolationListener violated;     // violations by RTL NICs, when they are reported
+  uint64_t end_ps = ~uint64_t{0};     // simulated time at which the run ends early
 };
 // Runs a scenario. Once per process (a SystemC kernel elaborates once).
 [[nodiscard]] Result<ScenarioOutcome> execute_scenario(const Scenario& scenario, const std::string& pcap_directory,

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <filesystem>
 #include <systemc>
 
 #include "sim/boundary_tap.h"
@@ -14,6 +13,7 @@
 #include "sim/monitor/monitored_nic.h"
 #include "sim/network.h"
 #include "sim/nic_factory.h"
+#include "sim/nic_waves.h"
 
 namespace postern::sim {
 namespace {
@@ -65,6 +65,12 @@ NicDevice& Simulation::Impl::seam(const HostSpec& spec, Host& host) {
   if (options.monitor) {
     host.monitored = std::make_unique<MonitoredNic>(tap_name.c_str(), *host.nic, spec.mac, spec.name);
     host.tap = &host.monitored->tap();
+    if (options.violated && spec.device == "rtl") {
+      host.monitored->set_violation_listener(
+          [this, host_idx = static_cast<uint32_t>(hosts.size())](const Violation& violation) {
+            options.violated(host_idx, violation);
+          });
+    }
   } else if (!options.observers.empty()) {
     host.own_tap = std::make_unique<BoundaryTap>(tap_name.c_str(), *host.nic);
     host.tap = host.own_tap.get();
@@ -72,25 +78,13 @@ NicDevice& Simulation::Impl::seam(const HostSpec& spec, Host& host) {
   return host.tap == nullptr ? *host.nic : *host.tap;
 }
 
-// "run.fst" of two RTL NICs: "run.a.fst" and "run.b.fst".
 Status Simulation::Impl::record_waves() {
-  if (options.waves.path.empty()) return {};
-  const std::vector<HostSpec>& specs = options.topology.hosts;
-  const auto is_rtl = [](const HostSpec& spec) { return spec.device == "rtl"; };
-  const auto count = std::count_if(specs.begin(), specs.end(), is_rtl);
-  if (count == 0) return Error{EINVAL, "--wave: expected an RTL NIC, but all are models; add --device rtl"};
-  for (size_t i = 0; i < specs.size(); ++i) {
-    if (!is_rtl(specs[i])) continue;
-    WaveRequest request = options.waves;
-    if (count > 1) {
-      const std::filesystem::path path(request.path);
-      request.path = path.parent_path() / (path.stem().string() + "." + specs[i].name + path.extension().string());
-    }
-    if (std::string error = hosts[i].nic->record_waves(request); !error.empty()) {
-      return Error{EINVAL, fmt::format("--wave: host \"{}\": {}", specs[i].name, error)};
-    }
+  std::vector<WavedNic> rtl;
+  for (size_t i = 0; i < hosts.size(); ++i) {
+    const HostSpec& spec = options.topology.hosts[i];
+    if (spec.device == "rtl") rtl.push_back({spec.name, hosts[i].nic.get()});
   }
-  return {};
+  return sim::record_waves(rtl, options.waves);
 }
 
 void Simulation::Impl::add_observers(const HostSpec& spec, Host& host) {
@@ -163,9 +157,10 @@ void Simulation::spawn(const std::string& name, std::function<void()> body) {
 }
 
 void Simulation::run(uint64_t duration_ns) {
-  if (!impl_->stop_requested) {
-    sc_core::sc_start(sc_core::sc_time::from_value(duration_ns * 1000), sc_core::SC_RUN_TO_TIME);
-  }
+  if (impl_->stop_requested) return;
+  const uint64_t left_ps = impl_->options.end_ps - now_ps();
+  sc_core::sc_start(sc_core::sc_time::from_value(std::min(left_ps, duration_ns * 1000)), sc_core::SC_RUN_TO_TIME);
+  if (now_ps() >= impl_->options.end_ps) impl_->stop_requested = true;
 }
 
 void Simulation::request_stop() {

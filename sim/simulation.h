@@ -13,6 +13,7 @@
 #include "sim/boundary_observer.h"
 #include "sim/cpu_costs.h"
 #include "sim/host_cpu.h"
+#include "sim/monitor/boundary_monitor.h"
 #include "sim/nic_property.h"
 #include "sim/stage_trace.h"
 #include "sim/topology.h"
@@ -48,6 +49,8 @@ class Simulation {
     std::vector<ObserverFactory> observers;  // each is asked once per host; observers are told in this order
     bool monitor = false;                    // a boundary monitor around each NIC
     WaveRequest waves;                       // of the RTL NICs; of several each has its host's name in its file's
+    HostViolationListener violated;          // told of violations by RTL NICs while the monitors report them
+    uint64_t end_ps = ~uint64_t{0};          // simulated time that run() does not go beyond; greater than 0
   };
 
   // Builds everything. Errors: unknown NIC property, a TAP port (virtual time has no kernel), capture files.

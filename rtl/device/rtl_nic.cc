@@ -275,7 +275,7 @@ void RtlNic::set_fault_observer(sim::FaultObserver* observer) {
 
 std::string RtlNic::record_waves(const sim::WaveRequest& request) {
   std::string error = parts_->waves.open(parts_->top, request);
-  records_ = error.empty();
+  records_ = error.empty() && !request.only_check;
   return error;
 }
 

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #endif
 
 namespace postern::rtl_device {
@@ -28,11 +29,16 @@ WaveFile::~WaveFile() {
 
 std::string WaveFile::open(Vpst_nic_top& top, const sim::WaveRequest& request) {
   // Verilator ends the process where it cannot write.
-  std::FILE* probe = std::fopen(request.path.c_str(), "wbe");
+  const bool existed = std::filesystem::exists(request.path);
+  std::FILE* probe = std::fopen(request.path.c_str(), "abe");
   if (probe == nullptr) {
     return "cannot write " + request.path + ": " + std::strerror(errno) + "; choose a path in a writable directory";
   }
   (void)std::fclose(probe);
+  if (request.only_check) {
+    if (!existed) (void)std::remove(request.path.c_str());
+    return {};
+  }
   constexpr int kAllLevels = 99;
   trace_ = std::make_unique<Trace>();
   trace_->from_ps = request.from_ps;

@@ -19,7 +19,8 @@ class WaveFile {
   WaveFile(const WaveFile&) = delete;
   WaveFile& operator=(const WaveFile&) = delete;
 
-  // What follows is recorded. The error says what to do: a build without waves, or a file that cannot be written.
+  // What follows is recorded, or nothing if the request only asks whether it could be; then no file is left behind. The
+  // error says what to do: a build without waves, or a file that cannot be written.
   [[nodiscard]] std::string open(Vpst_nic_top& top, const sim::WaveRequest& request);
   // The signals have the values that they keep from time_ps on; times grow.
   void sample(uint64_t time_ps);

@@ -79,6 +79,7 @@ void MonitorCore::report(Rule rule, uint32_t vi_id, std::string expected, std::s
   if (violations.size() >= options.reports_max) return;
   violations.push_back(
       {now_ps, vi_id, rule, std::move(expected), std::move(seen), log.last(options.report_accesses, vi_id)});
+  if (listener) listener(violations.back());
 }
 
 BoundaryMonitor::BoundaryMonitor(MonitorOptions options)
@@ -101,6 +102,7 @@ void BoundaryMonitor::set_bounds(const MonitorBounds& bounds) { core_->options.b
 BoundaryMonitor::~BoundaryMonitor() = default;
 
 void BoundaryMonitor::set_counter_reader(CounterReader reader) { core_->counters = std::move(reader); }
+void BoundaryMonitor::set_violation_listener(ViolationListener listener) { core_->listener = std::move(listener); }
 void BoundaryMonitor::set_clock(Clock clock) { core_->clock = std::move(clock); }
 void BoundaryMonitor::set_memory_reader(HostMemoryReader* reader) { core_->memory = reader; }
 const ContractShadow& BoundaryMonitor::shadow() const { return core_->shadow; }

@@ -51,6 +51,8 @@ struct Violation {
   std::vector<std::string> accesses;  // oldest first
 };
 [[nodiscard]] std::string describe(const Violation& violation);
+using ViolationListener = std::function<void(const Violation&)>;
+using HostViolationListener = std::function<void(uint32_t host_idx, const Violation&)>;
 
 class MonitorCore;
 class RuleGroup;
@@ -65,6 +67,8 @@ class BoundaryMonitor : public BoundaryObserver {
   void set_counter_reader(CounterReader reader);
   // Before the simulation starts.
   void set_bounds(const MonitorBounds& bounds);
+  // Told of each violation that becomes a report, when it does.
+  void set_violation_listener(ViolationListener listener);
   // Simulated time in picoseconds, for R11 before a reset: the host's writes may be ahead of it. None: not judged then.
   using Clock = std::function<uint64_t()>;
   void set_clock(Clock clock);

@@ -36,6 +36,7 @@ class MonitorCore {
   HostMemoryReader* memory = nullptr;
   BoundaryMonitor::CounterReader counters;
   BoundaryMonitor::Clock clock;
+  ViolationListener listener;
 };
 
 // Some rules with the state that they need. Told everything that the shadow tells, and what it does not: interrupts,

@@ -26,6 +26,7 @@ class MonitoredNic {
   // What the host binds to.
   [[nodiscard]] BoundaryTap& tap() { return tap_; }
   [[nodiscard]] const BoundaryMonitor& monitor() const { return monitor_; }
+  void set_violation_listener(ViolationListener listener) { monitor_.set_violation_listener(std::move(listener)); }
   // The run is over: what was due and is missing is reported. Where the environment names a folder in
   // POSTERN_COVERAGE_DIR, the coverage is written there as a file of its own, for tools/contract_coverage.py.
   void finish();

@@ -11,8 +11,10 @@
 #include <cstring>
 
 #include "sim/nic_factory.h"
+#include "sim/nic_waves.h"
 #include "sim/replay/replay_host.h"
 #include "sim/replay/replay_streams.h"
+#include "sim/violation_waves.h"
 
 namespace postern::sim {
 namespace {
@@ -41,7 +43,7 @@ bool unanswered(const TraceRecord& record) {
 
 class Player {
  public:
-  explicit Player(const ReplayOptions& options) : options_(options) {}
+  Player(const ReplayOptions& options, const ReplayWatch& watch) : options_(options), watch_(watch) {}
 
   Status prepare();
   ReplayOutcome run();
@@ -76,6 +78,7 @@ class Player {
   void end();
 
   const ReplayOptions& options_;
+  const ReplayWatch& watch_;
   std::unique_ptr<TraceReader> reader_;
   std::vector<Host> hosts_;
   sc_core::sc_event output_event_;
@@ -153,11 +156,21 @@ Status Player::set(Host& host, const std::string& name, double value, const char
 Status Player::build(Host& host, uint32_t host_idx) {
   std::unique_ptr<NicDevice> nic = make_nic(options_.device, "nic_" + host.name, host.mac);
   if (nic == nullptr) return Error{EINVAL, fmt::format("no device \"{}\": expected model or rtl", options_.device)};
-  host.replayed = std::make_unique<ReplayHost>(("host_" + host.name).c_str(), host_idx, std::move(nic),
+  ReplayHost::Guest guest{std::move(nic), host.name, host.mac, watch_.monitor};
+  host.replayed = std::make_unique<ReplayHost>(("host_" + host.name).c_str(), host_idx, std::move(guest),
                                                [this, host_idx](const TraceRecord& r) { happened(host_idx, r); });
+  if (watch_.monitor && watch_.violated && options_.device == "rtl") {
+    host.replayed->monitored()->set_violation_listener(
+        [this, host_idx](const Violation& violation) { watch_.violated(host_idx, violation); });
+  }
   for (auto& [address, reached] : host.outcomes) host.replayed->set_outcomes(address, std::move(reached));
   for (const auto& [name, value] : host.properties) {
-    if (Status status = set(host, name, value, options_.path.c_str()); !status) return status;
+    if (Status status = set(host, name, value, options_.path.c_str()); !status) {
+      return Error{EINVAL,
+                   fmt::format("{}; this device cannot be what the recorded host saw: record the run again with "
+                               "--set {}=VALUE of such a value",
+                               status.error().message, name)};
+    }
   }
   for (const std::string& setting : options_.settings) {
     const size_t equals = setting.find('=');
@@ -175,8 +188,13 @@ Status Player::prepare() {
   if (Status status = scan(); !status) return status;
   for (uint32_t i = 0; i < hosts_.size(); ++i) {
     if (Status status = build(hosts_[i], i); !status) return status;
+    outcome_.hosts.push_back(hosts_[i].name);
   }
-  return {};
+  std::vector<WavedNic> rtl;
+  for (Host& host : hosts_) {
+    if (options_.device == "rtl") rtl.push_back({host.name, &host.replayed->nic()});
+  }
+  return record_waves(rtl, watch_.waves);
 }
 
 void Player::happened(uint32_t host_idx, const TraceRecord& record) {
@@ -326,7 +344,18 @@ ReplayOutcome Player::run() {
   sc_core::sc_spawn_options options;
   options.set_stack_size(kThreadStackBytes);
   sc_core::sc_spawn([this] { play(); }, "player", &options);
-  sc_core::sc_start();
+  if (watch_.end_ps == ~uint64_t{0}) {
+    sc_core::sc_start();
+  } else {
+    sc_core::sc_start(ps(watch_.end_ps), sc_core::SC_RUN_TO_TIME);
+  }
+  for (Host& host : hosts_) {
+    if (!watch_.monitor) break;
+    host.replayed->monitored()->finish();
+    const BoundaryMonitor& monitor = host.replayed->monitored()->monitor();
+    outcome_.violation_count += monitor.violation_count();
+    outcome_.violations += monitor.text();
+  }
   outcome_.equal = outcome_.divergence.empty();
   outcome_.simulated_ps = now_ps();
   return outcome_;
@@ -345,50 +374,85 @@ std::string json_text(const std::string& text) {
   return result + "\"";
 }
 
-std::string outcome_json(const ReplayOutcome& outcome) {
+// monitored: somebody has counted violations.
+std::string outcome_json(const ReplayOutcome& outcome, bool monitored) {
   return fmt::format(
       "{{\n  \"divergence\": {},\n  \"divergence_record\": {},\n  \"equal\": {},\n  \"outputs_compared\": {},\n"
-      "  \"records\": {},\n  \"simulated_ps\": {}\n}}\n",
+      "  \"records\": {},\n  \"simulated_ps\": {},\n"
+      "  \"violations\": {}\n}}\n",
       outcome.equal ? "null" : json_text(outcome.divergence), outcome.divergence_record, outcome.equal,
-      outcome.output_count, outcome.record_count, outcome.simulated_ps);
+      outcome.output_count, outcome.record_count, outcome.simulated_ps,
+      monitored ? std::to_string(outcome.violation_count) : "null");
 }
 
 }  // namespace
 
-Result<ReplayOutcome> replay(const ReplayOptions& options) {
+Result<ReplayOutcome> replay(const ReplayOptions& options, const ReplayWatch& watch) {
   sc_core::sc_report_handler::set_actions(sc_core::SC_INFO, sc_core::SC_DO_NOTHING);
-  Player player(options);
+  Player player(options, watch);
   if (Status status = player.prepare(); !status) return status.error();
   return player.run();
 }
 
-int run_replay(const ReplayOptions& options) {
-  const Result<ReplayOutcome> outcome = replay(options);
-  if (!outcome) {
-    fmt::print(stderr, "postern: {}\n", outcome.error().message);
-    return 2;
-  }
-  const ReplayOutcome& result = outcome.value();
+namespace {
+
+int fail(const std::string& message) {
+  fmt::print(stderr, "postern: {}\n", message);
+  return 2;
+}
+
+Status prepare_waves(const ReplayOptions& options, ViolationWaves& repetition, ReplayWatch& watch) {
+  const Result<WavePlan> plan = plan_waves(options.waves);
+  if (!plan) return plan.error();
+  watch.waves = plan.value().request;
+  if (!plan.value().around_violation) return {};
+  watch.monitor = true;
+  watch.violated = repetition.listener();
+  return repetition.start(
+      plan.value(), [&options](const WaveRequest& request, const HostViolationListener& violated) -> Status {
+        const Result<ReplayOutcome> again = replay(options, {true, request, violated, request.until_ps});
+        return again ? Status{} : again.error();
+      });
+}
+
+Status print_outcome(const ReplayOptions& options, const ReplayOutcome& result, bool monitored) {
   if (options.json_path == "-") {
-    fmt::print("{}", outcome_json(result));
+    fmt::print("{}", outcome_json(result, monitored));
+  } else if (result.equal) {
+    fmt::print("equal: {} records, {} outputs compared, {} us simulated\n", result.record_count, result.output_count,
+               result.simulated_ps / 1'000'000);
   } else {
-    if (result.equal) {
-      fmt::print("equal: {} records, {} outputs compared, {} us simulated\n", result.record_count, result.output_count,
-                 result.simulated_ps / 1'000'000);
-    } else {
-      fmt::print("DIVERGED: {}", result.divergence);
-    }
+    fmt::print("DIVERGED: {}", result.divergence);
   }
-  if (!options.json_path.empty() && options.json_path != "-") {
-    std::FILE* file = std::fopen(options.json_path.c_str(), "wbe");
-    const std::string text = outcome_json(result);
-    const bool written = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
-    if ((file != nullptr && std::fclose(file) != 0) || !written) {
-      fmt::print(stderr, "postern: cannot write {}: {}\n", options.json_path, std::strerror(errno));
-      return 2;
-    }
+  fmt::print(stderr, "{}", result.violations);
+  if (options.json_path.empty() || options.json_path == "-") return {};
+  std::FILE* file = std::fopen(options.json_path.c_str(), "wbe");
+  const std::string text = outcome_json(result, monitored);
+  const bool written = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  if ((file != nullptr && std::fclose(file) != 0) || !written) {
+    return Error{errno, fmt::format("cannot write {}: {}", options.json_path, std::strerror(errno))};
   }
-  return result.equal ? 0 : 1;
+  return {};
+}
+
+}  // namespace
+
+int run_replay(const ReplayOptions& options) {
+  ReplayWatch watch;
+  watch.monitor = options.monitor;
+  ViolationWaves repetition;
+  if (Status status = prepare_waves(options, repetition, watch); !status) return fail(status.error().message);
+  const Result<ReplayOutcome> outcome = replay(options, watch);
+  if (!outcome) return fail(outcome.error().message);
+  const ReplayOutcome& result = outcome.value();
+  if (Status status = print_outcome(options, result, watch.monitor); !status) return fail(status.error().message);
+  if (!options.waves.around_violation_us.empty()) {
+    const Result<std::string> said =
+        repetition.finish([&result](uint32_t host_idx) { return result.hosts.at(host_idx); });
+    if (!said) return fail(said.error().message);
+    fmt::print(stderr, "postern: {}\n", said.value());
+  }
+  return result.equal && result.violation_count == 0 ? 0 : 1;
 }
 
 }  // namespace postern::sim

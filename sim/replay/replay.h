@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "driver/result.h"
+#include "sim/monitor/boundary_monitor.h"
+#include "sim/wave_options.h"
 
 namespace postern::sim {
 
@@ -15,6 +17,8 @@ struct ReplayOptions {
   std::string device = "model";
   std::vector<std::string> settings;  // "PROPERTY=NUMBER", over the recorded ones, for every NIC
   bool ignore_timing = false;         // order and contents per VI only; host actions wait for what they followed
+  bool monitor = false;               // boundary monitors; a violation makes the exit status 1
+  WaveOptions waves;                  // of the RTL; around a violation implies monitor
   std::string json_path;              // empty: none; "-": standard output instead of the report
 };
 
@@ -25,11 +29,22 @@ struct ReplayOutcome {
   uint64_t simulated_ps = 0;
   uint64_t divergence_record = 0;  // number of the record in the file, from 0
   std::string divergence;          // empty if equal: one line, then both histories
+  std::vector<std::string> hosts;  // names
+  // Of the boundary monitors, if asked for.
+  uint64_t violation_count = 0;
+  std::string violations;  // as text; empty: none
 };
 
-// Errors: a bad file, an unknown device or property.
-[[nodiscard]] Result<ReplayOutcome> replay(const ReplayOptions& options);
-// The whole verb. Exit status: 0 equal, 1 diverged, 2 bad input.
+// What a replay is watched for besides; the options' waves are not looked at.
+struct ReplayWatch {
+  bool monitor = false;
+  WaveRequest waves;
+  HostViolationListener violated;  // violations by RTL NICs, when they are reported
+  uint64_t end_ps = ~uint64_t{0};  // simulated time at which the replay ends early; equal or not says nothing then
+};
+// Errors: a bad file, an unknown device or property, no waves.
+[[nodiscard]] Result<ReplayOutcome> replay(const ReplayOptions& options, const ReplayWatch& watch = {});
+// The whole verb. Exit status: 0 equal, 1 diverged or a violation, 2 bad input.
 [[nodiscard]] int run_replay(const ReplayOptions& options);
 
 }  // namespace postern::sim

@@ -7,11 +7,12 @@
 
 namespace postern::sim {
 
-ReplayHost::ReplayHost(const sc_core::sc_module_name& name, uint32_t host_idx, std::unique_ptr<NicDevice> nic,
-                       BoundaryRecorder::Sink sink)
+ReplayHost::ReplayHost(const sc_core::sc_module_name& name, uint32_t host_idx, Guest guest, BoundaryRecorder::Sink sink)
     : sc_module(name),
-      nic_(std::move(nic)),
-      tap_("tap", *nic_),
+      nic_(std::move(guest.nic)),
+      monitored_(guest.monitor ? std::make_unique<MonitoredNic>("tap", *nic_, guest.mac, guest.host) : nullptr),
+      own_tap_(guest.monitor ? nullptr : std::make_unique<BoundaryTap>("tap", *nic_)),
+      tap_(guest.monitor ? monitored_->tap() : *own_tap_),
       recorder_(
           host_idx, tap_, [] { return sc_core::sc_time_stamp().value(); }, std::move(sink)),
       dma_target_("dma_target"),

@@ -12,6 +12,7 @@
 #include <unordered_map>
 
 #include "sim/boundary_tap.h"
+#include "sim/monitor/monitored_nic.h"
 #include "sim/nic_device.h"
 #include "sim/replay/boundary_recorder.h"
 #include "sim/topology.h"
@@ -24,11 +25,18 @@ class ReplayHost : public sc_core::sc_module,
                    private tlm::tlm_fw_transport_if<>,
                    private tlm::tlm_bw_transport_if<> {
  public:
-  // Binds everything of nic. sink gets each record of what crosses the boundary.
-  ReplayHost(const sc_core::sc_module_name& name, uint32_t host_idx, std::unique_ptr<NicDevice> nic,
-             BoundaryRecorder::Sink sink);
+  // A replayed NIC, and who it is for a monitor.
+  struct Guest {
+    std::unique_ptr<NicDevice> nic;
+    std::string host;
+    MacAddress mac{};
+    bool monitor = false;  // a boundary monitor around it
+  };
+  // Binds everything of the NIC. sink gets each record of what crosses the boundary.
+  ReplayHost(const sc_core::sc_module_name& name, uint32_t host_idx, Guest guest, BoundaryRecorder::Sink sink);
 
   NicDevice& nic() { return *nic_; }
+  MonitoredNic* monitored() { return monitored_.get(); }  // null: nobody checks
   [[nodiscard]] const ContractShadow& shadow() const { return recorder_.shadow(); }
   // Carries out what the host did; call from a thread process. A BAR read goes on in a process of its own.
   void act(const TraceRecord& record);
@@ -61,7 +69,9 @@ class ReplayHost : public sc_core::sc_module,
 
   static constexpr uint64_t kPageBytes = 4096;
   std::unique_ptr<NicDevice> nic_;
-  BoundaryTap tap_;
+  std::unique_ptr<MonitoredNic> monitored_;
+  std::unique_ptr<BoundaryTap> own_tap_;  // without monitor
+  BoundaryTap& tap_;
   BoundaryRecorder recorder_;
   tlm::tlm_target_socket<64> dma_target_;
   tlm::tlm_initiator_socket<64> bar_initiator_;

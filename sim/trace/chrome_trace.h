@@ -11,21 +11,9 @@
 #include <vector>
 
 #include "sim/simulation.h"
+#include "sim/trace/trace_window.h"
 
 namespace postern::sim {
-
-struct TraceWindow {
-  uint64_t from_us = 0;
-  static constexpr uint64_t kUsMax = UINT64_MAX / 2'000'000;  // some 106 days
-  uint64_t for_us = kUsMax;                                   // simulated time; by default all
-  uint64_t events_max = 1'000'000;
-  [[nodiscard]] bool contains(uint64_t time_ps) const {
-    return time_ps >= from_us * 1'000'000 && time_ps - from_us * 1'000'000 <= for_us * 1'000'000;
-  }
-  // Values from a command line. Error: none, or a time beyond what picoseconds in 64 bits hold.
-  [[nodiscard]] static Result<TraceWindow> parse(const std::string& from_us, const std::string& for_us,
-                                                 uint64_t events_max, const std::string& option = "--trace");
-};
 
 class ChromeTrace : public PacketListener {
  public:

@@ -4,6 +4,8 @@
 #   line_rate GBPS SCENARIO...   monitored, and each way at GBPS on the wire within 0.2 % without a loss
 #   replayed SCENARIO...    recorded on the model, replayed into the RTL with timing ignored: equal
 #   waves BUILT SCENARIO...   --wave writes a file per NIC that names its blocks (BUILT ON), or says what to configure
+#   waves_around BUILT SCENARIO...   --wave-around-violation: a file around what the monitor reports first, none if it reports
+#                           nothing; report and exit status as without; contradictions are refused
 #   skipped SCENARIO...     the report is the same whether the clock stands still or runs
 set -euo pipefail
 POSTERN=$1 CHECK=$2
@@ -66,6 +68,56 @@ PY
 import sys
 times = [int(line[1:]) for line in open(sys.argv[1]) if line.startswith("#")]
 assert times and all(300_000_000 <= time <= 320_000_000 for time in times), times[:3] + times[-3:]
+PY
+    done
+    ;;
+  waves_around)
+    BUILT=$1
+    shift
+    refused() { # WHAT ARGUMENT...
+      local what=$1 status=0
+      shift
+      "$POSTERN" "$@" --wave-around-violation 2> "$WORK/error" || status=$?
+      [[ $status == 2 ]] && grep -q -e "$what" "$WORK/error"
+    }
+    refused 'expected --wave FILE' sim "$@" --device rtl
+    refused 'leave out --wave-from-us' sim "$@" --device rtl --wave "$WORK/run.fst" --wave-from-us 5
+    refused 'postern up --device rtl --record DIR' up --wave "$WORK/run.fst"
+    refused 'all are models' sim "$@" --wave "$WORK/run.fst"
+    if [[ $BUILT != ON ]]; then
+      refused 'configure it with -DPOSTERN_RTL_WAVES=ON' sim "$@" --device rtl --wave "$WORK/run.fst"
+      exit
+    fi
+    for firmware in usual slow; do
+      run=("$@" --device rtl --quiet --monitor)
+      # Longer than the monitor's bound for a command: R12 of host b, which alone is clocked then.
+      [[ $firmware == usual ]] || run+=(--set b:admin.command_ns=101000000)
+      mkdir "$WORK/$firmware"
+      status=0 waved=0
+      "$POSTERN" sim "${run[@]}" --json "$WORK/without.json" 2> "$WORK/without" || status=$?
+      "$POSTERN" sim "${run[@]}" --json "$WORK/with.json" --wave "$WORK/$firmware/run.fst" --wave-around-violation=2 \
+        2> "$WORK/with" || waved=$?
+      cmp "$WORK/without.json" "$WORK/with.json"
+      [[ $status == "$waved" ]]
+      python3 - "$WORK" "$firmware" <<'PY'
+import pathlib, re, sys
+work, firmware = pathlib.Path(sys.argv[1]), sys.argv[2]
+without, with_waves = (pathlib.Path(work / name).read_text() for name in ("without", "with"))
+assert with_waves.startswith(without), with_waves
+said = with_waves[len(without):]
+files = sorted(file.name for file in (work / firmware).iterdir())
+reports = [float(time) for time in re.findall(r"^R\d+ violated at ([0-9.]+) ns", without, re.MULTILINE)]
+print("%s: reports at %s ns; %s" % (firmware, reports, said.strip()))
+assert said.count("\n") == 1, said
+if firmware == "usual":
+    assert not reports and "no violation by an RTL NIC" in said and not files, (said, files)
+    sys.exit()
+first_ps = round(min(reports) * 1000)
+assert "at %.6f us" % (first_ps / 1e6) in said, said
+assert files == ["run.a.fst", "run.b.fst"], files
+header = (work / firmware / "run.b.fst").read_bytes()[9:25]
+begin_ps, end_ps = (int.from_bytes(header[i:i + 8], "big") for i in (0, 8))
+assert first_ps - 2_000_000 <= begin_ps < first_ps and begin_ps < end_ps <= first_ps + 1_000_000, (begin_ps, end_ps)
 PY
     done
     ;;

@@ -42,6 +42,27 @@ TEST(ScenarioTest, TheStagesOfAPacketAddUpToItsTotal) {
   EXPECT_NEAR(sum_ns, total_ns, total_ns / 500);  // the datagram that waited for ARP has no send stamp
 }
 
+TEST(ScenarioTest, ARunEndsAtTheTimeThatItsWatcherSays) {
+  const Scenario scenario =
+      scenario_of("[[workload]]\nkind = \"udp_pingpong\"\nfrom = \"a\"\nto = \"b\"\ncount = 200\n");
+  RunWatchers watchers;
+  watchers.end_ps = 300'000'500;  // between two looks of the run
+  const Result<ScenarioOutcome> outcome = execute_scenario(scenario, "", false, true, watchers);
+  ASSERT_TRUE(outcome.ok());
+  EXPECT_EQ(outcome.value().simulated_ns, 300'000u);
+  EXPECT_FALSE(outcome.value().results[0].finished);
+}
+
+TEST(ScenarioTest, ARunThatEndsWhileItsHostsStartSaysSo) {
+  const Scenario scenario =
+      scenario_of("[[workload]]\nkind = \"udp_pingpong\"\nfrom = \"a\"\nto = \"b\"\ncount = 200\n");
+  RunWatchers watchers;
+  watchers.end_ps = 1'000'000;
+  const Result<ScenarioOutcome> outcome = execute_scenario(scenario, "", false, true, watchers);
+  ASSERT_FALSE(outcome.ok());
+  EXPECT_EQ(outcome.error().code, ECANCELED);
+}
+
 TEST(ScenarioTest, TcpPingpongEnds) {
   const Json json =
       run_here(scenario_of("[[workload]]\nkind = \"tcp_pingpong\"\nfrom = \"a\"\nto = \"b\"\ncount = 200\n"));

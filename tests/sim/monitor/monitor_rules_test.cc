@@ -123,6 +123,26 @@ TEST_F(MonitorRulesTest, MergedEventThatAnnouncesAFrameTooManyIsR3) {
   expect(Rule::kR3, 1);
 }
 
+TEST_F(MonitorRulesTest, TheListenerHearsOfAViolationWhenItHappens) {
+  std::vector<Violation> heard;
+  monitor.set_violation_listener([&heard](const Violation& violation) { heard.push_back(violation); });
+  HandVi vi = traffic.vi(0, kBase, merging);
+  filter(vi);
+  traffic.post_rx(vi, 8);
+  for (int i = 0; i < 2; ++i) {
+    traffic.frame_arrives(tcp_frame());
+    deliver_prefixed(vi, tcp_frame());
+  }
+  EXPECT_TRUE(heard.empty());
+  traffic.event(vi, merged_event(3, 3));
+  ASSERT_EQ(heard.size(), 1u);
+  EXPECT_EQ(heard[0].rule, Rule::kR3);
+  EXPECT_EQ(heard[0].vi_id, vi.id);
+  EXPECT_EQ(heard[0].time_ps, monitor.violations().at(0).time_ps);
+  expect(Rule::kR3, 1);
+  EXPECT_EQ(heard.size(), 1u);
+}
+
 TEST_F(MonitorRulesTest, MergedEventBeyondMergeCountIsR3) {
   HandVi vi = traffic.vi(0, kBase, merging);
   filter(vi);
