@@ -60,8 +60,9 @@ function(postern_verilate name)
   set(coverage_inputs)
   if(POSTERN_RTL_COVERAGE)
     set(coverage_folder ${CMAKE_SOURCE_DIR}/rtl/coverage)
-    # Corner cases look at the reset, too, which blocks use asynchronously only.
-    set(coverage --coverage-line --coverage-toggle --coverage-user -Wno-SYNCASYNCNET -I${coverage_folder})
+    # A block that is split or put in another order counts "if (a < b) b = a;" behind the assignment, which is wrong. Corner cases
+    # look at the reset, too, which blocks use asynchronously only.
+    set(coverage --coverage-line --coverage-toggle --coverage-user -fno-split -fno-reorder -Wno-SYNCASYNCNET -I${coverage_folder})
     set(count_per_process COMMAND /usr/bin/python3 -B ${coverage_folder}/count_per_process.py ${folder})
     set(coverage_inputs ${coverage_folder}/count_per_process.py ${coverage_folder}/corner.svh)
     foreach(file IN LISTS files)

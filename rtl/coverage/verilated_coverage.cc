@@ -1,5 +1,5 @@
-// Writes the coverage of a process's Verilated models when the process ends: one file per program in Verilator's own format,
-// to which each process adds its counts, so that hundreds of test processes leave a few files.
+// Writes the coverage of a process's Verilated models when the process ends: one file per program in Verilator's own
+// format, to which each process adds its counts, so that hundreds of test processes leave a few files.
 #include "rtl/coverage/verilated_coverage.h"
 
 #include <fcntl.h>
@@ -22,7 +22,8 @@ using Counts = std::map<std::string, uint64_t>;
 
 const char* folder() { return std::getenv("POSTERN_RTL_COVERAGE_DIR"); }
 
-// A process that tests others can still end with their status; what must not happen is that coverage is lost in silence.
+// A process that tests others can still end with their status; what must not happen is that coverage is lost in
+// silence.
 [[noreturn]] void give_up(const std::string& what) {
   std::cerr << "RTL coverage: " << what << ": " << std::strerror(errno) << "\n";
   std::_Exit(EXIT_FAILURE);
