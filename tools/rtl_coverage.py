@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 """Merges what test processes have counted of the RTL, sets it beside the contract coverage, and holds it to a limit.
 
-  rtl_coverage.py [--require PERCENT] [--exceptions FILE] [--contract FOLDER] [--json FILE] [--html FOLDER] RTL_FOLDER FOLDER...
+  rtl_coverage.py [--exceptions FILE [--require PERCENT]] [--contract FOLDER] [--json FILE] [--html FOLDER] RTL_FOLDER FOLDER...
 
 FOLDER...: files *.dat in Verilator's format (docs/coverage.md). RTL_FOLDER: the sources, rtl/; each file in it is a block, and
 <block>_corners.sv in its folder coverage/ names the block's corner cases. --contract: what boundary monitors have written in
-the same runs. Exit status 1: the total, or a block without a reason in FILE, has fewer lines than required; a corner case was
-not met and has no reason; or a reason is not needed any more, or is for nothing.
+the same runs. Exit status 1: fewer of all lines were executed than required; a line was not executed, or a corner case was not
+met, and FILE gives no reason; or a reason is not needed any more, or is for nothing.
 """
 
 import argparse
@@ -130,18 +130,25 @@ def contract_groups(items):
     return groups
 
 
-def judge(rows, blocks, require, reasons):
-    """Returns what is wrong. reasons: {"blocks": {block: reason}, "corners": {"block.corner": reason}}."""
+def not_executed(rtl, blocks):
+    """Yields (block, number, text) of each line that was not executed."""
+    for name, block in blocks.items():
+        source = (rtl / f"{name}.sv").read_text(encoding="utf-8").splitlines()
+        for line in sorted(line for line, count in block.lines.items() if count == 0):
+            yield name, line, source[line - 1].strip()
+
+
+def judge(everything, missed, blocks, require, reasons):
+    """Returns what is wrong. reasons: {"lines": {"block: text of the line": reason}, "corners": {"block.corner": reason}}."""
     problems = []
-    everything = rows[-1]
     if percent(everything["lines_hit"], everything["lines"]) < require:
         problems.append(f"{everything['lines_percent']:.1f} % of all lines is less than the required {require:.1f} %")
-    low = {each["block"] for each in rows[:-1] if percent(each["lines_hit"], each["lines"]) < require}
-    not_met = {f"{name}.{corner}" for name, block in blocks.items() for corner, count in block.corners.items() if count == 0}
-    for kind, wanting, what in (("blocks", low, f"less than {require:.1f} % of its lines"), ("corners", not_met, "was not met")):
+    lines = {f"{name}: {text}" for name, _, text in missed}
+    corners = {f"{name}.{corner}" for name, block in blocks.items() for corner, count in block.corners.items() if count == 0}
+    for kind, wanting, what in (("lines", lines, "was not executed"), ("corners", corners, "was not met")):
         given = reasons.get(kind, {})
-        problems += [f"{name}: {what}, and no reason is given" for name in sorted(wanting - given.keys())]
-        problems += [f"{name}: the reason in [{kind}] is not needed any more, or is for nothing" for name in sorted(given.keys() - wanting)]
+        problems += [f"{what}, and no reason is given: {name}" for name in sorted(wanting - given.keys())]
+        problems += [f"the reason in [{kind}] is not needed any more, or is for nothing: {name}" for name in sorted(given.keys() - wanting)]
     return problems
 
 
@@ -198,8 +205,8 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("rtl", type=pathlib.Path, help="folder of the RTL's sources")
     parser.add_argument("inputs", nargs="+", type=pathlib.Path, help="folders of *.dat")
-    parser.add_argument("--require", type=float, default=0.0, help="least lines in percent, of a block and in total")
-    parser.add_argument("--exceptions", type=pathlib.Path, help="TOML file with reasons")
+    parser.add_argument("--require", type=float, default=0.0, help="least lines in percent")
+    parser.add_argument("--exceptions", type=pathlib.Path, help="TOML file with reasons; without it nothing is judged")
     parser.add_argument("--contract", type=pathlib.Path, help="folder of contract coverage of the same runs")
     parser.add_argument("--json", type=pathlib.Path, help="write the report here, too")
     parser.add_argument("--html", type=pathlib.Path, help="write pages into this folder: index.html, and the source of each block")
@@ -212,18 +219,20 @@ def main(argv=None):
     rows.append(total(rows))
     contract = dict(read_runs([arguments.contract])[0]) if arguments.contract else {}
     print("\n".join(table(rows, contract)))
+    missed = list(not_executed(rtl, blocks))
     if arguments.json:
         corners = {f"{name}.{corner}": count for name, block in blocks.items() for corner, count in sorted(block.corners.items())}
-        missed = {name: sorted(line for line, count in block.lines.items() if count == 0) for name, block in blocks.items()}
-        report = {"blocks": rows[:-1], "total": rows[-1], "corners": corners, "lines_not_executed": missed, "contract": contract}
+        report = {"blocks": rows[:-1], "total": rows[-1], "corners": corners, "contract": contract,
+                  "lines_not_executed": [{"block": name, "line": line, "text": text} for name, line, text in missed]}
         arguments.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     if arguments.html:
         arguments.html.mkdir(parents=True, exist_ok=True)
         write_index(arguments.html, rows, contract, blocks)
         for name, block in blocks.items():
             write_block(arguments.html, rtl, name, block)
-    reasons = tomllib.loads(arguments.exceptions.read_text(encoding="utf-8")) if arguments.exceptions else {}
-    problems = judge(rows, blocks, arguments.require, reasons)
+    problems = []
+    if arguments.exceptions:
+        problems = judge(rows[-1], missed, blocks, arguments.require, tomllib.loads(arguments.exceptions.read_text(encoding="utf-8")))
     for problem in problems:
         print(f"rtl_coverage.py: {problem}", file=sys.stderr)
     return 1 if problems else 0

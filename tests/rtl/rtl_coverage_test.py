@@ -76,33 +76,35 @@ class ReportTest(unittest.TestCase):
         self.assertEqual((block["lines_hit"], block["lines"]), (5, 6))
         self.assertEqual((block["branches_hit"], block["branches"]), (2, 3))
         self.assertEqual((block["toggles_hit"], block["toggles"]), (1, 2))
-        self.assertEqual(report["lines_not_executed"], {"pst_a": [8]})
+        self.assertEqual(report["lines_not_executed"], [{"block": "pst_a", "line": 8, "text": "line 8 <of> pst_a"}])
         self.assertIn("5 of    6  83.3 %", result.stdout)
 
     def test_line_counts_once_and_is_executed_if_any_statement_of_it_is(self):
         self.put(self.line("pst_a", 1, 0, "1-2"), self.line("pst_a", 2, 1, "2-3", column=9))
-        self.assertEqual(self.report()[1]["total"]["lines"], 3)
-        self.assertEqual(self.report()[1]["lines_not_executed"], {"pst_a": [1]})
+        report = self.report()[1]
+        self.assertEqual(report["total"]["lines"], 3)
+        self.assertEqual([missed["line"] for missed in report["lines_not_executed"]], [1])
 
     def test_too_few_lines_in_total_fail(self):
         self.put(self.line("pst_a", 1, 1, "1-8"), self.line("pst_a", 9, 0, "9-10"))
-        reasons = '[blocks]\npst_a = "for the test"\n'
+        reasons = '[lines]\n"pst_a: line 9 <of> pst_a" = "for the test"\n"pst_a: line 10 <of> pst_a" = "for the test"\n'
         result = self.run_tool("--require", "90", reasons=reasons)
         self.assertEqual(result.returncode, 1)
         self.assertIn("80.0 % of all lines is less than the required 90.0 %", result.stderr)
-        self.assertEqual(self.run_tool("--require", "80").returncode, 0)
+        self.assertEqual(self.run_tool("--require", "80", reasons=reasons).returncode, 0)
 
-    def test_block_below_the_limit_needs_a_reason(self):
+    def test_line_that_was_not_executed_needs_a_reason(self):
         self.put(self.line("pst_a", 1, 1, "1-20"), self.line("pst_b", 1, 1, "1-2"), self.line("pst_b", 3, 0, "3"))
         result = self.run_tool("--require", "90", reasons="")
         self.assertEqual(result.returncode, 1)
-        self.assertIn("pst_b: less than 90.0 % of its lines, and no reason is given", result.stderr)
+        self.assertIn("was not executed, and no reason is given: pst_b: line 3 <of> pst_b", result.stderr)
         self.assertNotIn("pst_a", result.stderr)
-        self.assertEqual(self.run_tool("--require", "90", reasons='[blocks]\npst_b = "cannot be"\n').returncode, 0)
+        self.assertEqual(self.run_tool("--require", "90", reasons='[lines]\n"pst_b: line 3 <of> pst_b" = "cannot be"\n').returncode, 0)
 
     def test_reason_that_is_not_needed_any_more_fails(self):
         self.put(self.line("pst_a", 1, 1, "1-20"), self.corner("pst_a", "wraps", 3))
-        for reasons in ('[blocks]\npst_a = "was low"\n', '[corners]\n"pst_a.wraps" = "was not met"\n', '[blocks]\npst_c = "no such block"\n'):
+        for reasons in ('[lines]\n"pst_a: line 3 <of> pst_a" = "was not"\n', '[corners]\n"pst_a.wraps" = "was not met"\n',
+                        '[lines]\n"pst_c: line 1" = "no such block"\n'):
             result = self.run_tool("--require", "90", reasons=reasons)
             self.assertEqual(result.returncode, 1, reasons)
             self.assertIn("is not needed any more, or is for nothing", result.stderr)
@@ -112,7 +114,7 @@ class ReportTest(unittest.TestCase):
         self.put(self.line("pst_a", 1, 1, "1"), self.corner("pst_a", "fills", 1))
         result = self.run_tool(reasons="")
         self.assertEqual(result.returncode, 1)
-        self.assertIn("pst_a.wraps: was not met, and no reason is given", result.stderr)
+        self.assertIn("was not met, and no reason is given: pst_a.wraps", result.stderr)
         self.assertNotIn("fills", result.stderr)
         self.assertEqual(self.run_tool(reasons='[corners]\n"pst_a.wraps" = "needs a year"\n').returncode, 0)
 
