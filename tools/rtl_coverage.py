@@ -152,6 +152,7 @@ def judge(everything, missed, blocks, require, reasons):
     return problems
 
 
+# Of the pages; the index adds the contract.
 PAGE = """<!doctype html><meta charset="utf-8"><title>{title}</title><style>
 body {{ font: 14px sans-serif; margin: 2em }} table {{ border-collapse: collapse }} td, th {{ padding: 2px 10px; text-align: right }}
 td:first-child, th:first-child {{ text-align: left }} tr:nth-child(even) {{ background: #f4f4f4 }} .bar {{ width: 120px; background: #e6a0a0 }}
