@@ -148,7 +148,8 @@ def judge(everything, missed, blocks, require, reasons):
     for kind, wanting, what in (("lines", lines, "was not executed"), ("corners", corners, "was not met")):
         given = reasons.get(kind, {})
         problems += [f"{what}, and no reason is given: {name}" for name in sorted(wanting - given.keys())]
-        problems += [f"the reason in [{kind}] is not needed any more, or is for nothing: {name}" for name in sorted(given.keys() - wanting)]
+        problems += [f"the reason in [{kind}] is not needed any more, or is for nothing: {name}"
+                     for name in sorted(given.keys() - wanting)]
     return problems
 
 
@@ -156,8 +157,8 @@ def judge(everything, missed, blocks, require, reasons):
 PAGE = """<!doctype html><meta charset="utf-8"><title>{title}</title><style>
 body {{ font: 14px sans-serif; margin: 2em }} table {{ border-collapse: collapse }} td, th {{ padding: 2px 10px; text-align: right }}
 td:first-child, th:first-child {{ text-align: left }} tr:nth-child(even) {{ background: #f4f4f4 }} .bar {{ width: 120px; background: #e6a0a0 }}
-.bar div {{ background: #5a9e5a; height: 10px }} pre {{ font: 12px monospace; margin: 0 }} .hit {{ background: #e2f2e2 }}
-.miss {{ background: #f6cccc }} .part {{ background: #f8efc4 }} .n {{ color: #888 }}</style><h1>{title}</h1>
+.bar div {{ background: #5a9e5a; height: 10px }} pre {{ font: 12px monospace; margin: 0 }} .hit, tr.hit {{ background: #e2f2e2 }}
+.miss, tr.miss {{ background: #f6cccc }} .part {{ background: #f8efc4 }} .n {{ color: #888 }}</style><h1>{title}</h1>
 """
 
 
@@ -166,8 +167,8 @@ def write_index(folder, rows, contract, blocks):
     for each in rows:
         name = each["block"]
         link = f'<a href="{name}.html">{name}</a>' if name in blocks else f"<b>{name}</b>"
-        cells.append("<tr><td>{link}<td>{lines_hit} of {lines}<td>{lines_percent:.1f} %<td><div class=bar><div style='width:{lines_percent}%'>"
-                     "</div></div><td>{branches_hit} of {branches}<td>{toggles_hit} of {toggles}<td>{toggles_percent:.1f} %"
+        cells.append("<tr><td>{link}<td>{lines_hit} of {lines}<td>{lines_percent:.1f} %<td><div class=bar>"
+                     "<div style='width:{lines_percent}%'></div></div><td>{branches_hit} of {branches}<td>{toggles_hit} of {toggles}<td>{toggles_percent:.1f} %"
                      "<td>{corners_hit} of {corners}".format(link=link, **each))
     text = PAGE.format(title="Coverage of the RTL") + (
         "<table><tr><th>block<th colspan=3>lines<th>branches<th colspan=2>toggles<th>corner cases" + "".join(cells) + "</table>")

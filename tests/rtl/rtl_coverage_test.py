@@ -99,7 +99,8 @@ class ReportTest(unittest.TestCase):
         self.assertEqual(result.returncode, 1)
         self.assertIn("was not executed, and no reason is given: pst_b: line 3 <of> pst_b", result.stderr)
         self.assertNotIn("pst_a", result.stderr)
-        self.assertEqual(self.run_tool("--require", "90", reasons='[lines]\n"pst_b: line 3 <of> pst_b" = "cannot be"\n').returncode, 0)
+        reasons = '[lines]\n"pst_b: line 3 <of> pst_b" = "cannot be"\n'
+        self.assertEqual(self.run_tool("--require", "90", reasons=reasons).returncode, 0)
 
     def test_reason_that_is_not_needed_any_more_fails(self):
         self.put(self.line("pst_a", 1, 1, "1-20"), self.corner("pst_a", "wraps", 3))
@@ -131,7 +132,8 @@ class ReportTest(unittest.TestCase):
         self.assertIn("register A written", (self.folder / "html/index.html").read_text())
 
     def test_pages_show_what_was_not_executed(self):
-        self.put(self.line("pst_a", 1, 5, "1"), self.line("pst_a", 2, 0, "2"), self.line("pst_a", 3, 4, "3"), self.branch("pst_a", 3, "else", 0))
+        self.put(self.line("pst_a", 1, 5, "1"), self.line("pst_a", 2, 0, "2"), self.line("pst_a", 3, 4, "3"),
+                 self.branch("pst_a", 3, "else", 0))
         self.assertEqual(self.run_tool("--html", str(self.folder / "html")).returncode, 0)
         lines = [text for text in (self.folder / "html/pst_a.html").read_text().splitlines() if text.startswith("<pre class")]
         self.assertEqual(len(lines), 20)
