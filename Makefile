@@ -38,10 +38,10 @@ endif
 test-all: build  ## run all tests, also the slow ones
 	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j $(JOBS)
 
-# A build of its own, whose RTL counts; its tests are those labelled rtl but the proofs and those that run again what others
-# have run (docs/coverage.md).
+# A build of its own, whose RTL counts; its tests are those labelled rtl but the proofs and long ones that run what others
+# run, too (docs/coverage.md).
 RTL_COVERAGE  := $(CURDIR)/build/coverage
-RTL_UNCOUNTED := PropertiesHold|ClockMayStandStill|WavesOfTheSignals|Replays$$|ModelLatencyIsCloseToRtl
+RTL_UNCOUNTED := PropertiesHold|ClockMayStandStill|WavesOfTheSignals|Replays$$|ModelLatencyIsCloseToRtl|RandomOperations|FullFrames|ManyVis
 
 coverage:  ## what the tests exercise of the RTL, beside the contract: table, build/coverage/coverage.json and html/index.html
 	@$(MAKE) --no-print-directory configure PRESET=coverage
