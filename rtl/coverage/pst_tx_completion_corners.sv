@@ -1,4 +1,5 @@
-// Corner cases of pst_tx_completion (docs/coverage.md). Bound to the block in coverage builds only; ports are named as what they watch.
+// Corner cases of pst_tx_completion (docs/coverage.md). Bound to the block in coverage builds only; ports are named as what they
+// watch.
 `include "corner.svh"
 
 module pst_tx_completion_corners (
