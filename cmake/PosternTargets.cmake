@@ -17,6 +17,11 @@ endif()
 
 option(POSTERN_WERROR "Treat warnings in the project's own code as errors" ON)
 option(POSTERN_RTL_WAVES "Let the RTL device write its signals (postern sim --wave); it compiles and runs slower" OFF)
+option(POSTERN_RTL_COVERAGE "Count what the processes exercise of the RTL (make coverage); it compiles and runs slower" OFF)
+set(POSTERN_RTL_TIMEOUT_FACTOR 1)  # of tests that run the RTL
+if(POSTERN_RTL_COVERAGE)
+  set(POSTERN_RTL_TIMEOUT_FACTOR 10)
+endif()
 set(POSTERN_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined or thread")
 
 function(_postern_common target cxx17)

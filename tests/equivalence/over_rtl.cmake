@@ -7,10 +7,14 @@ foreach(line IN LISTS lines)
   string(APPEND excluded ":${test}")
 endforeach()
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/differences.txt)
+math(EXPR timeout "60 * ${POSTERN_RTL_TIMEOUT_FACTOR}")
+math(EXPR random_timeout "120 * ${POSTERN_RTL_TIMEOUT_FACTOR}")
 foreach(block admin desc_fetch doorbell event_queue faults faults_port mac_port msix nic_model pause_frames ptp_clock rss rx_dma rx_filter
         rx_merge segmentation timer translation tx_dma tx_offload tx_scheduler vi_table)
   gtest_discover_tests(hw_model_${block}_test TEST_PREFIX equivalence. TEST_FILTER "-IGNORE${excluded}" TEST_LIST equivalence_${block}
-                       DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 60 ENVIRONMENT POSTERN_TEST_DEVICE=rtl LABELS rtl)
+                       DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT ${timeout} ENVIRONMENT POSTERN_TEST_DEVICE=rtl LABELS rtl)
+  set_property(GLOBAL APPEND PROPERTY POSTERN_RTL_PROGRAMS hw_model_${block}_test)
 endforeach()
+set_property(GLOBAL APPEND PROPERTY POSTERN_RTL_PROGRAMS hw_model_random_operations_test)
 gtest_discover_tests(hw_model_random_operations_test TEST_PREFIX equivalence. TEST_LIST equivalence_random DISCOVERY_TIMEOUT 60
-                     PROPERTIES TIMEOUT 120 ENVIRONMENT POSTERN_TEST_DEVICE=rtl LABELS rtl)
+                     PROPERTIES TIMEOUT ${random_timeout} ENVIRONMENT POSTERN_TEST_DEVICE=rtl LABELS rtl)

@@ -2,6 +2,7 @@
 // lives under traffic with back-pressure.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <random>
@@ -124,6 +125,37 @@ TEST(PstTxDmaLivesTest, NewLifeHearsNothingOfTheOldOne) {
   ASSERT_EQ(bench.events.size(), 1u);
   EXPECT_EQ(bench.events[0].consumer_idx, 1u);
   EXPECT_EQ(bench.handed.back().bytes, 700u);
+}
+
+TEST(PstTxDmaLivesTest, NewLifeDoesNotPayForSegmentsOfTheOldOne) {
+  TxDmaBench bench;
+  bool ready = true;
+  bench.xl_ready = [&] { return ready; };
+  bench.verdict = [](const TxHanded& packet) {
+    return TxVerdict{packet.drop, packet.reason, 1, packet.mss == 0 ? 0u : 300'000u};
+  };
+  bench.start(1);
+  bench.start(2);
+  bench.post(1, {tx_option(1000), tx_data(0x1000, 1400, true, {.segment = true})});
+  bench.run(60);
+  ASSERT_EQ(bench.reads.size(), 1u);
+  // VI 2 is in its turn, and stays there: its first packet is being translated, its second one waits for that.
+  ready = false;
+  bench.post(2, frames(60, 1400));
+  bench.run(400);
+  ASSERT_EQ(bench.handed.size(), 1u);
+  bench.end_life(1, true);
+  bench.run(1000);
+  ASSERT_EQ(bench.life_done_count, 1u);
+  bench.start(1);
+  bench.post(1, frames(1, 700));
+  bench.run(10);
+  ready = true;
+  bench.settle();
+  ASSERT_EQ(bench.handed.size(), 62u);
+  const auto of_the_new_life =
+      std::find_if(bench.handed.begin() + 1, bench.handed.end(), [](const TxHanded& packet) { return packet.vi == 1; });
+  EXPECT_LE(of_the_new_life - bench.handed.begin(), 5);
 }
 
 TEST(PstTxDmaLivesTest, EventThatWaitsForSpaceEndsWithTheVi) {

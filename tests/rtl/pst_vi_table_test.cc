@@ -142,6 +142,23 @@ TEST(PstViTableTest, StopOfAViWhoseHaltIsUnderWayComesBehindIt) {
   EXPECT_EQ(steps, kStartSteps + kHaltSteps + kStopSteps);
 }
 
+TEST(PstViTableTest, StopWaitsUntilTheErrorEventHasBeenPosted) {
+  ViTableBench bench;
+  bool takes_events = false;
+  bench.takes_events = [&] { return takes_events; };
+  bench.do_command(ViTableBench::kStart, 5);
+  bench.halt(0, 5, 9, 1);
+  bench.run(60);
+  bench.command(ViTableBench::kStop, 5);
+  bench.run(60);
+  EXPECT_EQ(bench.log_of[5], kStartSteps + kHaltSteps + Steps{"life stop"});
+  takes_events = true;
+  bench.run(60);
+  Steps steps = kStartSteps + kHaltSteps + kStopSteps;
+  steps.insert(std::find(steps.begin(), steps.end(), "life stop") + 1, "error 0 9 1");
+  EXPECT_EQ(bench.log_of[5], steps);
+}
+
 TEST(PstViTableTest, OthersHaltWhileAStopWaitsForItsFence) {
   ViTableBench bench;
   bench.do_command(ViTableBench::kStart, 5);

@@ -43,6 +43,7 @@ class ViTableBench {
   std::function<uint32_t()> life_delay = [] { return 1u; }, stop_delay = [] { return 1u; },
                             queue_delay = [] { return 2u; }, fence_delay = [] { return 1u; };
   std::function<bool()> ready = [] { return true; };  // of commands to queues and rings, and of events
+  std::function<bool()> takes_events = [] { return true; };
   std::function<uint8_t(uint32_t)> answer = [](uint32_t) { return kAnswerOk; };
   std::vector<std::string> log;                           // all steps
   std::array<std::vector<std::string>, kViCount> log_of;  // by VI
@@ -133,7 +134,7 @@ class ViTableBench {
       stopping_.erase(it);
       break;
     }
-    dut_.ev_ready_i = ready();
+    dut_.ev_ready_i = ready() && takes_events();
     dut_.answer_valid_i = answer_owed_;
     dut_.answer_i = answer_;
     answer_owed_ = false;
