@@ -248,7 +248,11 @@ void HostLink::landed(uint64_t index, uint64_t, uint64_t, uint64_t) {
       blocks_.pcie_link.memory_write(write.address, write.bytes.data(), bytes, write.vi_id);
   if (result != hw_model::DmaResult::kOk) return write_failed(write);
   if (write.kind != kKindEvent) return;
-  const uint32_t count = frames_announced(event_of(write.bytes));
+  const pst_event event = event_of(write.bytes);
+  const uint32_t count = frames_announced(event);
+  if (count == 0) return;
+  const pst_rx_event rx{{event.word[0], event.word[1]}};
+  frames_.completed(write.vi_id, static_cast<uint32_t>(pst_rx_event_get_rx_consumer_idx(&rx)));
   for (uint32_t i = 0; i < count; ++i) {
     const RxFrames::Announced announced = frames_.take(write.vi_id);
     if (announced.frame == nullptr) return;
@@ -305,7 +309,7 @@ const HostLink::Write* HostLink::error_in_flight(uint32_t vi_id) const {
 }
 
 // True: this write must not land.
-bool HostLink::refused_before(const Write& write) {
+bool HostLink::refused_before(Write& write) {
   const auto found = refusals_.find(write.vi_id);
   if (found == refusals_.end() || write.kind == kKindOwnError) return false;
   Refusal& refusal = found->second;
@@ -314,21 +318,38 @@ bool HostLink::refused_before(const Write& write) {
     refusals_.erase(found);
     return false;
   }
-  if (write.kind == kKindPayload) return true;
+  const uint32_t before = frames_.waiting_before(write.vi_id, static_cast<uint16_t>(refusal.frame_id));
+  if (write.kind == kKindPayload) {  // writes of payload may pass each other
+    if (frames_.waiting_before(write.vi_id, static_cast<uint16_t>(write.id)) < before) refusal.frame_id = write.id;
+    return true;
+  }
   if (refusal.told) {
     withdraw(write, PST_DROP_REASON_RX_VI_HALTED);
     return true;
   }
   const pst_event event = event_of(write.bytes);
-  if (pst_event_get_type(&event) == PST_EVENT_TYPE_ERROR)
-    refusal.told = true;  // the frame was dropped: no slot is empty
-  const uint32_t before = frames_.waiting_before(write.vi_id, static_cast<uint16_t>(refusal.frame_id));
+  if (pst_event_get_type(&event) == PST_EVENT_TYPE_ERROR) {
+    name_descriptor(refusal, write, before);
+    return false;
+  }
   if (frames_announced(event) <= before) return false;  // of earlier frames, or of none
   withdraw(write, PST_DROP_REASON_RX_DMA_FAULT);
   const pst_rx_event rx{{event.word[0], event.word[1]}};
   const uint64_t first_idx = pst_rx_event_get_rx_consumer_idx(&rx) - pst_rx_event_get_desc_count(&rx);
   tell(refusal, write, dma_fault(PST_ERROR_SOURCE_RX, static_cast<uint32_t>(first_idx + before)));
   return true;
+}
+
+// The RTL's own error event came first, as it has dropped the frame: no slot is empty. It did not know the descriptor.
+void HostLink::name_descriptor(Refusal& refusal, Write& write, uint32_t before) {
+  refusal.told = true;
+  const pst_event event = event_of(write.bytes);
+  pst_error_event error{{event.word[0], event.word[1]}};
+  if (pst_error_event_get_source(&error) != PST_ERROR_SOURCE_RX ||
+      pst_error_event_get_code(&error) != PST_ERROR_CODE_DMA_FAULT || before == RxFrames::kIds)
+    return;  // of another cause
+  pst_error_event_set_index(&error, frames_.descriptor_idx(write.vi_id) + before);
+  std::memcpy(write.bytes.data(), &error, sizeof error);
 }
 
 // The error event for the slot of another that was not written.

@@ -90,7 +90,8 @@ class HostLink : public ClockedPart, public hw_model::BarTarget {
   void landed(uint64_t index, uint64_t, uint64_t, uint64_t);
   void write_failed(Write& write);
   void add_in_flight(Write& write, uint64_t landing_ps);
-  [[nodiscard]] bool refused_before(const Write& write);
+  [[nodiscard]] bool refused_before(Write& write);
+  void name_descriptor(Refusal& refusal, Write& write, uint32_t before);
   void tell(Refusal& refusal, const Write& slot, pst_event error);
   void has_halted(uint32_t vi_id, uint32_t epoch);
   void post_error(Refusal& refusal);

@@ -15,7 +15,8 @@ class RxFrames {
  public:
   static constexpr uint32_t kIds = 8192;  // more than the RTL's receive buffer can hold
 
-  explicit RxFrames(uint32_t vi_count) : frames_(kIds), of_vi_(vi_count), event_idx_(vi_count) {}
+  explicit RxFrames(uint32_t vi_count)
+      : frames_(kIds), of_vi_(vi_count), event_idx_(vi_count), descriptor_idx_(vi_count) {}
   uint16_t add(const sim::FramePtr& frame) {
     const uint16_t id = next_id_;
     next_id_ = static_cast<uint16_t>((next_id_ + 1) % kIds);
@@ -47,12 +48,16 @@ class RxFrames {
         std::find_if(waiting.begin(), waiting.end(), [id](const Waiting& frame) { return frame.id == id; });
     return found == waiting.end() ? kIds : static_cast<uint32_t>(found - waiting.begin());
   }
+  // The first descriptor that no event has completed.
+  [[nodiscard]] uint32_t descriptor_idx(uint32_t vi_id) const { return descriptor_idx_[vi_id]; }
+  void completed(uint32_t vi_id, uint32_t consumer_idx) { descriptor_idx_[vi_id] = consumer_idx; }
   // Index of the event that is posted now.
   uint32_t next_event(uint32_t vi_id) { return event_idx_[vi_id]++; }
   // A new life of the VI.
   void restart(uint32_t vi_id) {
     of_vi_[vi_id].clear();
     event_idx_[vi_id] = 0;
+    descriptor_idx_[vi_id] = 0;
   }
 
  private:
@@ -63,6 +68,7 @@ class RxFrames {
   std::vector<sim::FramePtr> frames_;
   std::vector<std::deque<Waiting>> of_vi_;
   std::vector<uint32_t> event_idx_;
+  std::vector<uint32_t> descriptor_idx_;
   uint16_t next_id_ = 0;
 };
 
