@@ -11,12 +11,12 @@ namespace postern::equivalence {
 using namespace hw_model::test;  // NOLINT(google-build-using-namespace): the bench
 
 namespace {
-constexpr uint32_t kSharedSeats = 3;  // VIs of one domain
 constexpr uint64_t kCommandNsMost = 2'000'000;
 constexpr size_t kOperationsKept = 16;
 }  // namespace
 
-Twin::Twin(uint64_t setup_seed, const TwinOptions& options) : setup_(setup_seed) {
+Twin::Twin(uint64_t setup_seed, const TwinOptions& options)
+    : setup_(setup_seed), heeds_monitors_(options.heeds_monitors) {
   for (unsigned side = 0; side < kSides; ++side) build(side, options);
   draw_properties();
   start(setup_);
@@ -79,6 +79,7 @@ void Twin::allocate(uint32_t index, SoakRandom& random) {
   Seat& seat = seats_[index];
   seat = {};
   draw_options(index, random, seat.options);
+  forget_events(index);
   for (unsigned side = 0; side < kSides; ++side) {
     ViOptions options = seat.options;
     const bool shared = index < kSharedSeats;
@@ -111,9 +112,20 @@ void Twin::allocate(uint32_t index, SoakRandom& random) {
       PST_COMMAND_FILTER_INSERT);
 }
 
+// The software zeroes the queue's memory for a new life.
+void Twin::forget_events(uint32_t index) {
+  Seat& seat = seats_[index];
+  const uint64_t begin = kViArea + index * kViAreaBytes + kEvq;
+  for (unsigned side = 0; side < kSides; ++side) {
+    std::memset(nodes_[side]->memory.data() + begin, 0, kEvqBytesMost);
+    seat.side[side].slots.assign(seat.options.evq_entries, {});
+  }
+}
+
 // Frees the VI at rest.
 void Twin::release(uint32_t index) {
   Seat& seat = seats_[index];
+  compare_slots(index);
   command(make_command(PST_COMMAND_VI_FREE, seat.side[0].vi->id));
   pst_command last = make_command(PST_COMMAND_PD_FREE, seat.side[0].vi->pd);
   if (index < kSharedSeats) {
@@ -154,21 +166,23 @@ pst_admin_completion Twin::vi_command(uint32_t index, const std::function<void(p
   return command(c);
 }
 
-void Twin::apply(const Operation& operation) {
-  if (!difference_.empty()) return;
+std::optional<Operation> Twin::apply(const Operation& operation) {
+  if (!difference_.empty()) return std::nullopt;
   SoakRandom random(operation.seed);
-  Seat& seat = seats_[operation.seat];
+  Operation executed = operation;
   const bool revives = operation.kind == OperationKind::kResetVi || operation.kind == OperationKind::kReplaceVi;
   // A halted VI is brought back sooner or later by whatever comes for it.
-  if (seat.halted && !revives) {
-    if (!random.chance(8)) return;
-    reset_vi(operation.seat);
-    settle();
-    return;
+  if (seats_[operation.seat].halted && !revives) {
+    if (!random.chance(8)) return std::nullopt;
+    executed.kind = OperationKind::kResetVi;
   }
+  execute(executed, random);
+  return executed;
+}
+
+void Twin::execute(const Operation& operation, SoakRandom& random) {
   operations_.push_back(
       fmt::format("{} seat {} seed {}", operation_name(operation.kind), operation.seat, operation.seed));
-  if (operations_.size() > kOperationsKept) operations_.pop_front();
   const bool data_path = operation.kind <= OperationKind::kTimer;
   if (!data_path) rest_first();
   const bool done = data_path ? act(operation, random) : control(operation, random);
@@ -176,6 +190,7 @@ void Twin::apply(const Operation& operation) {
     operations_.pop_back();
     return;
   }
+  if (operations_.size() > kOperationsKept) operations_.pop_front();
   dirty_ = true;
   ++counts_.done;
   ++counts_.by_kind[static_cast<size_t>(operation.kind)];

@@ -1,14 +1,15 @@
 // The SystemC model and the RTL side by side in one simulation: each operation is done to both at the same simulated
 // time, and whenever both have come to rest what they did is compared. Hides which part of it may depend on timing:
 //   - an operation is left out where its outcome would: buffers are not posted while frames come that need them, a
-//   queue
-//     is primed again only when the last prime has fired, push and PIO wait for completions, admin commands and
+//     queue is primed again only when the last prime has fired, push and PIO wait for completions, admin commands and
 //     whatever halts a VI are done at rest. Nothing overflows but by kOverflow, whose queue was empty and gets frames
 //     alone.
 //   - compared are, per VI, RX events in order (merged ones frame by frame, lengths then from the prefix), timer, error
-//     and wakeup events in order, how far TX completions got and those with a time stamp one by one, and the receive
-//     buffers with their prefixes but for the time stamp; frames by destination; interrupts by vector; completions of
-//     commands, registers, counters of packets and drops.
+//     and wakeup events in order, how far TX completions got, those with a time stamp one by one, what no TX event may
+//     say, and the receive buffers with their prefixes but for the time stamp; frames by destination; interrupts by
+//     vector; completions of commands, registers, counters (twin_compare.cc names them, and those left out).
+//   - at the end of a VI's life its event queue holds what was seen there and nothing else; at the end of the run all
+//     memory is the same, but for event queues and what depends on TX batches.
 #pragma once
 
 #include <array>
@@ -31,6 +32,8 @@ using hw_model::test::SoakRandom;
 using hw_model::test::TestVi;
 using hw_model::test::ViOptions;
 
+constexpr uint32_t kSharedSeats = 3;                        // the first ones: their VIs are in one domain
+constexpr uint64_t kEvqBytesMost = 1024 * PST_EVENT_BYTES;  // of a queue
 constexpr unsigned kSides = 2;
 constexpr std::array<const char*, kSides> kSideNames{"model", "rtl"};
 
@@ -38,6 +41,7 @@ struct TwinOptions {
   // Put between the second device and its host; for tests of the comparison.
   std::function<std::unique_ptr<sim::NicDevice>(sim::NicDevice& inner)> decorate;
   std::array<const char*, kSides> devices = kSideNames;
+  bool heeds_monitors = true;  // false: only what the comparison itself finds; for its tests
 };
 
 // What has been compared.
@@ -52,12 +56,14 @@ class Twin {
   Twin(uint64_t setup_seed, const TwinOptions& options);
   ~Twin();
 
-  void apply(const Operation& operation);
+  // What was done in its place: a halted VI is brought back by VI_RESET, or nothing is done (nullopt). What was left
+  // out for another reason is returned too, because both may have come to rest for it.
+  std::optional<Operation> apply(const Operation& operation);
   // Lets both come to rest, and compares.
   void settle();
   // The run is over: the monitors judge, and all memory is compared.
   void finish();
-  // Empty: none so far. Otherwise the first one, and the last accesses of both.
+  // Empty: none so far. Otherwise the first one in its first line (see difference_kind), and the last accesses of both.
   [[nodiscard]] const std::string& difference() const { return difference_; }
   [[nodiscard]] const TwinCounts& counts() const { return counts_; }
 
@@ -69,6 +75,7 @@ class Twin {
     uint32_t returned_idx = 0;
     uint32_t prime_idx = 0;
     uint32_t tx_done_idx = 0, rx_done_idx = 0;
+    std::vector<pst_event> slots;  // of the event queue, as they were seen
   };
   struct Seat {
     std::array<ViSide, kSides> side;
@@ -84,6 +91,7 @@ class Twin {
     std::vector<std::string> rx, stamped, others;
     std::vector<std::pair<uint32_t, bool>> buffers;  // descriptor index, a prefix lies in it
     bool overflow = false;
+    pst_event tx_other_bits{};  // of all TX events together
   };
 
   // A write of the device, a frame or, with 0 bytes, an interrupt.
@@ -104,6 +112,8 @@ class Twin {
   void start(SoakRandom& random);
   // To both; ids are equal on both.
   pst_admin_completion command(const pst_command& c);
+  void execute(const Operation& operation, SoakRandom& random);
+  void forget_events(uint32_t seat);
   pst_admin_completion vi_command(uint32_t seat, const std::function<void(pst_command&)>& fill, unsigned opcode);
 
   // twin_compare.cc
@@ -114,6 +124,8 @@ class Twin {
   void compare_vi(uint32_t seat);
   void read_story(uint32_t seat, unsigned side, Story& story);
   void compare_buffers(uint32_t seat, const Story& story);
+  void compare_slots(uint32_t seat);
+  void compare_memory(const std::string& what, uint64_t begin, uint64_t end);
   void compare_frames();
   void compare_interrupts();
   void compare_counters();
@@ -181,6 +193,7 @@ class Twin {
   bool promiscuous_ = false;
   bool settle_after_ = false;
   bool dirty_ = false;  // something was done since both were at rest
+  bool heeds_monitors_;
   std::string difference_;
   TwinCounts counts_;
   std::array<std::deque<HistoryLine>, kSides> history_;

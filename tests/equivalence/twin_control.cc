@@ -15,7 +15,6 @@ namespace {
 constexpr uint64_t kKeyAddress = kScratch + 0x1000, kTableAddress = kScratch + 0x2000;
 constexpr size_t kFiltersMost = 3;  // beside those that come with a VI: each may mean a copy more
 constexpr uint16_t kSpreadPort = 2100;
-constexpr uint32_t kSharedSeats = 3;
 constexpr uint32_t kNoIndex = 0x40000000;  // that no ring of a run comes near
 constexpr uint64_t kDropsNs = 50'000;      // in which a burst of frames is dropped, which shows nowhere but in counters
 constexpr uint64_t kNowhere = 63 * kViAreaBytes;
@@ -361,9 +360,10 @@ bool Twin::bad_doorbell(Seat& seat, SoakRandom& random) {
 
 bool Twin::bad_descriptor(Seat& seat, SoakRandom& random) {
   const uint32_t kind = random.pick(9);
+  const uint32_t count = kind == 5 ? PST_LIMIT_TX_FRAGMENTS_MAX + 1 : 1;
+  if (kind < 3 ? seat.side[0].vi->rx_idx != seat.side[0].rx_done_idx : tx_room(seat) < count) return false;
   if (!take_events(seat, 3)) return false;
   if (kind < 3) {
-    if (seat.side[0].vi->rx_idx != seat.side[0].rx_done_idx) return false;
     for (ViSide& side : seat.side) {
       TestVi& vi = *side.vi;
       pst_rx_desc desc{};
@@ -392,8 +392,6 @@ bool Twin::bad_descriptor(Seat& seat, SoakRandom& random) {
   if (kind == 6) desc.word[1] |= 1ull << 63;
   if (kind == 7) pst_tx_desc_set_type(&desc, 3);
   if (kind == 8) pst_tx_desc_set_segment(&desc, 1);  // without an MSS
-  const uint32_t count = kind == 5 ? PST_LIMIT_TX_FRAGMENTS_MAX + 1 : 1;
-  if (tx_room(seat) < count) return false;
   for (uint32_t n = 0; n < count; ++n) queue(seat, desc);
   ring(seat, PST_VI_TX_DOORBELL_OFFSET, seat.side[0].vi->tx_idx);
   return true;
@@ -452,9 +450,9 @@ bool Twin::overflow(uint32_t index, SoakRandom& random) {
   for (const Seat& seat : seats_) {
     if (seat.primed && seat.wakes_vi) return false;  // its wakeup would race the frames
   }
-  if (!empty_queues()) return true;
   Seat& seat = seats_[index];
-  while (!seat.halted && seat.side[0].vi->rx_idx - seat.side[0].rx_done_idx + 16 <= seat.options.rx_entries) {
+  if (!empty_queues() || seat.halted) return false;
+  while (seat.side[0].vi->rx_idx - seat.side[0].rx_done_idx + 16 <= seat.options.rx_entries) {
     for (ViSide& side : seat.side) side.vi->post_rx(16);
   }
   settle();
@@ -481,15 +479,16 @@ void Twin::unmask(uint32_t index) {
   settle();
 }
 
-// The software zeroes the event queue before VI_RESET. A VI that runs is stopped by a first one.
+// A VI that runs is stopped by a first one.
 bool Twin::reset_vi(uint32_t index) {
   Seat& seat = seats_[index];
   const pst_command reset = make_command(PST_COMMAND_VI_RESET, seat.side[0].vi->id);
   rest_first();
   unmask(index);
   if (!seat.halted) command(reset);
+  compare_slots(index);
+  forget_events(index);
   for (ViSide& side : seat.side) {
-    std::memset(side.vi->node.memory.data() + side.vi->base + kEvq, 0, seat.options.evq_entries * PST_EVENT_BYTES);
     side.vi->forget();
     side.seen_idx = side.returned_idx = side.prime_idx = side.tx_done_idx = side.rx_done_idx = 0;
   }
@@ -524,6 +523,7 @@ bool Twin::reset_function(SoakRandom& random) {
     differ("not ready after a reset");
     return true;
   }
+  for (uint32_t i = 0; i < kSeats; ++i) compare_slots(i);
   start(random);
   return true;
 }
