@@ -239,6 +239,34 @@ TEST(ComparisonTest, ShrunkOnesShowTheDivergenceThatWasFound) {
   EXPECT_EQ(shortest.operations[0].kind, OperationKind::kTimer);
 }
 
+TEST(ComparisonTest, WrongFrameOfALifeThatEndsEarlyIsSeen) {
+  const TwinOptions options = wrong([](MutantNic& mutant) {
+    mutant.on_frame_sent = [&mutant](const sim::FramePtr& frame) {
+      auto changed = std::make_shared<sim::EthernetFrame>(*frame);
+      changed->bytes.back() ^= 1;
+      mutant.send_frame(changed);
+      return true;
+    };
+  });
+  Stimulus stimulus = random_stimulus(5, 20);
+  for (Operation& operation : stimulus.operations) operation.kind = OperationKind::kResetBusy;
+  const std::string seen = run(stimulus, options).difference;
+  EXPECT_NE(seen.find("reset while busy: frames sent"), std::string::npos) << seen;
+}
+
+TEST(ComparisonTest, WrongEventOfALifeThatEndsEarlyIsSeen) {
+  const TwinOptions options = wrong([](MutantNic& mutant) {
+    change_events(mutant, PST_EVENT_TYPE_RX, [](pst_event& event) { event.word[0] ^= uint64_t{1} << 6; });
+  });
+  Stimulus stimulus;
+  for (uint32_t n = 0; n < 20; ++n) {
+    stimulus.operations.push_back({OperationKind::kPost, n % kSeats, n, true});
+    stimulus.operations.push_back({OperationKind::kResetBusy, n % kSeats, n, true});
+  }
+  const std::string seen = run(stimulus, options).difference;
+  EXPECT_NE(seen.find("reset while busy: RX events"), std::string::npos) << seen;
+}
+
 // A halted VI is brought back by whatever comes for it: that is a VI_RESET.
 TEST(ComparisonTest, WhatWasExecutedDoesTheSame) {
   const Stimulus stimulus = random_stimulus(12, 3000);

@@ -35,6 +35,7 @@ enum class OperationKind : uint8_t {
   kLoop,      // frames of one VI looped to the others
   kOverflow,  // more frames than the event queue has slots
   kResetVi,
+  kResetBusy,      // VI_RESET with DMA in flight
   kReplaceVi,      // freed, and another one allocated in its place
   kResetFunction,  // the last one
 };

@@ -53,6 +53,8 @@ void Twin::start(SoakRandom& random) {
   mtu_bytes_ = 1500;
   shared_domain_ = {};
   seats_ = {};
+  counter_base_ = {};
+  statistics_base_ = {};
   for (auto& node : nodes_) node->enable_admin();
   configure_port(false, false);
   for (uint32_t i = 0; i < kSeats; ++i) allocate(i, random);
@@ -93,6 +95,10 @@ void Twin::allocate(uint32_t index, SoakRandom& random) {
   if (model.alloc_status != PST_ERROR_CODE_OK || rtl.alloc_status != model.alloc_status || rtl.id != model.id) {
     return differ(fmt::format("VI_ALLOC: model status {} id {}, rtl status {} id {}", model.alloc_status, model.id,
                               rtl.alloc_status, rtl.id));
+  }
+  for (auto& base : counter_base_) {  // its counters begin again
+    const std::string prefix = fmt::format("vi{}.", model.id);
+    for (auto at = base.lower_bound(prefix); at != base.end() && at->first.rfind(prefix, 0) == 0;) at = base.erase(at);
   }
   vi_command(
       index,
@@ -136,13 +142,14 @@ void Twin::release(uint32_t index) {
 }
 
 // At the same time; both answers must be alike.
-pst_admin_completion Twin::command(const pst_command& c) {
+pst_admin_completion Twin::command(const pst_command& c, const std::function<void()>& meanwhile) {
   ++counts_.answers;
   std::array<std::optional<pst_admin_completion>, kSides> answers;
   std::array<uint32_t, kSides> idx{};
   for (unsigned side = 0; side < kSides; ++side) idx[side] = nodes_[side]->submit(c);
   for (uint64_t waited_ns = 0; waited_ns < kCommandNsMost && !(answers[0] && answers[1]); waited_ns += 200) {
     run_ns(200);
+    if (meanwhile) meanwhile();
     for (unsigned side = 0; side < kSides; ++side) answers[side] = nodes_[side]->completion(idx[side]);
   }
   for (unsigned side = 0; side < kSides; ++side) {

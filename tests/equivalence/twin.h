@@ -8,6 +8,9 @@
 //     and wakeup events in order, how far TX completions got, those with a time stamp one by one, what no TX event may
 //     say, and the receive buffers with their prefixes but for the time stamp; frames by destination; interrupts by
 //     vector; completions of commands, registers, counters (twin_compare.cc names them, and those left out).
+//   - kResetBusy ends a life with DMA in flight. How far it got is up to time: what both have of its frames and events
+//   is
+//     compared, and counters go on from what each has.
 //   - at the end of a VI's life its event queue holds what was seen there and nothing else; at the end of the run all
 //     memory is the same, but for event queues and what depends on TX batches.
 #pragma once
@@ -48,6 +51,7 @@ struct TwinOptions {
 struct TwinCounts {
   uint64_t settled = 0, done = 0;  // operations that were not left out
   uint64_t rx_events = 0, other_events = 0, frames = 0, interrupts = 0, answers = 0;
+  uint64_t torn = 0;  // lives that ended before what had been sent was completed, on both sides
   std::array<uint64_t, kOperationKinds> by_kind{};
 };
 
@@ -68,6 +72,8 @@ class Twin {
   [[nodiscard]] const TwinCounts& counts() const { return counts_; }
 
  private:
+  using StatisticsWords = std::array<std::array<uint64_t, PST_PORT_STATISTICS_BYTES / 8>, kSides>;
+
   // One VI on one side.
   struct ViSide {
     std::unique_ptr<TestVi> vi;
@@ -111,7 +117,7 @@ class Twin {
   void release(uint32_t seat);
   void start(SoakRandom& random);
   // To both; ids are equal on both.
-  pst_admin_completion command(const pst_command& c);
+  pst_admin_completion command(const pst_command& c, const std::function<void()>& meanwhile = {});
   void execute(const Operation& operation, SoakRandom& random);
   void forget_events(uint32_t seat);
   pst_admin_completion vi_command(uint32_t seat, const std::function<void(pst_command&)>& fill, unsigned opcode);
@@ -129,6 +135,7 @@ class Twin {
   void compare_frames();
   void compare_interrupts();
   void compare_counters();
+  [[nodiscard]] static std::string frame_text(const sim::EthernetFrame& frame);
   void compare_lists(const std::string& what, const std::vector<std::string>& model,
                      const std::vector<std::string>& rtl);
   void differ(const std::string& what);
@@ -171,6 +178,7 @@ class Twin {
   void unmask(uint32_t index);
   bool spread(SoakRandom& random);
   bool port(SoakRandom& random);
+  StatisticsWords read_statistics();
   bool statistics();
   bool read_registers(uint32_t index, SoakRandom& random);
   bool stray(uint32_t index, SoakRandom& random);
@@ -180,6 +188,10 @@ class Twin {
   bool reset_vi(uint32_t index);
   bool replace_vi(uint32_t index, SoakRandom& random);
   bool reset_function(SoakRandom& random);
+
+  // twin_teardown.cc
+  bool reset_busy(uint32_t index, SoakRandom& random);
+  void compare_torn(uint32_t index);
 
   hw_model::test::FreshKernel kernel_;
   SoakRandom setup_;
@@ -194,6 +206,8 @@ class Twin {
   bool settle_after_ = false;
   bool dirty_ = false;  // something was done since both were at rest
   bool heeds_monitors_;
+  StatisticsWords statistics_base_{};
+  std::array<std::map<std::string, uint64_t>, kSides> counter_base_;  // after what may count otherwise
   std::string difference_;
   TwinCounts counts_;
   std::array<std::deque<HistoryLine>, kSides> history_;

@@ -23,8 +23,8 @@ constexpr const char* kCounters[] = {
     "tx.frames", "tx.bytes",     "tx.packets",      "tx.extra_frames", "tx.loopback",      "rx.frames",
     "rx.bytes",  "rx.delivered", "rx.extra_copies", "interrupts",      "bad_accesses",     "bad_resets",
     "vi.active", "filters",      "events_lost",     "events_dropped",  "doorbells_ignored"};
-// Of evq_stalls, whether there were any in the VI's life: the model tries a waiting frame, and counts it, also when
-// descriptors come.
+// Of evq_stalls, whether there were any since VI_ALLOC or reset_busy: the model tries a waiting frame, and counts it,
+// also when descriptors come.
 constexpr const char* kStalls = ".evq_stalls";
 constexpr const char* kViCounters[] = {".interrupts", ".wakeup_events",  ".tx_packets",     ".rx_packets", ".drops",
                                        ".primes",     ".events_dropped", ".overflow_marks", ".adaptive",   kStalls};
@@ -281,6 +281,10 @@ void Twin::compare_memory(const std::string& what, uint64_t begin, uint64_t end)
 
 // --- the rest -------------------------------------------------------------------------------------------------------
 
+std::string Twin::frame_text(const sim::EthernetFrame& frame) {
+  return hex(frame.bytes) + (frame.bad_fcs ? ", damaged" : "");
+}
+
 // A frame's destination is its own VI's: frames of one VI keep their order.
 void Twin::compare_frames() {
   using Flow = std::array<uint8_t, 6>;
@@ -300,8 +304,7 @@ void Twin::compare_frames() {
     if (std::equal(frames[0].begin(), frames[0].end(), frames[1].begin(), frames[1].end(), same)) continue;
     std::array<std::vector<std::string>, kSides> texts;
     for (unsigned side = 0; side < kSides; ++side) {
-      for (const sim::FramePtr& frame : frames[side])
-        texts[side].push_back(hex(frame->bytes) + (frame->bad_fcs ? ", damaged" : ""));
+      for (const sim::FramePtr& frame : frames[side]) texts[side].push_back(frame_text(*frame));
     }
     compare_lists("frames sent to " + hex({flow.begin(), flow.end()}), texts[0], texts[1]);
   }
@@ -326,8 +329,9 @@ void Twin::compare_counters() {
   for (unsigned side = 0; side < kSides; ++side) {
     for (const sim::Counter& counter : nodes_[side]->device().counters()) {
       if (!compared(counter.name)) continue;
-      counters[counter.name][side] =
-          ends_with(counter.name, kStalls) ? std::min<uint64_t>(counter.value, 1) : counter.value;
+      const auto base = counter_base_[side].find(counter.name);
+      const uint64_t value = counter.value - (base == counter_base_[side].end() ? 0 : base->second);
+      counters[counter.name][side] = ends_with(counter.name, kStalls) ? std::min<uint64_t>(value, 1) : value;
     }
   }
   std::string text;
@@ -392,8 +396,8 @@ std::string Twin::history_text(unsigned side) const {
 void Twin::finish() {
   settle();
   if (!difference_.empty()) return;
-  // How many TX events there were is in what STATISTICS_READ wrote.
-  for (auto& node : nodes_) node->at<uint64_t>(kScratch + 8 * PST_PORT_STATISTICS_EVENTS_WORD) = 0;
+  // What STATISTICS_READ wrote has been compared, but for what may differ.
+  for (auto& node : nodes_) std::memset(&node->at<uint64_t>(kScratch), 0, PST_PORT_STATISTICS_BYTES);
   compare_memory("memory before the VIs'", 0, kViArea);
   for (uint32_t i = 0; i < kSeats; ++i) {
     const uint64_t begin = kViArea + i * kViAreaBytes;

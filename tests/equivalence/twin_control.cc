@@ -61,6 +61,8 @@ bool Twin::control(const Operation& operation, SoakRandom& random) {
       return overflow(index, random);
     case OperationKind::kResetVi:
       return reset_vi(index);
+    case OperationKind::kResetBusy:
+      return reset_busy(index, random);
     case OperationKind::kReplaceVi:
       return replace_vi(index, random);
     default:
@@ -216,16 +218,24 @@ bool Twin::port(SoakRandom& random) {
   return true;
 }
 
-bool Twin::statistics() {
+Twin::StatisticsWords Twin::read_statistics() {
   pst_command c = make_command(PST_COMMAND_STATISTICS_READ);
   pst_statistics_read_set_address(&c, kScratch);
   command(c);
-  for (uint32_t at = 0; at < PST_PORT_STATISTICS_BYTES; at += 8) {
-    const uint64_t model = nodes_[0]->at<uint64_t>(kScratch + at);
-    const uint64_t rtl = nodes_[1]->at<uint64_t>(kScratch + at);
+  StatisticsWords words;
+  for (unsigned side = 0; side < kSides; ++side)
+    std::memcpy(words[side].data(), &nodes_[side]->at<uint64_t>(kScratch), PST_PORT_STATISTICS_BYTES);
+  return words;
+}
+
+bool Twin::statistics() {
+  const StatisticsWords words = read_statistics();
+  for (uint32_t word = 0; word < words[0].size(); ++word) {
+    const uint64_t model = words[0][word] - statistics_base_[0][word];
+    const uint64_t rtl = words[1][word] - statistics_base_[1][word];
     // How many TX events complete the packets depends on timing.
-    if (at / 8 != PST_PORT_STATISTICS_EVENTS_WORD && model != rtl)
-      differ(fmt::format("PORT_STATISTICS, byte {}: model {}, rtl {}", at, model, rtl));
+    if (word != PST_PORT_STATISTICS_EVENTS_WORD && model != rtl)
+      differ(fmt::format("PORT_STATISTICS, word {}: model {}, rtl {}", word, model, rtl));
   }
   return true;
 }
