@@ -170,6 +170,7 @@ class Twin {
   bool overflow(uint32_t index, SoakRandom& random);
   bool empty_queues();
   void configure_port(bool promiscuous, bool loopback);
+  void remove_filter(size_t which);
   bool filter(uint32_t index, SoakRandom& random);
   bool grant(uint32_t index, SoakRandom& random);
   bool moderate(uint32_t index, SoakRandom& random);

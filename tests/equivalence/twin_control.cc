@@ -17,6 +17,8 @@ constexpr size_t kFiltersMost = 3;  // beside those that come with a VI: each ma
 constexpr uint16_t kSpreadPort = 2100;
 constexpr uint32_t kNoIndex = 0x40000000;  // that no ring of a run comes near
 constexpr uint64_t kDropsNs = 50'000;      // in which a burst of frames is dropped, which shows nowhere but in counters
+// A VI's share of the receive buffer: the model counts every copy that waits there, the RTL cells that copies share.
+constexpr size_t kWaitingBytesMost = 262'144 / 8;
 constexpr uint64_t kNowhere = 63 * kViAreaBytes;
 
 uint32_t status_of(const pst_admin_completion& answer) {
@@ -72,11 +74,14 @@ bool Twin::control(const Operation& operation, SoakRandom& random) {
 
 // --- commands -------------------------------------------------------------------------------------------------------
 
+void Twin::remove_filter(size_t which) {
+  command(make_command(PST_COMMAND_FILTER_REMOVE, filters_[which]));
+  filters_.erase(filters_.begin() + static_cast<ptrdiff_t>(which));
+}
+
 bool Twin::filter(uint32_t index, SoakRandom& random) {
   if (filters_.size() >= kFiltersMost || (!filters_.empty() && random.chance(2))) {
-    const size_t which = random.pick(static_cast<uint32_t>(filters_.size()));
-    command(make_command(PST_COMMAND_FILTER_REMOVE, filters_[which]));
-    filters_.erase(filters_.begin() + static_cast<ptrdiff_t>(which));
+    remove_filter(random.pick(static_cast<uint32_t>(filters_.size())));
     return true;
   }
   pst_command c = make_command(PST_COMMAND_FILTER_INSERT, seats_[index].side[0].vi->id);
@@ -461,7 +466,11 @@ bool Twin::overflow(uint32_t index, SoakRandom& random) {
     if (seat.primed && seat.wakes_vi) return false;  // its wakeup would race the frames
   }
   Seat& seat = seats_[index];
+  const uint32_t frame_bytes = 60 + random.pick(100);
+  const uint32_t count = 120 + random.pick(40);
   if (!empty_queues() || seat.halted) return false;
+  while (!filters_.empty() && count * (1 + filters_.size()) * frame_bytes > kWaitingBytesMost)
+    remove_filter(filters_.size() - 1);
   while (seat.side[0].vi->rx_idx - seat.side[0].rx_done_idx + 16 <= seat.options.rx_entries) {
     for (ViSide& side : seat.side) side.vi->post_rx(16);
   }
@@ -472,8 +481,7 @@ bool Twin::overflow(uint32_t index, SoakRandom& random) {
   spec.source_ip = kIpB;
   spec.destination_ip = kIpA;
   spec.destination_port = static_cast<uint16_t>(2000 + index);
-  spec.frame_bytes = 60 + random.pick(100);
-  const uint32_t count = 120 + random.pick(40);
+  spec.frame_bytes = frame_bytes;
   for (uint32_t n = 0; n < count; ++n) arrive_both(udp_frame(spec), false);
   run_ns(kDropsNs);
   settle();
