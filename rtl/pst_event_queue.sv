@@ -64,6 +64,7 @@ module pst_event_queue #(
   // For counters: one pulse per occurrence, with the VI.
   output logic [VI_WIDTH-1:0] count_vi_o,
   output logic                count_event_o,
+  output logic                count_marked_o,  // it carries the overflow mark
   output logic                count_dropped_o,
   output logic                count_stalled_o,
   output logic                count_prime_o,
@@ -365,7 +366,6 @@ module pst_event_queue #(
       wr_done_q <= !out_pop && (wr_done_q || (wr_valid_o && wr_ready_i));
     end
   end
-
   assign answer_valid_o = is_event;
   assign answer_vi_o = s1_vi_q;
   assign answer_o = step_answer;
@@ -381,6 +381,7 @@ module pst_event_queue #(
   assign counts_delivery = !is_delivery || deliver_first_q;
   assign count_vi_o = s1_vi_q;
   assign count_event_o = s1_valid_q && step_write;
+  assign count_marked_o = count_event_o && step_data[pst_contract_pkg::PST_EVENT_OVERFLOW_MARK_LSB];
   assign count_dropped_o = (is_event || is_delivery) && step_answer == pst_event_queue_pkg::ANSWER_DROP;
   assign count_stalled_o = s1_valid_q && step_stalled && counts_delivery;
   assign count_prime_o = s1_valid_q && s1_op_q == pst_event_queue_pkg::OP_PRIME && !step_ignored && !step_bad;

@@ -92,10 +92,10 @@ module pst_nic_top #(
   output logic [19:0]  drop_reason_o,
   output logic [4:0]   drop_vi_valid_o,
   output logic [79:0]  drop_vi_o,
-  // [0] event, [1] dropped, [2] stalled, [3] prime, [4] wakeup, [6] lost, [7] doorbell ignored (of count_ev_vi_o);
-  // [8] event lost on its way, [9] bad access BAR4, [10] bad access BAR2, [11] [12] doorbell ignored; [13] packet taken,
-  // [14] packet to the port (count_sent_vi_o); [15] frame in, [16] pause frame in, [17] frames delivered, [18] in a merged
-  // event (count_rx_vi_o, count_rx_frames_o), [19] further copy, [20] frames of a segmented packet beyond its first
+  // [0] event, [1] dropped, [2] stalled, [3] prime, [4] wakeup, [5] overflow mark, [6] lost, [7] doorbell ignored (of
+  // count_ev_vi_o); [8] event lost on its way, [9] bad access BAR4, [10] bad access BAR2, [11] [12] doorbell ignored;
+  // [13] packet taken, [14] packet to the port (count_sent_vi_o); [15] frame in, [16] pause frame in, [17] frames delivered,
+  // [18] in a merged event (count_rx_vi_o, count_rx_frames_o), [19] further copy, [20] frames of a segmented packet but one
   output logic [20:0]  count_o,
   output logic [15:0]  count_ev_vi_o,
   output logic [15:0]  count_sent_vi_o,
@@ -190,7 +190,6 @@ module pst_nic_top #(
     if (due_timer < due_ns_o) due_ns_o = due_timer;
     if (due_txd < due_ns_o) due_ns_o = due_txd;
   end
-  assign count_o[5] = 1'b0;
   assign count_o[9] = link_bad_access || msix_bad_access;
   assign count_o[20] = verdict_valid && verdict_frames > 16'd1;
   assign count_extra_frames_o = verdict_frames - 16'd1;
@@ -311,8 +310,8 @@ module pst_nic_top #(
     .wake_ready_i(wake_ready), .wake_vi_o(wake_vi), .wake_vector_o(wake_vector), .halt_valid_o(halt_valid[2]),
     .halt_ready_i(halt_ready[2]), .halt_vi_o(halt_vi[2*VI_WIDTH +: VI_WIDTH]), .halt_source_o(halt_source[2*4 +: 4]),
     .halt_code_o(halt_code[2*16 +: 16]), .halt_index_o(halt_index[2*32 +: 32]), .count_vi_o(evq_count_vi),
-    .count_event_o(count_o[0]), .count_dropped_o(count_o[1]), .count_stalled_o(count_o[2]), .count_prime_o(count_o[3]),
-    .count_wake_o(count_o[4]), .count_lost_o(count_o[6]), .count_ignored_o(count_o[7])
+    .count_event_o(count_o[0]), .count_marked_o(count_o[5]), .count_dropped_o(count_o[1]), .count_stalled_o(count_o[2]),
+    .count_prime_o(count_o[3]), .count_wake_o(count_o[4]), .count_lost_o(count_o[6]), .count_ignored_o(count_o[7])
   );
 
   pst_desc_fetch #(.VI_COUNT(VI_COUNT)) u_desc_fetch (

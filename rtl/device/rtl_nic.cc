@@ -189,6 +189,7 @@ void RtlNic::count() {
         ++c.interrupts;
       }
     }
+    if (is(5)) ++c.overflow_marks;
     if (is(6)) ++s.events_lost;
     if (is(7)) ++s.doorbells_ignored;
   }

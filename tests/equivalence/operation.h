@@ -35,10 +35,11 @@ enum class OperationKind : uint8_t {
   kLoop,      // frames of one VI looped to the others
   kOverflow,  // more frames than the event queue has slots
   kResetVi,
-  kReplaceVi,  // freed, and another one allocated in its place
-  kResetFunction,
+  kResetBusy,      // VI_RESET with DMA in flight
+  kReplaceVi,      // freed, and another one allocated in its place
+  kResetFunction,  // the last one
 };
-constexpr unsigned kOperationKinds = 27;
+constexpr unsigned kOperationKinds = static_cast<unsigned>(OperationKind::kResetFunction) + 1;
 [[nodiscard]] const char* operation_name(OperationKind kind);
 
 struct Operation {

@@ -20,28 +20,37 @@ Stimulus part(const Stimulus& whole, size_t from, size_t to) {
 }
 
 // Only the end of it: what led to a divergence mostly happened shortly before.
-Stimulus shortest_end(const Stimulus& whole, const TwinOptions& options, size_t& budget) {
+Stimulus shortest_end(const Stimulus& whole, const std::string& kind, const TwinOptions& options, size_t& budget) {
   const size_t count = whole.operations.size();
   for (size_t kept = 8; kept < count && kept <= budget; kept *= 2) {
     const Stimulus end = part(whole, count - kept, count);
     budget -= kept;
     const Outcome outcome = run(end, options);
-    if (!outcome.difference.empty()) return part(end, 0, outcome.operations_used);
+    if (difference_kind(outcome.difference) == kind) return outcome.executed;
   }
   return whole;
 }
 
 }  // namespace
 
+std::string difference_kind(const std::string& difference) {
+  std::string kind = difference.substr(0, difference.find('\n'));
+  for (const char* figures : {", number ", ": model ", " descriptor ", " up to ", ", slot "})
+    kind.resize(std::min(kind.size(), kind.find(figures)));
+  return kind;
+}
+
 Outcome run(const Stimulus& stimulus, const TwinOptions& options) {
   Outcome outcome;
+  outcome.executed.setup_seed = stimulus.setup_seed;
   ::testing::TestPartResultArray failures;  // of the bench and of the monitors: a divergence too
   {
     const ::testing::ScopedFakeTestPartResultReporter reporter(
         ::testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &failures);
     Twin twin(stimulus.setup_seed, options);
     for (const Operation& operation : stimulus.operations) {
-      twin.apply(operation);
+      const std::optional<Operation> executed = twin.apply(operation);
+      if (executed) outcome.executed.operations.push_back(*executed);
       ++outcome.operations_used;
       if (!twin.difference().empty() || failures.size() > 0) break;
     }
@@ -54,9 +63,10 @@ Outcome run(const Stimulus& stimulus, const TwinOptions& options) {
   return outcome;
 }
 
-Stimulus shrink(const Stimulus& stimulus, const Outcome& outcome, const TwinOptions& options, size_t operation_budget) {
+Stimulus shrink(const Outcome& outcome, const TwinOptions& options, size_t operation_budget) {
   size_t budget = operation_budget;
-  Stimulus shortest = shortest_end(part(stimulus, 0, outcome.operations_used), options, budget);
+  const std::string kind = difference_kind(outcome.difference);
+  Stimulus shortest = shortest_end(outcome.executed, kind, options, budget);
   for (size_t chunk = (shortest.operations.size() + 1) / 2; chunk > 0; chunk /= 2) {
     for (size_t from = 0; from < shortest.operations.size();) {
       const size_t to = std::min(from + chunk, shortest.operations.size());
@@ -66,29 +76,27 @@ Stimulus shrink(const Stimulus& stimulus, const Outcome& outcome, const TwinOpti
       if (without.operations.size() + 1 > budget) return shortest;
       budget -= without.operations.size() + 1;
       const Outcome tried = run(without, options);
-      if (tried.difference.empty()) {
-        from = to;
+      if (difference_kind(tried.difference) == kind) {
+        shortest = tried.executed;
       } else {
-        shortest = part(without, 0, tried.operations_used);
+        from = to;
       }
     }
   }
   return shortest;
 }
 
-std::string report(const Stimulus& stimulus, const Outcome& outcome, const std::string& name,
-                   const TwinOptions& options) {
-  const Stimulus shortest = shrink(stimulus, outcome, options);
+std::string report(const Outcome& outcome, const std::string& name, const TwinOptions& options) {
+  const Stimulus shortest = shrink(outcome, options);
   const Outcome again = run(shortest, options);
   const char* folder = std::getenv("POSTERN_REPRODUCER_DIR");
   const std::string path = (folder == nullptr ? "" : std::string(folder) + "/") + name + ".ops";
   std::ofstream file(path);
   file << "# model and rtl diverge: POSTERN_REPRODUCER=" << path << " equivalence_test\n" << to_text(shortest);
   file.close();
-  return fmt::format("diverged after {} operations: {}\nshrunk to {} operations, in {}{}:\n{}\n{}",
-                     outcome.operations_used, outcome.difference.substr(0, outcome.difference.find('\n')),
-                     shortest.operations.size(), path, file.good() ? "" : " (which could not be written)",
-                     to_text(shortest), again.difference);
+  return fmt::format("diverged after {} operations: {}\nshrunk to {} operations, in {}{}:\n{}\nwhich diverge: {}",
+                     outcome.operations_used, outcome.difference, shortest.operations.size(), path,
+                     file.good() ? "" : " (which could not be written)", to_text(shortest), again.difference);
 }
 
 }  // namespace postern::equivalence

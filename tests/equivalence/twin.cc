@@ -11,12 +11,12 @@ namespace postern::equivalence {
 using namespace hw_model::test;  // NOLINT(google-build-using-namespace): the bench
 
 namespace {
-constexpr uint32_t kSharedSeats = 3;  // VIs of one domain
 constexpr uint64_t kCommandNsMost = 2'000'000;
 constexpr size_t kOperationsKept = 16;
 }  // namespace
 
-Twin::Twin(uint64_t setup_seed, const TwinOptions& options) : setup_(setup_seed) {
+Twin::Twin(uint64_t setup_seed, const TwinOptions& options)
+    : setup_(setup_seed), heeds_monitors_(options.heeds_monitors) {
   for (unsigned side = 0; side < kSides; ++side) build(side, options);
   draw_properties();
   start(setup_);
@@ -53,6 +53,8 @@ void Twin::start(SoakRandom& random) {
   mtu_bytes_ = 1500;
   shared_domain_ = {};
   seats_ = {};
+  counter_base_ = {};
+  statistics_base_ = {};
   for (auto& node : nodes_) node->enable_admin();
   configure_port(false, false);
   for (uint32_t i = 0; i < kSeats; ++i) allocate(i, random);
@@ -79,6 +81,7 @@ void Twin::allocate(uint32_t index, SoakRandom& random) {
   Seat& seat = seats_[index];
   seat = {};
   draw_options(index, random, seat.options);
+  forget_events(index);
   for (unsigned side = 0; side < kSides; ++side) {
     ViOptions options = seat.options;
     const bool shared = index < kSharedSeats;
@@ -92,6 +95,10 @@ void Twin::allocate(uint32_t index, SoakRandom& random) {
   if (model.alloc_status != PST_ERROR_CODE_OK || rtl.alloc_status != model.alloc_status || rtl.id != model.id) {
     return differ(fmt::format("VI_ALLOC: model status {} id {}, rtl status {} id {}", model.alloc_status, model.id,
                               rtl.alloc_status, rtl.id));
+  }
+  for (auto& base : counter_base_) {  // its counters begin again
+    const std::string prefix = fmt::format("vi{}.", model.id);
+    for (auto at = base.lower_bound(prefix); at != base.end() && at->first.rfind(prefix, 0) == 0;) at = base.erase(at);
   }
   vi_command(
       index,
@@ -111,9 +118,20 @@ void Twin::allocate(uint32_t index, SoakRandom& random) {
       PST_COMMAND_FILTER_INSERT);
 }
 
+// The software zeroes the queue's memory for a new life.
+void Twin::forget_events(uint32_t index) {
+  Seat& seat = seats_[index];
+  const uint64_t begin = kViArea + index * kViAreaBytes + kEvq;
+  for (unsigned side = 0; side < kSides; ++side) {
+    std::memset(nodes_[side]->memory.data() + begin, 0, kEvqBytesMost);
+    seat.side[side].slots.assign(seat.options.evq_entries, {});
+  }
+}
+
 // Frees the VI at rest.
 void Twin::release(uint32_t index) {
   Seat& seat = seats_[index];
+  compare_slots(index);
   command(make_command(PST_COMMAND_VI_FREE, seat.side[0].vi->id));
   pst_command last = make_command(PST_COMMAND_PD_FREE, seat.side[0].vi->pd);
   if (index < kSharedSeats) {
@@ -124,13 +142,14 @@ void Twin::release(uint32_t index) {
 }
 
 // At the same time; both answers must be alike.
-pst_admin_completion Twin::command(const pst_command& c) {
+pst_admin_completion Twin::command(const pst_command& c, const std::function<void()>& meanwhile) {
   ++counts_.answers;
   std::array<std::optional<pst_admin_completion>, kSides> answers;
   std::array<uint32_t, kSides> idx{};
   for (unsigned side = 0; side < kSides; ++side) idx[side] = nodes_[side]->submit(c);
   for (uint64_t waited_ns = 0; waited_ns < kCommandNsMost && !(answers[0] && answers[1]); waited_ns += 200) {
     run_ns(200);
+    if (meanwhile) meanwhile();
     for (unsigned side = 0; side < kSides; ++side) answers[side] = nodes_[side]->completion(idx[side]);
   }
   for (unsigned side = 0; side < kSides; ++side) {
@@ -154,21 +173,23 @@ pst_admin_completion Twin::vi_command(uint32_t index, const std::function<void(p
   return command(c);
 }
 
-void Twin::apply(const Operation& operation) {
-  if (!difference_.empty()) return;
+std::optional<Operation> Twin::apply(const Operation& operation) {
+  if (!difference_.empty()) return std::nullopt;
   SoakRandom random(operation.seed);
-  Seat& seat = seats_[operation.seat];
+  Operation executed = operation;
   const bool revives = operation.kind == OperationKind::kResetVi || operation.kind == OperationKind::kReplaceVi;
   // A halted VI is brought back sooner or later by whatever comes for it.
-  if (seat.halted && !revives) {
-    if (!random.chance(8)) return;
-    reset_vi(operation.seat);
-    settle();
-    return;
+  if (seats_[operation.seat].halted && !revives) {
+    if (!random.chance(8)) return std::nullopt;
+    executed.kind = OperationKind::kResetVi;
   }
+  execute(executed, random);
+  return executed;
+}
+
+void Twin::execute(const Operation& operation, SoakRandom& random) {
   operations_.push_back(
       fmt::format("{} seat {} seed {}", operation_name(operation.kind), operation.seat, operation.seed));
-  if (operations_.size() > kOperationsKept) operations_.pop_front();
   const bool data_path = operation.kind <= OperationKind::kTimer;
   if (!data_path) rest_first();
   const bool done = data_path ? act(operation, random) : control(operation, random);
@@ -176,6 +197,7 @@ void Twin::apply(const Operation& operation) {
     operations_.pop_back();
     return;
   }
+  if (operations_.size() > kOperationsKept) operations_.pop_front();
   dirty_ = true;
   ++counts_.done;
   ++counts_.by_kind[static_cast<size_t>(operation.kind)];

@@ -17,10 +17,21 @@ constexpr uint64_t kQuietNs = 10'000;  // longer than any hold-off, timer, or ga
 constexpr uint64_t kRestNsMost = 20'000'000;
 constexpr size_t kHistoryLines = 24;
 constexpr size_t kRxSlotBytes = 2048;  // TestVi posts buffers so far apart
-constexpr const char* kCounters[] = {"tx.frames",    "tx.bytes",   "tx.packets",   "tx.extra_frames", "tx.loopback",
-                                     "rx.frames",    "rx.bytes",   "rx.delivered", "rx.extra_copies", "interrupts",
-                                     "bad_accesses", "bad_resets", "vi.active",    "filters",         "events_lost"};
-constexpr const char* kViCounters[] = {".interrupts", ".wakeup_events", ".tx_packets", ".rx_packets", ".drops"};
+// Left out: events (TX batches), merged_events and merged_frames (which frames meet in an event depends on time),
+// depths, hold-off and busy times, what the PCIe link moves, pause and faults, which the twin does not have.
+constexpr const char* kCounters[] = {
+    "tx.frames", "tx.bytes",     "tx.packets",      "tx.extra_frames", "tx.loopback",      "rx.frames",
+    "rx.bytes",  "rx.delivered", "rx.extra_copies", "interrupts",      "bad_accesses",     "bad_resets",
+    "vi.active", "filters",      "events_lost",     "events_dropped",  "doorbells_ignored"};
+// Of evq_stalls, whether there were any since VI_ALLOC or reset_busy: the model tries a waiting frame, and counts it,
+// also when descriptors come.
+constexpr const char* kStalls = ".evq_stalls";
+constexpr const char* kViCounters[] = {".interrupts", ".wakeup_events",  ".tx_packets",     ".rx_packets", ".drops",
+                                       ".primes",     ".events_dropped", ".overflow_marks", ".adaptive",   kStalls};
+
+bool ends_with(const std::string& text, const std::string& end) {
+  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
 
 bool compared(const std::string& name) {
   if (name.rfind("drops.", 0) == 0) return true;
@@ -49,6 +60,16 @@ std::string event_text(const pst_event& event) {
     default:
       return words("unknown", event);
   }
+}
+
+// What is left when all is taken out that depends on how many descriptors an event completes, and on the time.
+pst_event without_batch(pst_tx_event event) {
+  pst_tx_event_set_type(&event, 0);
+  pst_tx_event_set_tx_consumer_idx(&event, 0);
+  // One side may complete more packets with it, behind another event. Those with a stamp are compared one by one.
+  if (pst_tx_event_get_timestamp_valid(&event) != 0) pst_tx_event_set_timestamp_ns(&event, 0);
+  pst_tx_event_set_timestamp_valid(&event, 0);
+  return {{event.word[0], event.word[1]}};
 }
 
 std::string hex(const std::vector<uint8_t>& bytes) {
@@ -107,7 +128,7 @@ void Twin::compare() {
   if (difference_.empty()) compare_frames();
   if (difference_.empty()) compare_interrupts();
   if (difference_.empty()) compare_counters();
-  for (unsigned side = 0; side < kSides && difference_.empty(); ++side) {
+  for (unsigned side = 0; side < kSides && heeds_monitors_ && difference_.empty(); ++side) {
     const sim::BoundaryMonitor& monitor = nodes_[side]->monitored->monitor();
     if (monitor.violation_count() != 0)
       differ(fmt::format("the monitor of the {}:\n{}", kSideNames[side], monitor.text()));
@@ -126,6 +147,7 @@ void Twin::read_story(uint32_t index, unsigned side, Story& story) {
   for (uint32_t most = entries; most > 0; --most, ++own.seen_idx) {
     pst_event event = slot(own.seen_idx);
     if (pst_event_get_phase(&event) != (own.seen_idx / entries & 1 ? 0u : 1u)) break;
+    own.slots[own.seen_idx % entries] = event;
     pst_event_set_phase(&event, 0);
     story.overflow |= pst_event_get_overflow_mark(&event) != 0;
     pst_event_set_overflow_mark(&event, 0);
@@ -137,6 +159,8 @@ void Twin::read_story(uint32_t index, unsigned side, Story& story) {
         differ(fmt::format("VI of seat {}, {}: TX completions went back to {}", index, kSideNames[side], done_idx));
       own.tx_done_idx = done_idx;
       if (stamped) story.stamped.push_back(fmt::format("TX with a time stamp, up to {}", done_idx));
+      const pst_event rest = without_batch(tx);
+      for (unsigned word = 0; word < 2; ++word) story.tx_other_bits.word[word] |= rest.word[word];
     } else if (pst_event_get_type(&event) == PST_EVENT_TYPE_RX) {
       pst_rx_event rx{{event.word[0], event.word[1]}};
       const auto count = static_cast<uint32_t>(pst_rx_event_get_desc_count(&rx));
@@ -184,7 +208,7 @@ void Twin::compare_vi(uint32_t index) {
   if (seat.side[0].vi == nullptr) return;
   std::array<Story, kSides> story;
   for (unsigned side = 0; side < kSides; ++side) read_story(index, side, story[side]);
-  const std::string who = fmt::format("VI {} of seat {}", seat.side[0].vi->id, index);
+  const std::string who = fmt::format("VI of seat {}", index);
   compare_lists(who + ": RX events", story[0].rx, story[1].rx);
   compare_lists(who + ": TX events with time stamps", story[0].stamped, story[1].stamped);
   // Wakeups of several VIs meet in this queue as they come.
@@ -192,9 +216,11 @@ void Twin::compare_vi(uint32_t index) {
   compare_lists(who + ": other events", story[0].others, story[1].others);
   if (!difference_.empty()) return;
   if (seat.side[0].tx_done_idx != seat.side[1].tx_done_idx) {
-    return differ(fmt::format("{}: TX completions up to {} by the model, {} by the rtl", who, seat.side[0].tx_done_idx,
+    return differ(fmt::format("{}: end of TX completions: model {}, rtl {}", who, seat.side[0].tx_done_idx,
                               seat.side[1].tx_done_idx));
   }
+  compare_lists(who + ": other bits of TX events", {event_text(story[0].tx_other_bits)},
+                {event_text(story[1].tx_other_bits)});
   if (!seat.halted && seat.side[0].tx_done_idx != seat.side[0].vi->tx_idx) {
     return differ(
         fmt::format("{}: both completed TX up to {} of {}", who, seat.side[0].tx_done_idx, seat.side[0].vi->tx_idx));
@@ -221,13 +247,43 @@ void Twin::compare_buffers(uint32_t index, const Story& story) {
     }
     if (std::memcmp(bytes[0], bytes[1], kRxSlotBytes) == 0) continue;
     const auto* at = std::mismatch(bytes[0], bytes[0] + kRxSlotBytes, bytes[1]).first;
-    return differ(fmt::format("VI {} of seat {}: buffer of RX descriptor {} from byte {} on: model {}, rtl {}",
-                              seat.side[0].vi->id, index, idx, at - bytes[0], hex({bytes[0], bytes[0] + kRxSlotBytes}),
+    return differ(fmt::format("VI of seat {}: buffer of RX descriptor {} from byte {} on: model {}, rtl {}", index, idx,
+                              at - bytes[0], hex({bytes[0], bytes[0] + kRxSlotBytes}),
                               hex({bytes[1], bytes[1] + kRxSlotBytes})));
   }
 }
 
+// The event queue holds what was seen, from beginning to end, and nothing lies behind it.
+void Twin::compare_slots(uint32_t index) {
+  const Seat& seat = seats_[index];
+  const uint64_t begin = kViArea + index * kViAreaBytes + kEvq;
+  for (unsigned side = 0; side < kSides && difference_.empty(); ++side) {
+    std::vector<pst_event> expected = seat.side[side].slots;
+    expected.resize(kEvqBytesMost / PST_EVENT_BYTES);
+    for (size_t slot = 0; slot < expected.size(); ++slot) {
+      const auto& event = nodes_[side]->at<pst_event>(begin + slot * PST_EVENT_BYTES);
+      if (std::memcmp(&event, &expected[slot], PST_EVENT_BYTES) == 0) continue;
+      return differ(fmt::format("VI of seat {}: event queue of the {}, slot {}: \"{}\" was seen, \"{}\" is there",
+                                index, kSideNames[side], slot, event_text(expected[slot]), event_text(event)));
+    }
+  }
+}
+
+void Twin::compare_memory(const std::string& what, uint64_t begin, uint64_t end) {
+  if (!difference_.empty()) return;
+  const uint8_t* model = nodes_[0]->memory.data();
+  const uint8_t* rtl = nodes_[1]->memory.data();
+  if (std::memcmp(model + begin, rtl + begin, end - begin) == 0) return;
+  const auto at = static_cast<uint64_t>(std::mismatch(model + begin, model + end, rtl + begin).first - model);
+  differ(
+      fmt::format("{} differ at the end: model {:#04x}, rtl {:#04x} at {:#x}", what, model[at], rtl[at], at - begin));
+}
+
 // --- the rest -------------------------------------------------------------------------------------------------------
+
+std::string Twin::frame_text(const sim::EthernetFrame& frame) {
+  return hex(frame.bytes) + (frame.bad_fcs ? ", damaged" : "");
+}
 
 // A frame's destination is its own VI's: frames of one VI keep their order.
 void Twin::compare_frames() {
@@ -242,11 +298,13 @@ void Twin::compare_frames() {
   }
   counts_.frames += nodes_[0]->wire.size();
   for (const auto& [flow, frames] : flows) {
-    const auto same = [](const sim::FramePtr& a, const sim::FramePtr& b) { return a->bytes == b->bytes; };
+    const auto same = [](const sim::FramePtr& a, const sim::FramePtr& b) {
+      return a->bytes == b->bytes && a->bad_fcs == b->bad_fcs;
+    };
     if (std::equal(frames[0].begin(), frames[0].end(), frames[1].begin(), frames[1].end(), same)) continue;
     std::array<std::vector<std::string>, kSides> texts;
     for (unsigned side = 0; side < kSides; ++side) {
-      for (const sim::FramePtr& frame : frames[side]) texts[side].push_back(hex(frame->bytes));
+      for (const sim::FramePtr& frame : frames[side]) texts[side].push_back(frame_text(*frame));
     }
     compare_lists("frames sent to " + hex({flow.begin(), flow.end()}), texts[0], texts[1]);
   }
@@ -261,7 +319,7 @@ void Twin::compare_interrupts() {
   for (const auto& [vector, count] : counts) {
     counts_.interrupts += count[0];
     if (count[0] != count[1])
-      return differ(fmt::format("vector {}: {} interrupts by the model, {} by the rtl", vector, count[0], count[1]));
+      return differ(fmt::format("interrupts of vector {}: model {}, rtl {}", vector, count[0], count[1]));
   }
   for (auto& node : nodes_) node->interrupts.clear();
 }
@@ -270,7 +328,10 @@ void Twin::compare_counters() {
   std::map<std::string, std::array<uint64_t, kSides>> counters;
   for (unsigned side = 0; side < kSides; ++side) {
     for (const sim::Counter& counter : nodes_[side]->device().counters()) {
-      if (compared(counter.name)) counters[counter.name][side] = counter.value;
+      if (!compared(counter.name)) continue;
+      const auto base = counter_base_[side].find(counter.name);
+      const uint64_t value = counter.value - (base == counter_base_[side].end() ? 0 : base->second);
+      counters[counter.name][side] = ends_with(counter.name, kStalls) ? std::min<uint64_t>(value, 1) : value;
     }
   }
   std::string text;
@@ -283,7 +344,9 @@ void Twin::compare_counters() {
 
 void Twin::differ(const std::string& what) {
   if (!difference_.empty()) return;
-  difference_ = what + "\nthe last operations:\n";
+  difference_ = what + "\nVIs of the seats:";
+  for (const Seat& seat : seats_) difference_ += seat.side[0].vi ? fmt::format(" {}", seat.side[0].vi->id) : " none";
+  difference_ += "\nthe last operations:\n";
   for (const std::string& line : operations_) difference_ += "  " + line + "\n";
   for (unsigned side = 0; side < kSides; ++side) difference_ += history_text(side);
 }
@@ -333,12 +396,23 @@ std::string Twin::history_text(unsigned side) const {
 void Twin::finish() {
   settle();
   if (!difference_.empty()) return;
+  // What STATISTICS_READ wrote has been compared, but for what may differ.
+  for (auto& node : nodes_) std::memset(&node->at<uint64_t>(kScratch), 0, PST_PORT_STATISTICS_BYTES);
+  compare_memory("memory before the VIs'", 0, kViArea);
   for (uint32_t i = 0; i < kSeats; ++i) {
-    const uint64_t begin = kViArea + i * kViAreaBytes + kRxBuffers;
-    if (std::memcmp(nodes_[0]->memory.data() + begin, nodes_[1]->memory.data() + begin, kTxBuffers - kRxBuffers) != 0)
-      return differ(fmt::format("seat {}: receive buffers differ where no event announced anything", i));
+    const uint64_t begin = kViArea + i * kViAreaBytes;
+    compare_slots(i);
+    compare_memory(fmt::format("VI of seat {}: descriptor rings", i), begin, begin + kEvq);
+    compare_memory(fmt::format("VI of seat {}: behind the event queue", i), begin + kEvq + kEvqBytesMost,
+                   begin + kRxBuffers);
+    compare_memory(fmt::format("VI of seat {}: receive buffers, where no event announced anything,", i),
+                   begin + kRxBuffers, begin + kTxBuffers);
+    compare_memory(fmt::format("VI of seat {}: transmit buffers", i), begin + kTxBuffers, begin + kViAreaBytes);
   }
-  for (auto& node : nodes_) node->finish_monitor();
+  compare_memory("memory behind the VIs'", kViArea + kSeats * kViAreaBytes, nodes_[0]->memory.size());
+  for (auto& node : nodes_) {
+    if (heeds_monitors_) node->finish_monitor();
+  }
 }
 
 }  // namespace postern::equivalence

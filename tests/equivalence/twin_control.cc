@@ -15,9 +15,10 @@ namespace {
 constexpr uint64_t kKeyAddress = kScratch + 0x1000, kTableAddress = kScratch + 0x2000;
 constexpr size_t kFiltersMost = 3;  // beside those that come with a VI: each may mean a copy more
 constexpr uint16_t kSpreadPort = 2100;
-constexpr uint32_t kSharedSeats = 3;
 constexpr uint32_t kNoIndex = 0x40000000;  // that no ring of a run comes near
 constexpr uint64_t kDropsNs = 50'000;      // in which a burst of frames is dropped, which shows nowhere but in counters
+// A VI's share of the receive buffer: the model counts every copy that waits there, the RTL cells that copies share.
+constexpr size_t kWaitingBytesMost = 262'144 / 8;
 constexpr uint64_t kNowhere = 63 * kViAreaBytes;
 
 uint32_t status_of(const pst_admin_completion& answer) {
@@ -62,6 +63,8 @@ bool Twin::control(const Operation& operation, SoakRandom& random) {
       return overflow(index, random);
     case OperationKind::kResetVi:
       return reset_vi(index);
+    case OperationKind::kResetBusy:
+      return reset_busy(index, random);
     case OperationKind::kReplaceVi:
       return replace_vi(index, random);
     default:
@@ -71,11 +74,14 @@ bool Twin::control(const Operation& operation, SoakRandom& random) {
 
 // --- commands -------------------------------------------------------------------------------------------------------
 
+void Twin::remove_filter(size_t which) {
+  command(make_command(PST_COMMAND_FILTER_REMOVE, filters_[which]));
+  filters_.erase(filters_.begin() + static_cast<ptrdiff_t>(which));
+}
+
 bool Twin::filter(uint32_t index, SoakRandom& random) {
   if (filters_.size() >= kFiltersMost || (!filters_.empty() && random.chance(2))) {
-    const size_t which = random.pick(static_cast<uint32_t>(filters_.size()));
-    command(make_command(PST_COMMAND_FILTER_REMOVE, filters_[which]));
-    filters_.erase(filters_.begin() + static_cast<ptrdiff_t>(which));
+    remove_filter(random.pick(static_cast<uint32_t>(filters_.size())));
     return true;
   }
   pst_command c = make_command(PST_COMMAND_FILTER_INSERT, seats_[index].side[0].vi->id);
@@ -217,16 +223,24 @@ bool Twin::port(SoakRandom& random) {
   return true;
 }
 
-bool Twin::statistics() {
+Twin::StatisticsWords Twin::read_statistics() {
   pst_command c = make_command(PST_COMMAND_STATISTICS_READ);
   pst_statistics_read_set_address(&c, kScratch);
   command(c);
-  for (uint32_t at = 0; at < PST_PORT_STATISTICS_BYTES; at += 8) {
-    const uint64_t model = nodes_[0]->at<uint64_t>(kScratch + at);
-    const uint64_t rtl = nodes_[1]->at<uint64_t>(kScratch + at);
+  StatisticsWords words;
+  for (unsigned side = 0; side < kSides; ++side)
+    std::memcpy(words[side].data(), &nodes_[side]->at<uint64_t>(kScratch), PST_PORT_STATISTICS_BYTES);
+  return words;
+}
+
+bool Twin::statistics() {
+  const StatisticsWords words = read_statistics();
+  for (uint32_t word = 0; word < words[0].size(); ++word) {
+    const uint64_t model = words[0][word] - statistics_base_[0][word];
+    const uint64_t rtl = words[1][word] - statistics_base_[1][word];
     // How many TX events complete the packets depends on timing.
-    if (at / 8 != PST_PORT_STATISTICS_EVENTS_WORD && model != rtl)
-      differ(fmt::format("PORT_STATISTICS, byte {}: model {}, rtl {}", at, model, rtl));
+    if (word != PST_PORT_STATISTICS_EVENTS_WORD && model != rtl)
+      differ(fmt::format("PORT_STATISTICS, word {}: model {}, rtl {}", word, model, rtl));
   }
   return true;
 }
@@ -361,9 +375,10 @@ bool Twin::bad_doorbell(Seat& seat, SoakRandom& random) {
 
 bool Twin::bad_descriptor(Seat& seat, SoakRandom& random) {
   const uint32_t kind = random.pick(9);
+  const uint32_t count = kind == 5 ? PST_LIMIT_TX_FRAGMENTS_MAX + 1 : 1;
+  if (kind < 3 ? seat.side[0].vi->rx_idx != seat.side[0].rx_done_idx : tx_room(seat) < count) return false;
   if (!take_events(seat, 3)) return false;
   if (kind < 3) {
-    if (seat.side[0].vi->rx_idx != seat.side[0].rx_done_idx) return false;
     for (ViSide& side : seat.side) {
       TestVi& vi = *side.vi;
       pst_rx_desc desc{};
@@ -392,8 +407,6 @@ bool Twin::bad_descriptor(Seat& seat, SoakRandom& random) {
   if (kind == 6) desc.word[1] |= 1ull << 63;
   if (kind == 7) pst_tx_desc_set_type(&desc, 3);
   if (kind == 8) pst_tx_desc_set_segment(&desc, 1);  // without an MSS
-  const uint32_t count = kind == 5 ? PST_LIMIT_TX_FRAGMENTS_MAX + 1 : 1;
-  if (tx_room(seat) < count) return false;
   for (uint32_t n = 0; n < count; ++n) queue(seat, desc);
   ring(seat, PST_VI_TX_DOORBELL_OFFSET, seat.side[0].vi->tx_idx);
   return true;
@@ -452,9 +465,13 @@ bool Twin::overflow(uint32_t index, SoakRandom& random) {
   for (const Seat& seat : seats_) {
     if (seat.primed && seat.wakes_vi) return false;  // its wakeup would race the frames
   }
-  if (!empty_queues()) return true;
   Seat& seat = seats_[index];
-  while (!seat.halted && seat.side[0].vi->rx_idx - seat.side[0].rx_done_idx + 16 <= seat.options.rx_entries) {
+  const uint32_t frame_bytes = 60 + random.pick(100);
+  const uint32_t count = 120 + random.pick(40);
+  if (!empty_queues() || seat.halted) return false;
+  while (!filters_.empty() && count * (1 + filters_.size()) * frame_bytes > kWaitingBytesMost)
+    remove_filter(filters_.size() - 1);
+  while (seat.side[0].vi->rx_idx - seat.side[0].rx_done_idx + 16 <= seat.options.rx_entries) {
     for (ViSide& side : seat.side) side.vi->post_rx(16);
   }
   settle();
@@ -464,8 +481,7 @@ bool Twin::overflow(uint32_t index, SoakRandom& random) {
   spec.source_ip = kIpB;
   spec.destination_ip = kIpA;
   spec.destination_port = static_cast<uint16_t>(2000 + index);
-  spec.frame_bytes = 60 + random.pick(100);
-  const uint32_t count = 120 + random.pick(40);
+  spec.frame_bytes = frame_bytes;
   for (uint32_t n = 0; n < count; ++n) arrive_both(udp_frame(spec), false);
   run_ns(kDropsNs);
   settle();
@@ -481,15 +497,16 @@ void Twin::unmask(uint32_t index) {
   settle();
 }
 
-// The software zeroes the event queue before VI_RESET. A VI that runs is stopped by a first one.
+// A VI that runs is stopped by a first one.
 bool Twin::reset_vi(uint32_t index) {
   Seat& seat = seats_[index];
   const pst_command reset = make_command(PST_COMMAND_VI_RESET, seat.side[0].vi->id);
   rest_first();
   unmask(index);
   if (!seat.halted) command(reset);
+  compare_slots(index);
+  forget_events(index);
   for (ViSide& side : seat.side) {
-    std::memset(side.vi->node.memory.data() + side.vi->base + kEvq, 0, seat.options.evq_entries * PST_EVENT_BYTES);
     side.vi->forget();
     side.seen_idx = side.returned_idx = side.prime_idx = side.tx_done_idx = side.rx_done_idx = 0;
   }
@@ -524,6 +541,7 @@ bool Twin::reset_function(SoakRandom& random) {
     differ("not ready after a reset");
     return true;
   }
+  for (uint32_t i = 0; i < kSeats; ++i) compare_slots(i);
   start(random);
   return true;
 }

@@ -339,7 +339,7 @@ bool Twin::consume(Seat& seat, SoakRandom& random) {
   // The monitor takes a message that was pending for that of the prime behind it.
   if (primes && seat.masked && seat.pending) return false;
   if (primes && seat.primed) rest_first();  // another prime would race the event that fires the first
-  if (seat.halted || (primes && seat.masked && seat.pending) || !difference_.empty()) return true;
+  if (seat.halted || (primes && seat.masked && seat.pending) || !difference_.empty()) return false;
   for (ViSide& side : seat.side) {
     const uint32_t unseen = side.seen_idx - side.vi->evq_idx;
     side.vi->evq_idx = side.seen_idx - std::min(left, unseen);

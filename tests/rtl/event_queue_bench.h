@@ -39,7 +39,7 @@ class EventQueueBench {
   std::vector<Output> seen;              // all outputs
   std::vector<Answer> answers;           // of event requests
   std::vector<uint32_t> space_returned;  // VIs
-  uint32_t dropped_count = 0, stalled_count = 0, lost_count = 0, ignored_count = 0, wake_count = 0;
+  uint32_t dropped_count = 0, stalled_count = 0, lost_count = 0, ignored_count = 0, wake_count = 0, marked_count = 0;
   // Longest that a wakeup that is due may wait while outputs are accepted.
   static constexpr uint64_t kWakeBoundCycles = 400;
 
@@ -194,6 +194,7 @@ class EventQueueBench {
     if (in_flight_) {
       reference.execute(*in_flight_, now_ns_);
       ASSERT_EQ(dut_.count_event_o != 0, reference.wrote) << "cycle " << cycle_count_;
+      ASSERT_EQ(dut_.count_marked_o != 0, reference.marked) << "cycle " << cycle_count_;
       ASSERT_EQ(dut_.count_wake_o != 0, reference.woke) << "cycle " << cycle_count_ << " VI " << in_flight_->vi;
       ASSERT_EQ(dut_.space_valid_o != 0, reference.space) << "cycle " << cycle_count_;
       ASSERT_EQ(dut_.count_ignored_o != 0, reference.ignored) << "cycle " << cycle_count_;
@@ -209,6 +210,7 @@ class EventQueueBench {
       pst_event_set_type(&request.event, PST_EVENT_TYPE_WAKEUP);
       reference.execute(request, now_ns_);
       ASSERT_TRUE(reference.wrote) << "cycle " << cycle_count_ << ": a wakeup event without space";
+      ASSERT_EQ(dut_.count_marked_o != 0, reference.marked) << "cycle " << cycle_count_;
       ASSERT_EQ(dut_.count_wake_o != 0, reference.woke);
     } else if (dut_.count_wake_o) {
       const QueueState& q = reference.vi(vi);
@@ -223,6 +225,7 @@ class EventQueueBench {
     lost_count += dut_.count_lost_o;
     ignored_count += dut_.count_ignored_o;
     wake_count += dut_.count_wake_o;
+    marked_count += dut_.count_marked_o;
   }
 
   void check_outputs(const Ready& now_ready) {

@@ -87,14 +87,15 @@ class EventQueueReference {
 
   // Results of the last operation.
   Answer answer = Answer::kOk;
-  bool woke = false;   // its VI's owner was woken
-  bool wrote = false;  // it wrote an event
-  bool space = false;  // it returned space for which a requester waits
+  bool woke = false;    // its VI's owner was woken
+  bool wrote = false;   // it wrote an event
+  bool marked = false;  // one with the overflow mark
+  bool space = false;   // it returned space for which a requester waits
   bool ignored = false;
 
   void execute(const Request& request, uint64_t now_ns) {
     answer = Answer::kOk;
-    woke = wrote = space = ignored = false;
+    woke = wrote = marked = space = ignored = false;
     QueueState& q = vis_[request.vi];
     switch (request.op) {
       case Op::kConsume:
@@ -145,6 +146,7 @@ class EventQueueReference {
     pst_event event = request.event;
     pst_event_set_phase(&event, q.producer_idx / q.entries() % 2 == 0 ? 1 : 0);
     pst_event_set_overflow_mark(&event, q.mark ? 1 : 0);
+    marked = q.mark;
     q.mark = false;
     Output output;
     output.vi = request.vi;

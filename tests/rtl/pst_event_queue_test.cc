@@ -114,6 +114,7 @@ TEST(PstEventQueueTest, FullQueueDropsAndTheNextEventCarriesTheMark) {
   EXPECT_EQ(mark_of(writes[3]), 0u);
   EXPECT_EQ(mark_of(writes[4]), 1u);
   EXPECT_EQ(mark_of(writes[5]), 0u);
+  EXPECT_EQ(bench.marked_count, 1u);
 }
 
 TEST(PstEventQueueTest, FullQueueAsksForAHaltUnderPolicyHalt) {
