@@ -135,9 +135,10 @@ void add_waves(CLI::App& verb, WaveOptions& waves) {
       "Write the signals of the RTL NICs to this file, as FST; of several to one each, with its host's name");
   verb.add_option("--wave-from-us", waves.from_us, "Start of the waves in simulated time");
   verb.add_option("--wave-for-us", waves.for_us, "Length of the waves in simulated time (default: all)");
-  verb.add_flag("--wave-around-violation{5}", waves.around_violation_us,
-                "Waves of all RTL NICs from 5 us (or =US) before the first contract violation by any of them to 1 us "
-                "behind it, from a second run; no violation: no file. Needs --wave, implies --monitor");
+  verb.add_flag(
+      "--wave-around-violation{5}", waves.around_violation_us,
+      "Waves of all RTL NICs from 5 us (or =US) before the first contract violation by any of them to 1 us "
+      "behind it, from a second run; no violation: no file, an older one is removed. Needs --wave, implies --monitor");
 }
 
 void add_sim(CLI::App& app, CommandLine& line) {
@@ -198,8 +199,7 @@ void add_replay(CLI::App& app, CommandLine& line) {
   verb->add_option("--json", line.replay.json_path, "Write the outcome as JSON to this file (-: to standard output)");
   verb->footer(
       "Exit status 0 if the device did the same, 1 if not (the first difference is printed) or for a violation, 2 for "
-      "a "
-      "bad file.\n"
+      "bad input or if the outcome's file or the waves failed.\n"
       "Example:\n  postern sim pingpong --record run.trace\n  postern replay run.trace");
 }
 

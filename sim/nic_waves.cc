@@ -4,21 +4,22 @@
 #include <fmt/core.h>
 
 #include <cerrno>
-#include <filesystem>
+
+#include "sim/wave_options.h"
 
 namespace postern::sim {
 
 Status record_waves(const std::vector<WavedNic>& rtl, const WaveRequest& request) {
   if (request.path.empty()) return {};
   if (rtl.empty()) return Error{EINVAL, "--wave: expected an RTL NIC, but all are models; add --device rtl"};
-  for (const WavedNic& waved : rtl) {
+  std::vector<std::string> hosts;
+  for (const WavedNic& waved : rtl) hosts.push_back(waved.host);
+  const std::vector<std::string> files = wave_files(request.path, hosts);
+  for (size_t i = 0; i < rtl.size(); ++i) {
     WaveRequest own = request;
-    if (rtl.size() > 1) {
-      const std::filesystem::path path(request.path);
-      own.path = path.parent_path() / (path.stem().string() + "." + waved.host + path.extension().string());
-    }
-    if (const std::string error = waved.nic->record_waves(own); !error.empty()) {
-      return Error{EINVAL, fmt::format("--wave: host \"{}\": {}", waved.host, error)};
+    own.path = files[i];
+    if (const std::string error = rtl[i].nic->record_waves(own); !error.empty()) {
+      return Error{EINVAL, fmt::format("--wave: host \"{}\": {}", hosts[i], error)};
     }
   }
   return {};

@@ -14,9 +14,8 @@ struct WavedNic {
   NicDevice* nic;
 };
 
-// rtl: those that are RTL; of several each has its host's name in its file's ("run.a.fst"). Before the simulation
-// starts. Nothing if the request names no file. Errors: no RTL NIC, a build without waves, a file that cannot be
-// written.
+// rtl: those that are RTL; their files are those of wave_files(). Before the simulation starts. Nothing if the request
+// names no file. Errors: no RTL NIC, a build without waves, a file that cannot be written.
 [[nodiscard]] Status record_waves(const std::vector<WavedNic>& rtl, const WaveRequest& request);
 
 }  // namespace postern::sim

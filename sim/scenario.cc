@@ -318,8 +318,13 @@ Status prepare_waves(const ScenarioOptions& options, const Scenario& scenario, V
 
 Status finish_waves(const ScenarioOptions& options, const Scenario& scenario, ViolationWaves& repetition) {
   if (options.waves.around_violation_us.empty()) return {};
+  std::vector<std::string> rtl_hosts;
+  for (const HostSpec& host : scenario.topology.hosts) {
+    if (host.device == "rtl") rtl_hosts.push_back(host.name);
+  }
   const Result<std::string> said =
-      repetition.finish([&scenario](uint32_t host_idx) { return scenario.topology.hosts.at(host_idx).name; });
+      repetition.finish([&scenario](uint32_t host_idx) { return scenario.topology.hosts.at(host_idx).name; },
+                        wave_files(options.waves.path, rtl_hosts));
   if (!said) return said.error();
   fmt::print(stderr, "postern: {}\n", said.value());
   return {};
@@ -349,6 +354,14 @@ Status print_outcome(const ScenarioOptions& options, const ScenarioOutcome& outc
   return {};
 }
 
+// What the run itself leaves. Returns the exit status.
+int conclude(const ScenarioOptions& options, RunFiles& files, const Result<ScenarioOutcome>& outcome) {
+  if (Status status = files.finish(); !status) return fail(status.error(), 2);
+  if (!outcome) return fail(outcome.error(), 2);
+  if (Status status = print_outcome(options, outcome.value()); !status) return fail(status.error(), 2);
+  return outcome.value().ok && outcome.value().violation_count == 0 ? 0 : 1;
+}
+
 }  // namespace
 
 int run_scenario(const ScenarioOptions& options) {
@@ -368,19 +381,13 @@ int run_scenario(const ScenarioOptions& options) {
   }
   const Result<ScenarioOutcome> outcome =
       execute_scenario(scenario.value(), options.pcap_directory, !options.quiet, true, watchers);
-  if (Status status = files.finish(); !status) {
-    return fail(status.error(), 2);
+  int exit_status = conclude(options, files, outcome);
+  if (outcome || repetition.called_for()) {  // a repetition on its way is left to end whatever else failed
+    if (Status status = finish_waves(options, scenario.value(), repetition); !status) {
+      exit_status = fail(status.error(), 2);
+    }
   }
-  if (outcome) {
-    if (Status status = print_outcome(options, outcome.value()); !status) return fail(status.error(), 2);
-  }
-  if (outcome || repetition.called_for()) {
-    if (Status status = finish_waves(options, scenario.value(), repetition); !status) return fail(status.error(), 2);
-  }
-  if (!outcome) {
-    return fail(outcome.error(), 2);
-  }
-  return outcome.value().ok && outcome.value().violation_count == 0 ? 0 : 1;
+  return exit_status;
 }
 
 }  // namespace postern::sim

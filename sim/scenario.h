@@ -90,7 +90,7 @@ struct RunWatchers {
                                                        const RunWatchers& watchers = {});
 
 // The whole verb: load, run, print, write JSON. Returns the exit status: 0, 1 if a workload failed or a
-// monitor reports, 2 for bad input.
+// monitor reports, 2 for bad input or if the run, its files or its waves failed.
 [[nodiscard]] int run_scenario(const ScenarioOptions& options);
 
 }  // namespace postern::sim

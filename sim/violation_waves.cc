@@ -143,7 +143,8 @@ void ViolationWaves::tell() {
   (void)sigaction(SIGPIPE, &before, nullptr);
 }
 
-Result<std::string> ViolationWaves::finish(const std::function<std::string(uint32_t host_idx)>& host_name) {
+Result<std::string> ViolationWaves::finish(const std::function<std::string(uint32_t host_idx)>& host_name,
+                                           const std::vector<std::string>& files) {
   close_end(order_fd_);
   Report report;
   const bool reported = receive(report_fd_, report);
@@ -152,8 +153,8 @@ Result<std::string> ViolationWaves::finish(const std::function<std::string(uint3
   }
   child_ = -1;
   if (first_.met == 0) {
-    return fmt::format("--wave-around-violation: no violation by an RTL NIC, so {} was not written",
-                       plan_.request.path);
+    return fmt::format("--wave-around-violation: no violation by an RTL NIC, so there are no waves in {}",
+                       fmt::join(files, ", "));
   }
   const std::string first = describe(first_, host_name(first_.host_idx));
   if (!reported) {
@@ -162,16 +163,20 @@ Result<std::string> ViolationWaves::finish(const std::function<std::string(uint3
                                      first, WIFSIGNALED(status) ? "signal" : "status",
                                      WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status))};
   }
+  if (report.violation.met == 0 && report.error[0] != '\0') {
+    return Error{EIO, fmt::format("--wave-around-violation: no waves of {}: the run's repetition, which records them, "
+                                  "failed before it: {}",
+                                  first, report.error)};
+  }
   if (!same(first_, report.violation)) {
-    const std::string problem = report.error[0] == '\0' ? "" : fmt::format(" ({})", report.error);
-    return Error{
-        EIO, fmt::format("--wave-around-violation: the run's first violation is {}, its repetition's {}{}: runs are "
-                         "not deterministic, which is a defect; the waves are of the repetition",
-                         first, describe(report.violation, host_name(report.violation.host_idx)), problem)};
+    return Error{EIO,
+                 fmt::format("--wave-around-violation: the run's first violation is {}, its repetition's {}: runs are "
+                             "not deterministic, which is a defect; the waves are of the repetition",
+                             first, describe(report.violation, host_name(report.violation.host_idx)))};
   }
   const WaveRequest recorded = window(first_);
-  return fmt::format("--wave {}: {:.6f} to {:.6f} us, around {}", recorded.path, us(recorded.from_ps),
-                     us(recorded.until_ps), first);
+  return fmt::format("--wave-around-violation: {:.6f} to {:.6f} us, around {}: {}", us(recorded.from_ps),
+                     us(recorded.until_ps), first, fmt::join(files, ", "));
 }
 
 }  // namespace postern::sim

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "driver/result.h"
 #include "sim/monitor/boundary_monitor.h"
@@ -36,9 +37,10 @@ class ViolationWaves {
   // There was a violation.
   [[nodiscard]] bool called_for() const { return first_.met != 0; }
   // After the first run: waits until the waves are complete, which takes no longer than that run did with waves. The
-  // value is a line that says what was recorded, or that there was no violation. Errors: the repeated run met another
-  // violation or none, or its process died.
-  [[nodiscard]] Result<std::string> finish(const std::function<std::string(uint32_t host_idx)>& host_name);
+  // value is a line that says what was recorded, or that there was no violation; files: those of the waves, which it
+  // names. Errors: the repeated run failed, met another violation or none, or its process died.
+  [[nodiscard]] Result<std::string> finish(const std::function<std::string(uint32_t host_idx)>& host_name,
+                                           const std::vector<std::string>& files);
 
  private:
   // What identifies a violation; crosses the pipes.

@@ -2,6 +2,7 @@
 #include "sim/wave_options.h"
 
 #include <cerrno>
+#include <filesystem>
 
 #include "sim/trace/trace_window.h"
 
@@ -42,6 +43,16 @@ Result<WavePlan> plan_waves(const WaveOptions& options) {
   plan.request.from_ps = window.value().from_us * kPsPerUs;
   plan.request.until_ps = plan.request.from_ps + window.value().for_us * kPsPerUs;
   return plan;
+}
+
+std::vector<std::string> wave_files(const std::string& path, const std::vector<std::string>& rtl_hosts) {
+  if (rtl_hosts.size() == 1) return {path};
+  const std::filesystem::path whole(path);
+  std::vector<std::string> files;
+  for (const std::string& host : rtl_hosts) {
+    files.push_back(whole.parent_path() / (whole.stem().string() + "." + host + whole.extension().string()));
+  }
+  return files;
 }
 
 }  // namespace postern::sim

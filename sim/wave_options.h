@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "driver/result.h"
 #include "sim/wave_request.h"
@@ -26,5 +27,9 @@ struct WavePlan {
 
 // Errors: times that are none, and options that contradict each other.
 [[nodiscard]] Result<WavePlan> plan_waves(const WaveOptions& options);
+
+// The files that `--wave path` writes for the RTL NICs of these hosts, in their order: of several each has its host's
+// name in its own ("run.a.fst").
+[[nodiscard]] std::vector<std::string> wave_files(const std::string& path, const std::vector<std::string>& rtl_hosts);
 
 }  // namespace postern::sim

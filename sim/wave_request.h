@@ -11,7 +11,7 @@ struct WaveRequest {
   std::string path;  // FST; empty: none
   uint64_t from_ps = 0;
   uint64_t until_ps = ~uint64_t{0};
-  bool only_check = false;  // records nothing: says whether it could
+  bool only_check = false;  // records nothing: says whether it could, and removes an older file of that name
 };
 
 }  // namespace postern::sim

@@ -36,7 +36,8 @@ std::string WaveFile::open(Vpst_nic_top& top, const sim::WaveRequest& request) {
   }
   (void)std::fclose(probe);
   if (request.only_check) {
-    if (!existed) (void)std::remove(request.path.c_str());
+    // An older file would pass for this run's. What is no plain file (/dev/null) stays.
+    if (!existed || std::filesystem::is_regular_file(request.path)) (void)std::remove(request.path.c_str());
     return {};
   }
   constexpr int kAllLevels = 99;

@@ -415,6 +415,16 @@ Status prepare_waves(const ReplayOptions& options, ViolationWaves& repetition, R
       });
 }
 
+Status finish_waves(const ReplayOptions& options, const ReplayOutcome& result, ViolationWaves& repetition) {
+  if (options.waves.around_violation_us.empty()) return {};
+  const Result<std::string> said =
+      repetition.finish([&result](uint32_t host_idx) { return result.hosts.at(host_idx); },
+                        wave_files(options.waves.path, result.hosts));  // a replay has no models beside the RTL
+  if (!said) return said.error();
+  fmt::print(stderr, "postern: {}\n", said.value());
+  return {};
+}
+
 Status print_outcome(const ReplayOptions& options, const ReplayOutcome& result, bool monitored) {
   if (options.json_path == "-") {
     fmt::print("{}", outcome_json(result, monitored));
@@ -445,14 +455,12 @@ int run_replay(const ReplayOptions& options) {
   const Result<ReplayOutcome> outcome = replay(options, watch);
   if (!outcome) return fail(outcome.error().message);
   const ReplayOutcome& result = outcome.value();
-  if (Status status = print_outcome(options, result, watch.monitor); !status) return fail(status.error().message);
-  if (!options.waves.around_violation_us.empty()) {
-    const Result<std::string> said =
-        repetition.finish([&result](uint32_t host_idx) { return result.hosts.at(host_idx); });
-    if (!said) return fail(said.error().message);
-    fmt::print(stderr, "postern: {}\n", said.value());
+  int exit_status = result.equal && result.violation_count == 0 ? 0 : 1;
+  if (Status status = print_outcome(options, result, watch.monitor); !status) {
+    exit_status = fail(status.error().message);  // and a repetition on its way is left to end
   }
-  return result.equal && result.violation_count == 0 ? 0 : 1;
+  if (Status status = finish_waves(options, result, repetition); !status) exit_status = fail(status.error().message);
+  return exit_status;
 }
 
 }  // namespace postern::sim

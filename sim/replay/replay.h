@@ -44,7 +44,8 @@ struct ReplayWatch {
 };
 // Errors: a bad file, an unknown device or property, no waves.
 [[nodiscard]] Result<ReplayOutcome> replay(const ReplayOptions& options, const ReplayWatch& watch = {});
-// The whole verb. Exit status: 0 equal, 1 diverged or a violation, 2 bad input.
+// The whole verb. Exit status: 0 equal, 1 diverged or a violation, 2 bad input, or the outcome's file or the waves
+// failed.
 [[nodiscard]] int run_replay(const ReplayOptions& options);
 
 }  // namespace postern::sim

@@ -109,13 +109,14 @@ class ViolationWavesRtlTest : public testing::Test {
     ASSERT_TRUE(writer.value()->finish().ok());
   }
 
-  Ended replayed(const std::string& path, const WaveOptions& waves, bool monitor = false) {
+  Ended replayed(const std::string& path, const WaveOptions& waves, bool monitor = false,
+                 const std::string& json = "outcome.json") {
     ReplayOptions options;
     options.path = path;
     options.device = "rtl";
     options.waves = waves;
     options.monitor = monitor;
-    options.json_path = folder_ + "outcome.json";
+    options.json_path = folder_ + json;
     return apart([&] { return run_replay(options); });
   }
 
@@ -172,10 +173,26 @@ TEST_F(ViolationWavesRtlTest, TheWavesOfEachNicSurroundTheReport) {
 
 TEST_F(ViolationWavesRtlTest, WithoutAViolationThereIsNoFile) {
   record(folder_ + "good");
+  std::ofstream(folder_ + "run.b.fst") << "of an earlier run";
   const Ended ended = replayed(folder_ + "good", {folder_ + "run.fst", "", "", "3"});
   EXPECT_EQ(ended.status, 0) << ended.said;
-  EXPECT_NE(ended.said.find("no violation by an RTL NIC, so "), std::string::npos) << ended.said;
+  const std::string files = folder_ + "run.a.fst, " + folder_ + "run.b.fst";
+  EXPECT_NE(ended.said.find("no violation by an RTL NIC, so there are no waves in " + files), std::string::npos)
+      << ended.said;
   for (const auto& file : std::filesystem::directory_iterator(folder_)) EXPECT_NE(file.path().extension(), ".fst");
+}
+
+TEST_F(ViolationWavesRtlTest, TheWavesAreCompleteAlsoIfTheOutcomeCannotBeWritten) {
+  record(folder_ + "good");
+  scribble(folder_ + "good", folder_ + "bad");
+  const WaveOptions waves{folder_ + "run.fst", "", "", "3"};
+  ASSERT_EQ(replayed(folder_ + "bad", waves).status, 1);
+  const auto expected = fst_times_ps(folder_ + "run.a.fst");
+  const Ended ended = replayed(folder_ + "bad", waves, false, "none/outcome.json");
+  EXPECT_EQ(ended.status, 2);
+  EXPECT_NE(ended.said.find("cannot write " + folder_ + "none/outcome.json"), std::string::npos) << ended.said;
+  EXPECT_NE(ended.said.find(": " + folder_ + "run.a.fst, " + folder_ + "run.b.fst\n"), std::string::npos) << ended.said;
+  EXPECT_EQ(fst_times_ps(folder_ + "run.a.fst"), expected);
 }
 
 TEST_F(ViolationWavesRtlTest, WavesOfAReplayHaveAWindowOfTime) {

@@ -51,6 +51,12 @@ TEST(WaveOptionsTest, ContradictionsAreRefusedWithWhatToDo) {
   EXPECT_NE(refusal({"f", "", "x", ""}).find("--wave-for-us x: expected whole microseconds"), std::string::npos);
 }
 
+TEST(WaveFilesTest, OneNicHasTheFileAndEachOfSeveralOneWithItsHostsName) {
+  EXPECT_EQ(wave_files("d.x/run.fst", {"a"}), std::vector<std::string>{"d.x/run.fst"});
+  EXPECT_EQ(wave_files("d.x/run.fst", {"a", "b"}), (std::vector<std::string>{"d.x/run.a.fst", "d.x/run.b.fst"}));
+  EXPECT_EQ(wave_files("run", {"a", "b"}), (std::vector<std::string>{"run.a", "run.b"}));
+}
+
 class ViolationWavesTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -81,6 +87,7 @@ class ViolationWavesTest : public testing::Test {
   static std::string name(uint32_t host_idx) { return "host" + std::to_string(host_idx); }
 
   const std::string file_ = testing::TempDir() + "postern_" + std::to_string(getpid()) + "_violation.fst";
+  const std::vector<std::string> files_{"run.a.fst", "run.b.fst"};
   WavePlan plan_;
   ViolationWaves waves_;
 };
@@ -91,9 +98,11 @@ TEST_F(ViolationWavesTest, TheWindowIsAroundTheFirstViolation) {
   listener(1, violation(40 * kUs));
   listener(0, violation(45 * kUs));
   EXPECT_TRUE(waves_.called_for());
-  const Result<std::string> said = waves_.finish(name);
+  const Result<std::string> said = waves_.finish(name, files_);
   ASSERT_TRUE(said.ok()) << said.error().message;
-  EXPECT_NE(said.value().find("35.000000 to 41.000000 us, around R5 of host host1 at 40.000000 us"), std::string::npos)
+  EXPECT_NE(
+      said.value().find("35.000000 to 41.000000 us, around R5 of host host1 at 40.000000 us: run.a.fst, run.b.fst"),
+      std::string::npos)
       << said.value();
   EXPECT_EQ(recorded(), "0 35000000 41000000");
 }
@@ -101,23 +110,25 @@ TEST_F(ViolationWavesTest, TheWindowIsAroundTheFirstViolation) {
 TEST_F(ViolationWavesTest, TheWindowOfAnEarlyViolationBeginsWithTheRun) {
   ASSERT_TRUE(waves_.start(plan_, meeting({violation(2 * kUs)})).ok());
   waves_.listener()(1, violation(2 * kUs));
-  ASSERT_TRUE(waves_.finish(name).ok());
+  ASSERT_TRUE(waves_.finish(name, files_).ok());
   EXPECT_EQ(recorded(), "0 0 3000000");
 }
 
 TEST_F(ViolationWavesTest, WithoutAViolationNothingIsRepeatedAndThatIsSaid) {
   ASSERT_TRUE(waves_.start(plan_, meeting({})).ok());
   EXPECT_FALSE(waves_.called_for());
-  const Result<std::string> said = waves_.finish(name);
+  const Result<std::string> said = waves_.finish(name, files_);
   ASSERT_TRUE(said.ok());
-  EXPECT_NE(said.value().find("no violation by an RTL NIC"), std::string::npos);
+  EXPECT_NE(said.value().find("no violation by an RTL NIC, so there are no waves in run.a.fst, run.b.fst"),
+            std::string::npos)
+      << said.value();
   EXPECT_FALSE(std::filesystem::exists(file_));
 }
 
 TEST_F(ViolationWavesTest, ARepetitionThatMeetsTheViolationAtAnotherTimeIsAnError) {
   ASSERT_TRUE(waves_.start(plan_, meeting({violation(40 * kUs + 1)})).ok());
   waves_.listener()(1, violation(40 * kUs));
-  const Result<std::string> said = waves_.finish(name);
+  const Result<std::string> said = waves_.finish(name, files_);
   ASSERT_FALSE(said.ok());
   EXPECT_NE(said.error().message.find("at 40.000000 us, its repetition's R5 of host host1 at 40.000001 us"),
             std::string::npos)
@@ -128,27 +139,36 @@ TEST_F(ViolationWavesTest, ARepetitionThatMeetsTheViolationAtAnotherTimeIsAnErro
 TEST_F(ViolationWavesTest, ARepetitionThatMeetsAnotherRuleOrViOrHostIsAnError) {
   ASSERT_TRUE(waves_.start(plan_, meeting({violation(40 * kUs, 4)})).ok());
   waves_.listener()(1, violation(40 * kUs));
-  EXPECT_FALSE(waves_.finish(name).ok());
+  EXPECT_FALSE(waves_.finish(name, files_).ok());
   ViolationWaves other_rule;
   ASSERT_TRUE(other_rule.start(plan_, meeting({violation(40 * kUs, 3, Rule::kR4)})).ok());
   other_rule.listener()(1, violation(40 * kUs));
-  EXPECT_FALSE(other_rule.finish(name).ok());
+  EXPECT_FALSE(other_rule.finish(name, files_).ok());
   ViolationWaves other_host;
   ASSERT_TRUE(other_host.start(plan_, meeting({violation(40 * kUs)})).ok());
   other_host.listener()(0, violation(40 * kUs));
-  EXPECT_FALSE(other_host.finish(name).ok());
+  EXPECT_FALSE(other_host.finish(name, files_).ok());
 }
 
-TEST_F(ViolationWavesTest, ARepetitionThatFailsBeforeTheViolationSaysWhy) {
+TEST_F(ViolationWavesTest, ARepetitionThatMeetsNoViolationIsAnError) {
+  ASSERT_TRUE(waves_.start(plan_, meeting({})).ok());
+  waves_.listener()(1, violation(40 * kUs));
+  const Result<std::string> said = waves_.finish(name, files_);
+  ASSERT_FALSE(said.ok());
+  EXPECT_NE(said.error().message.find("its repetition's none: runs are not deterministic"), std::string::npos)
+      << said.error().message;
+}
+
+TEST_F(ViolationWavesTest, ARepetitionThatFailsBeforeTheViolationSaysWhyAndNoMore) {
   const auto fails = [](const WaveRequest&, const HostViolationListener&) -> Status {
     return Error{EIO, "the disk is full"};
   };
   ASSERT_TRUE(waves_.start(plan_, fails).ok());
   waves_.listener()(1, violation(40 * kUs));
-  const Result<std::string> said = waves_.finish(name);
+  const Result<std::string> said = waves_.finish(name, files_);
   ASSERT_FALSE(said.ok());
-  EXPECT_NE(said.error().message.find("its repetition's none (the disk is full)"), std::string::npos)
-      << said.error().message;
+  EXPECT_NE(said.error().message.find("failed before it: the disk is full"), std::string::npos) << said.error().message;
+  EXPECT_EQ(said.error().message.find("deterministic"), std::string::npos) << said.error().message;
 }
 
 TEST_F(ViolationWavesTest, ARepetitionThatFailsBehindTheViolationHasItsWaves) {
@@ -158,7 +178,7 @@ TEST_F(ViolationWavesTest, ARepetitionThatFailsBehindTheViolationHasItsWaves) {
   };
   ASSERT_TRUE(waves_.start(plan_, fails).ok());
   waves_.listener()(1, violation(40 * kUs));
-  EXPECT_TRUE(waves_.finish(name).ok());
+  EXPECT_TRUE(waves_.finish(name, files_).ok());
 }
 
 TEST_F(ViolationWavesTest, ARepetitionThatDiesIsAnError) {
@@ -168,7 +188,7 @@ TEST_F(ViolationWavesTest, ARepetitionThatDiesIsAnError) {
   };
   ASSERT_TRUE(waves_.start(plan_, dies).ok());
   waves_.listener()(1, violation(40 * kUs));
-  const Result<std::string> said = waves_.finish(name);
+  const Result<std::string> said = waves_.finish(name, files_);
   ASSERT_FALSE(said.ok());
   EXPECT_NE(said.error().message.find("ended early (signal 9)"), std::string::npos) << said.error().message;
 }
