@@ -67,8 +67,8 @@ void lock_exclusively(const std::string& path) {
   }
 }
 
-// Runs at exit. The lock is held by one process at a time, and ends with it; readers never see half a file. A child that
-// was forked later has its parent's counts, which only the parent may add.
+// Runs at exit. The lock is held by one process at a time, and ends with it; readers never see half a file. A child
+// that was forked later has its parent's counts, which only the parent may add.
 void write_at_exit() {
   if (getpid() != registered_process) {
     return;
