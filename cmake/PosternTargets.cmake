@@ -2,6 +2,7 @@
 #   postern_add_library(NAME [SHARED|INTERFACE] [CXX17] SOURCES … [LIBS …] [PRIVATE_LIBS …])
 #   postern_add_executable(NAME [CXX17] SOURCES … [LIBS …])
 #   postern_add_test(NAME [CXX17] SOURCES … [LIBS …] [LABELS …] [TIMEOUT seconds] [PREFIX of the names in CTest])
+#   postern_count_program(NAME)   a test program that `make coverage` builds and runs; one labelled rtl is, unless slow
 find_package(GTest REQUIRED)
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
@@ -66,7 +67,21 @@ function(postern_add_executable name)
   postern_layer_target(${name})
 endfunction()
 
-# Each TEST() is its own CTest test and process. LABELS default to "fast"; CXX17, the mark of SystemC, adds "systemc".
+# CTest's entry for a program that was not built has no label, so that a run of chosen labels would leave the program out in
+# silence; here it is labelled, and fails.
+function(postern_count_program name)
+  if(NOT POSTERN_RTL_COVERAGE)
+    return()
+  endif()
+  set_property(GLOBAL APPEND PROPERTY POSTERN_RTL_PROGRAMS ${name})
+  set(file ${CMAKE_CURRENT_BINARY_DIR}/${name}_counted.cmake)
+  file(WRITE ${file} "if(NOT EXISTS \"${CMAKE_CURRENT_BINARY_DIR}/${name}[1]_tests.cmake\")\n"
+                     "  set_tests_properties(${name}_NOT_BUILT PROPERTIES LABELS rtl)\nendif()\n")
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${file})
+endfunction()
+
+# Each TEST() is its own CTest test and process. LABELS default to "fast"; CXX17, the mark of SystemC, adds "systemc". Tests
+# labelled rtl have longer where the RTL counts.
 function(postern_add_test name)
   cmake_parse_arguments(A "CXX17" "TIMEOUT;PREFIX" "SOURCES;LIBS;LABELS" ${ARGN})
   if(NOT A_LABELS)
@@ -77,6 +92,9 @@ function(postern_add_test name)
   endif()
   if(NOT A_TIMEOUT)
     set(A_TIMEOUT 60)
+  endif()
+  if("rtl" IN_LIST A_LABELS)
+    math(EXPR A_TIMEOUT "${A_TIMEOUT} * ${POSTERN_RTL_TIMEOUT_FACTOR}")
   endif()
   add_executable(${name} ${A_SOURCES})
   _postern_common(${name} "${A_CXX17}")
@@ -91,6 +109,9 @@ function(postern_add_test name)
   file(WRITE ${labels_file} "if(${name}_TESTS)\n  set_tests_properties(\${${name}_TESTS} PROPERTIES "
                             "LABELS \"${A_LABELS}\" RUN_SERIAL ${serial})\nendif()\n")
   set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${labels_file})
+  if("rtl" IN_LIST A_LABELS AND NOT "slow" IN_LIST A_LABELS)
+    postern_count_program(${name})
+  endif()
 endfunction()
 
 # SystemC as Debian ships it: headers in the system path, C++17 only.

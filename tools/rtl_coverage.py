@@ -6,7 +6,7 @@
 FOLDER...: files *.dat in Verilator's format (docs/coverage.md). RTL_FOLDER: the sources, rtl/; each file in it is a block, and
 <block>_corners.sv in its folder coverage/ names the block's corner cases. --contract: what boundary monitors have written in
 the same runs. Exit status 1: fewer of all lines were executed than required; a line was not executed, or a corner case was not
-met, and FILE gives no reason; or a reason is not needed any more, or is for nothing.
+met, and FILE gives no reason; a reason is not needed any more, or is for nothing; or nothing was counted of a block.
 """
 
 import argparse
@@ -21,7 +21,9 @@ import tomllib
 from contract_coverage import read_runs
 
 POINT = re.compile(r"C '(.*)' (\d+)$")
+CORNER = re.compile(r"^\s*(?:`PST_CORNER\((\w+)|(\w+)\s*:\s*cover\s+property)", re.MULTILINE)
 CORNERS = "_corners"
+PACKAGE = "_pkg"
 
 
 class Block:
@@ -38,6 +40,10 @@ class Block:
             first, _, last = part.partition("-")
             for line in range(int(first), int(last or first) + 1):
                 self.lines[line] = self.lines.get(line, 0) + count
+
+    def counted(self):
+        """Every block has ports, so one without lines, wiring only, has toggles."""
+        return bool(self.lines or self.branches or self.toggles)
 
     def lines_hit(self):
         return sum(1 for count in self.lines.values() if count)
@@ -65,14 +71,29 @@ def read_points(folders):
                 raise SystemExit(f"rtl_coverage.py: {file} is not in the format of Verilator's coverage: {line[:60]!r}")
 
 
+def declare(rtl):
+    """Returns {block: Block} of the files in folder rtl, with the corner cases that their files name, none of them met."""
+    blocks = {file.stem: Block() for file in sorted(rtl.glob("*.sv"))}
+    for file in sorted((rtl / "coverage").glob(f"*{CORNERS}.sv")):
+        name = file.stem.removesuffix(CORNERS)
+        if name not in blocks:
+            raise SystemExit(f"rtl_coverage.py: {file} is for a block that is not there: {name}")
+        for match in CORNER.finditer(file.read_text(encoding="utf-8")):
+            blocks[name].corners[match[1] or match[2]] = 0
+    return blocks
+
+
 def merge(rtl, points):
     """Returns {block: Block} of the files in folder rtl. Instances, parameters and test programs add up."""
-    blocks = {file.stem: Block() for file in sorted(rtl.glob("*.sv"))}
+    blocks = declare(rtl)
     for keys, count in points:
         file = pathlib.Path(keys["f"])
         kind = keys["page"].split("/")[0]
         if file.parent == rtl / "coverage" and kind == "v_user":
-            blocks[file.stem.removesuffix(CORNERS)].corners[keys["o"]] += count
+            name = file.stem.removesuffix(CORNERS)
+            if name not in blocks or keys["o"] not in blocks[name].corners:
+                raise SystemExit(f"rtl_coverage.py: {file} has no corner case {keys['o']}: empty the folder of counts and run again")
+            blocks[name].corners[keys["o"]] += count
         elif file.parent == rtl:
             if file.stem not in blocks:
                 raise SystemExit(f"rtl_coverage.py: {file} is not there any more: empty the folder of counts and run again")
@@ -83,15 +104,15 @@ def merge(rtl, points):
             elif kind in ("v_line", "v_branch"):
                 block.add_lines(keys.get("S", ""), count)
                 block.branches[name] += count
-    return {name: block for name, block in blocks.items() if block.lines or block.toggles or block.corners}
+    return {name: block for name, block in blocks.items() if block.counted() or not name.endswith(PACKAGE)}
 
 
 def row(name, block):
     return {"block": name, "lines": len(block.lines), "lines_hit": block.lines_hit(),
-            "lines_percent": round(percent(block.lines_hit(), len(block.lines)), 1),
+            "lines_percent": round(percent(block.lines_hit(), len(block.lines)), 1) if block.counted() else 0.0,
             "branches": len(block.branches), "branches_hit": hits(block.branches),
             "toggles": len(block.toggles), "toggles_hit": hits(block.toggles),
-            "toggles_percent": round(percent(hits(block.toggles), len(block.toggles)), 1),
+            "toggles_percent": round(percent(hits(block.toggles), len(block.toggles)), 1) if block.counted() else 0.0,
             "corners": len(block.corners), "corners_hit": hits(block.corners)}
 
 
@@ -138,18 +159,31 @@ def not_executed(rtl, blocks):
             yield name, line, source[line - 1].strip()
 
 
+def excused(kind, name, value):
+    """How many lines or corner cases a reason is for: a text is for one, {lines = number, reason = text} for several lines."""
+    number, reason = 1, value
+    if kind == "lines" and isinstance(value, dict) and value.keys() == {"lines", "reason"}:
+        number, reason = value["lines"], value["reason"]
+    if not (type(number) is int and number > 0 and isinstance(reason, str) and reason):
+        raise SystemExit(f"rtl_coverage.py: [{kind}] {name}: not a reason, nor {{ lines = number, reason = \"...\" }} of lines: {value!r}")
+    return number
+
+
 def judge(everything, missed, blocks, require, reasons):
     """Returns what is wrong. reasons: {"lines": {"block: text of the line": reason}, "corners": {"block.corner": reason}}."""
-    problems = []
+    problems = [f"nothing was counted of {name}: does a test run it?" for name, block in blocks.items() if not block.counted()]
     if percent(everything["lines_hit"], everything["lines"]) < require:
         problems.append(f"{everything['lines_percent']:.1f} % of all lines is less than the required {require:.1f} %")
-    lines = {f"{name}: {text}" for name, _, text in missed}
-    corners = {f"{name}.{corner}" for name, block in blocks.items() for corner, count in block.corners.items() if count == 0}
+    lines = collections.Counter(f"{name}: {text}" for name, _, text in missed)
+    corners = collections.Counter(f"{name}.{corner}" for name, block in blocks.items() for corner, count in block.corners.items()
+                                  if count == 0)
     for kind, wanting, what in (("lines", lines, "was not executed"), ("corners", corners, "was not met")):
-        given = reasons.get(kind, {})
-        problems += [f"{what}, and no reason is given: {name}" for name in sorted(wanting - given.keys())]
+        given = {name: excused(kind, name, value) for name, value in reasons.get(kind, {}).items()}
+        problems += [f"{what}, and no reason is given: {name}" for name in sorted(wanting.keys() - given.keys())]
+        problems += [f"the reason in [{kind}] is for {given[name]}, but {wanting[name]} are missing: {name}"
+                     for name in sorted(wanting.keys() & given.keys()) if given[name] != wanting[name]]
         problems += [f"the reason in [{kind}] is not needed any more, or is for nothing: {name}"
-                     for name in sorted(given.keys() - wanting)]
+                     for name in sorted(given.keys() - wanting.keys())]
     return problems
 
 
@@ -215,7 +249,7 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
     rtl = arguments.rtl.resolve()
     blocks = merge(rtl, read_points(arguments.inputs))
-    if not blocks:
+    if not any(block.counted() for block in blocks.values()):
         raise SystemExit(f"rtl_coverage.py: the counts are of no file in {rtl}")
     rows = [row(name, block) for name, block in blocks.items()]
     rows.append(total(rows))

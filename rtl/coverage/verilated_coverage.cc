@@ -20,6 +20,8 @@ namespace {
 // By the text that Verilator puts before the count: "C 'keys and values'".
 using Counts = std::map<std::string, uint64_t>;
 
+pid_t registered_process = 0;
+
 const char* folder() { return std::getenv("POSTERN_RTL_COVERAGE_DIR"); }
 
 // A process that tests others can still end with their status; what must not happen is that coverage is lost in
@@ -53,15 +55,28 @@ void write_file(const std::string& path, const Counts& counts) {
   }
 }
 
-// Runs at exit. The lock is held by one process at a time, and ends with it; readers never see half a file.
+void lock_exclusively(const std::string& path) {
+  const int lock = open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644);
+  if (lock < 0) {
+    give_up("cannot open " + path);
+  }
+  while (flock(lock, LOCK_EX) != 0) {
+    if (errno != EINTR) {
+      give_up("cannot lock " + path);
+    }
+  }
+}
+
+// Runs at exit. The lock is held by one process at a time, and ends with it; readers never see half a file. A child
+// that was forked later has its parent's counts, which only the parent may add.
 void write_at_exit() {
+  if (getpid() != registered_process) {
+    return;
+  }
   const std::string path = std::string(folder()) + "/" + program_invocation_short_name + ".dat";
   const std::string own = path + "." + std::to_string(getpid());
   coverage_points()->write(own.c_str());
-  const int lock = open((path + ".lock").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644);
-  if (lock < 0 || flock(lock, LOCK_EX) != 0) {
-    give_up("cannot lock " + path);
-  }
+  lock_exclusively(path + ".lock");
   Counts counts;
   add_file(own, counts);
   add_file(path, counts);
@@ -69,7 +84,6 @@ void write_at_exit() {
   if (std::rename(own.c_str(), path.c_str()) != 0) {
     give_up("cannot rename " + own);
   }
-  close(lock);
 }
 
 }  // namespace
@@ -77,6 +91,7 @@ void write_at_exit() {
 VerilatedCovContext* coverage_points() {
   static auto* const context = [] {
     if (folder() != nullptr) {
+      registered_process = getpid();
       std::atexit(write_at_exit);
     }
     return new VerilatedContext;  // outlives every static object, so that a model may end at any time

@@ -13,8 +13,8 @@ foreach(block admin desc_fetch doorbell event_queue faults faults_port mac_port 
         rx_merge segmentation timer translation tx_dma tx_offload tx_scheduler vi_table)
   gtest_discover_tests(hw_model_${block}_test TEST_PREFIX equivalence. TEST_FILTER "-IGNORE${excluded}" TEST_LIST equivalence_${block}
                        DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT ${timeout} ENVIRONMENT POSTERN_TEST_DEVICE=rtl LABELS rtl)
-  set_property(GLOBAL APPEND PROPERTY POSTERN_RTL_PROGRAMS hw_model_${block}_test)
+  postern_count_program(hw_model_${block}_test)
 endforeach()
-set_property(GLOBAL APPEND PROPERTY POSTERN_RTL_PROGRAMS hw_model_random_operations_test)
+postern_count_program(hw_model_random_operations_test)
 gtest_discover_tests(hw_model_random_operations_test TEST_PREFIX equivalence. TEST_LIST equivalence_random DISCOVERY_TIMEOUT 60
                      PROPERTIES TIMEOUT ${random_timeout} ENVIRONMENT POSTERN_TEST_DEVICE=rtl LABELS rtl)

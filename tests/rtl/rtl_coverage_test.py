@@ -29,14 +29,20 @@ class ReportTest(unittest.TestCase):
         self.folder = pathlib.Path(self.temporary.name)
         self.rtl = self.folder / "rtl"
         (self.rtl / "coverage").mkdir(parents=True)
-        for name in ("pst_a", "pst_b"):
-            (self.rtl / f"{name}.sv").write_text("".join(f"line {n} <of> {name}\n" for n in range(1, 21)))
+        self.add_source("pst_a")
         self.counts = self.folder / "counts"
         self.counts.mkdir()
         self.files = 0
 
     def tearDown(self):
         self.temporary.cleanup()
+
+    def add_source(self, name):
+        (self.rtl / f"{name}.sv").write_text("".join(f"line {n} <of> {name}\n" for n in range(1, 21)))
+
+    def add_corners(self, name, *corners):
+        lines = "".join(f"  `PST_CORNER({corner}, a && b)\n" for corner in corners)
+        (self.rtl / "coverage" / f"{name}_corners.sv").write_text(f"// `PST_CORNER(no_case, a)\nmodule {name}_corners;\n{lines}endmodule\n")
 
     def put(self, *points):
         self.files += 1
@@ -94,6 +100,7 @@ class ReportTest(unittest.TestCase):
         self.assertEqual(self.run_tool("--require", "80", reasons=reasons).returncode, 0)
 
     def test_line_that_was_not_executed_needs_a_reason(self):
+        self.add_source("pst_b")
         self.put(self.line("pst_a", 1, 1, "1-20"), self.line("pst_b", 1, 1, "1-2"), self.line("pst_b", 3, 0, "3"))
         result = self.run_tool("--require", "90", reasons="")
         self.assertEqual(result.returncode, 1)
@@ -103,6 +110,7 @@ class ReportTest(unittest.TestCase):
         self.assertEqual(self.run_tool("--require", "90", reasons=reasons).returncode, 0)
 
     def test_reason_that_is_not_needed_any_more_fails(self):
+        self.add_corners("pst_a", "wraps")
         self.put(self.line("pst_a", 1, 1, "1-20"), self.corner("pst_a", "wraps", 3))
         for reasons in ('[lines]\n"pst_a: line 3 <of> pst_a" = "was not"\n', '[corners]\n"pst_a.wraps" = "was not met"\n',
                         '[lines]\n"pst_c: line 1" = "no such block"\n'):
@@ -111,6 +119,7 @@ class ReportTest(unittest.TestCase):
             self.assertIn("is not needed any more, or is for nothing", result.stderr)
 
     def test_corner_case_that_was_not_met_needs_a_reason(self):
+        self.add_corners("pst_a", "wraps", "fills")
         self.put(self.line("pst_a", 1, 1, "1"), self.corner("pst_a", "wraps", 0), self.corner("pst_a", "fills", 0))
         self.put(self.line("pst_a", 1, 1, "1"), self.corner("pst_a", "fills", 1))
         result = self.run_tool(reasons="")
@@ -118,6 +127,64 @@ class ReportTest(unittest.TestCase):
         self.assertIn("was not met, and no reason is given: pst_a.wraps", result.stderr)
         self.assertNotIn("fills", result.stderr)
         self.assertEqual(self.run_tool(reasons='[corners]\n"pst_a.wraps" = "needs a year"\n').returncode, 0)
+
+    def test_block_of_which_nothing_was_counted_is_at_zero_and_fails(self):
+        self.add_source("pst_b")
+        self.add_source("pst_b_pkg")
+        self.put(self.line("pst_a", 1, 1, "1-20"))
+        result, report = self.report("--require", "90", reasons="")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("nothing was counted of pst_b: does a test run it?", result.stderr)
+        self.assertNotIn("pst_b_pkg", result.stderr)
+        self.assertEqual([(block["block"], block["lines_percent"]) for block in report["blocks"]], [("pst_a", 100.0), ("pst_b", 0.0)])
+
+    def test_block_of_wiring_only_has_toggles_and_no_lines(self):
+        self.add_source("pst_b")
+        self.put(self.line("pst_a", 1, 1, "1-20"), self.toggle("pst_b", 1, "x[0]", 0))
+        result = self.run_tool("--require", "90", reasons="")
+        self.assertEqual(result.returncode, 0, result.stderr)
+
+    def test_corner_case_that_no_program_counts_was_not_met(self):
+        self.add_corners("pst_a", "wraps", "fills")
+        with (self.rtl / "coverage/pst_a_corners.sv").open("a") as file:
+            file.write("empties: cover property (@(posedge clk_i) x);\n")
+        self.put(self.line("pst_a", 1, 1, "1"), self.corner("pst_a", "fills", 1))
+        result, report = self.report(reasons="")
+        self.assertEqual(result.returncode, 1)
+        for corner in ("wraps", "empties"):
+            self.assertIn(f"was not met, and no reason is given: pst_a.{corner}", result.stderr)
+        self.assertEqual(report["corners"], {"pst_a.empties": 0, "pst_a.fills": 1, "pst_a.wraps": 0})
+
+    def test_corner_cases_of_a_block_that_is_not_there_fail(self):
+        self.add_corners("pst_b", "wraps")
+        self.put(self.line("pst_a", 1, 1, "1"))
+        result = self.run_tool()
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("pst_b_corners.sv is for a block that is not there: pst_b", result.stderr)
+
+    def test_counts_of_a_corner_case_that_is_gone_fail(self):
+        self.add_corners("pst_a", "wraps")
+        self.put(self.line("pst_a", 1, 1, "1"), self.corner("pst_a", "fills", 1))
+        result = self.run_tool()
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("pst_a_corners.sv has no corner case fills", result.stderr)
+
+    def test_reason_excuses_as_many_lines_of_one_text_as_it_says(self):
+        (self.rtl / "pst_a.sv").write_text("case (x)\n" + "default: ;\n" * 3)
+        self.put(self.line("pst_a", 1, 1, "1-2"), self.line("pst_a", 3, 0, "3-4"))
+        result = self.run_tool(reasons='[lines]\n"pst_a: default: ;" = "cannot be"\n')
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("the reason in [lines] is for 1, but 2 are missing: pst_a: default: ;", result.stderr)
+        for number, status in ((1, 1), (2, 0), (3, 1)):
+            reasons = f'[lines]\n"pst_a: default: ;" = {{ lines = {number}, reason = "cannot be" }}\n'
+            self.assertEqual(self.run_tool(reasons=reasons).returncode, status, reasons)
+
+    def test_what_is_no_reason_is_refused(self):
+        self.put(self.line("pst_a", 1, 1, "1"), self.line("pst_a", 2, 0, "2"))
+        for value in ('""', "1", '{ lines = 0, reason = "x" }', '{ lines = 1 }', '{ lines = "1", reason = "x" }'):
+            result = self.run_tool(reasons=f'[lines]\n"pst_a: line 2 <of> pst_a" = {value}\n')
+            self.assertEqual(result.returncode, 1, value)
+            self.assertIn("not a reason", result.stderr, value)
 
     def test_contract_stands_beside_the_blocks(self):
         self.put(self.line("pst_a", 1, 1, "1"))
