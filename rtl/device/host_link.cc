@@ -270,7 +270,7 @@ void HostLink::landed(uint64_t index, uint64_t, uint64_t, uint64_t) {
 // and all behind it come to nothing; an error event takes the first one's slot, once the VI has halted. The RTL's own
 // error event would leave a gap in the ring.
 
-void HostLink::write_failed(Write& write) {
+void HostLink::write_failed(const Write& write) {
   const bool is_payload = write.kind == kKindPayload;
   if (!is_payload) ++blocks_.statistics.events_lost;
   hw_model::Vi* vi = blocks_.vi_table.find(write.vi_id);

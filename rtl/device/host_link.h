@@ -88,7 +88,7 @@ class HostLink : public ClockedPart, public hw_model::BarTarget {
   void take_write_beat(uint64_t edge_ps);
   void post(uint64_t edge_ps);
   void landed(uint64_t index, uint64_t, uint64_t, uint64_t);
-  void write_failed(Write& write);
+  void write_failed(const Write& write);
   void add_in_flight(Write& write, uint64_t landing_ps);
   [[nodiscard]] bool refused_before(Write& write);
   void name_descriptor(Refusal& refusal, Write& write, uint32_t before);

@@ -139,6 +139,11 @@ class SteeringRules : public RuleGroup {
     bool sent_forgot = false;
     bool begins_late = false;  // there has been a packet whose first read was not that of its first byte
     bool tx_active = false;
+    void forget_payload() {
+      pieces.clear();
+      payload.clear();
+      mixed = false;
+    }
   };
   // What filters do with frames of equal headers.
   struct Flow {
@@ -401,10 +406,7 @@ void SteeringRules::dma(const DmaAccess& access) {
   if (!access.reached) return;
   if (access.write) {
     ViState& state = state_of(*shadow().vi(owner.vi_id));
-    if (state.payload.size() > size_t{1} << 22) {  // frames that were never announced
-      state.payload.clear();
-      state.pieces.clear();
-    }
+    if (state.payload.size() > size_t{1} << 22) state.forget_payload();  // frames that were never announced
     const Piece piece{owner.index, owner.offset_bytes, static_cast<uint32_t>(state.payload.size()), access.bytes};
     if (!state.pieces.empty() && piece.before(state.pieces.back())) state.mixed = true;
     state.pieces.push_back(piece);
@@ -554,8 +556,7 @@ void SteeringRules::event_written(uint64_t now_ps, const ShadowVi& vi, uint32_t,
     check_delivered(now_ps, vi, state, data + prefix_bytes, frame_bytes, truncated);
   }
   if (used == state.pieces.size()) {
-    state.pieces.clear();
-    state.payload.clear();
+    state.forget_payload();
   } else {
     state.pieces.erase(state.pieces.begin(), state.pieces.begin() + static_cast<long>(used));
   }
@@ -781,8 +782,7 @@ void SteeringRules::reset_started(uint64_t now_ps) {
   looped_back_ = false;
   for (ViState& state : vis_) {
     state.expected.clear();
-    state.pieces.clear();
-    state.payload.clear();
+    state.forget_payload();
   }
 }
 

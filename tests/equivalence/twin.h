@@ -22,6 +22,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/equivalence/operation.h"
@@ -54,6 +55,14 @@ struct TwinCounts {
   uint64_t torn = 0;  // lives that ended before what had been sent was completed, on both sides
   std::array<uint64_t, kOperationKinds> by_kind{};
 };
+
+// A datagram from host b's address to host a's, where the two devices are.
+inline hw_model::test::UdpSpec spec_from_b() {
+  hw_model::test::UdpSpec spec;
+  std::swap(spec.source, spec.destination);
+  std::swap(spec.source_ip, spec.destination_ip);
+  return spec;
+}
 
 class Twin {
  public:

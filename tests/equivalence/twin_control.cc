@@ -475,11 +475,7 @@ bool Twin::overflow(uint32_t index, SoakRandom& random) {
     for (ViSide& side : seat.side) side.vi->post_rx(16);
   }
   settle();
-  UdpSpec spec;
-  spec.source = kMacB;
-  spec.destination = kMacA;
-  spec.source_ip = kIpB;
-  spec.destination_ip = kIpA;
+  UdpSpec spec = spec_from_b();
   spec.destination_port = static_cast<uint16_t>(2000 + index);
   spec.frame_bytes = frame_bytes;
   for (uint32_t n = 0; n < count; ++n) arrive_both(udp_frame(spec), false);

@@ -124,11 +124,7 @@ bool Twin::arrive_some(const std::vector<uint8_t>& bytes, uint32_t count, bool b
 }
 
 bool Twin::arrive(SoakRandom& random) {
-  UdpSpec spec;
-  spec.source = kMacB;
-  spec.destination = kMacA;
-  spec.source_ip = kIpB;
-  spec.destination_ip = kIpA;
+  UdpSpec spec = spec_from_b();
   spec.source_port = static_cast<uint16_t>(random.chance(3) ? 1000 + random.pick(64) : 1000);
   spec.destination_port = static_cast<uint16_t>(random.chance(8) ? 2100 : 2000 + random.pick(kSeats));
   spec.protocol = random.chance(6) ? 6 : 17;
@@ -143,11 +139,7 @@ bool Twin::arrive(SoakRandom& random) {
 }
 
 bool Twin::arrive_odd(SoakRandom& random) {
-  UdpSpec spec;
-  spec.source = kMacB;
-  spec.destination = kMacA;
-  spec.source_ip = kIpB;
-  spec.destination_ip = kIpA;
+  UdpSpec spec = spec_from_b();
   spec.destination_port = static_cast<uint16_t>(2000 + random.pick(kSeats + 1));
   spec.frame_bytes = 60 + random.pick(400);
   bool bad_fcs = false;

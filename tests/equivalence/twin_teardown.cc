@@ -30,11 +30,7 @@ bool Twin::reset_busy(uint32_t index, SoakRandom& random) {
   for (const Seat& each : seats_) {
     if (each.primed && each.wakes_vi) return false;  // its wakeup might come to this VI, or not from it any more
   }
-  UdpSpec spec;
-  spec.source = kMacB;
-  spec.destination = kMacA;
-  spec.source_ip = kIpB;
-  spec.destination_ip = kIpA;
+  UdpSpec spec = spec_from_b();
   spec.destination_port = static_cast<uint16_t>(2000 + index);
   spec.frame_bytes = 60 + random.pick(random.chance(2) ? mtu_bytes_ - 46 : 100);
   const std::vector<uint8_t> bytes = udp_frame(spec);
